@@ -1,0 +1,44 @@
+//! Ten booths sell one hundred tickets from one counter.
+//!
+//! Listing V17, 《Python标准库（中）》三 §1. Python keeps the counter and its lock side
+//! by side and trusts every caller to pair them; here the `Mutex` owns the counter.
+
+use std::process;
+use std::sync::Mutex;
+use std::thread;
+
+use examples_threading::pause;
+
+// This function could be any function to do other chores.
+fn do_chore() {
+    pause(0.5);
+}
+
+// Function for each thread
+fn booth(tid: i32, tickets: &Mutex<i32>) {
+    loop {
+        let mut i = tickets.lock().unwrap();
+        if *i != 0 {
+            *i -= 1;
+            println!("{tid} :now left: {i}");
+            do_chore();
+        } else {
+            println!("Thread_id {tid}  No more tickets");
+            // Ends every thread at once, this one with the lock in its hand: nobody
+            // else can say that the tickets are gone.
+            process::exit(0);
+        }
+        drop(i); // Without this the booth would do its other chores with the lock held.
+        do_chore();
+    }
+}
+
+fn main() {
+    let tickets = &Mutex::new(100);
+
+    thread::scope(|s| {
+        for k in 0..10 {
+            s.spawn(move || booth(k, tickets));
+        }
+    });
+}

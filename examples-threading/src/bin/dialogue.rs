@@ -1,0 +1,53 @@
+//! John and Smith talk, and an event tells each when it is his turn.
+//!
+//! Listing N25, notebook, 21days 线程的同步和通信. As in Python the pauses do part of
+//! the work: each man sleeps a second so that the other has surely cleared the event.
+
+use std::thread;
+
+use examples_threading::{Event, pause};
+
+struct MyThreada<'a> {
+    name: &'a str,
+}
+
+impl MyThreada<'_> {
+    fn run(&self, evt: &Event) {
+        evt.wait();
+        println!("{} :Good morning", self.name);
+        evt.clear();
+        pause(1.0);
+        evt.set();
+        pause(1.0);
+        evt.wait();
+        println!("{} :I am fine, thank you", self.name);
+    }
+}
+
+struct MyThreadb<'a> {
+    name: &'a str,
+}
+
+impl MyThreadb<'_> {
+    fn run(&self, evt: &Event) {
+        println!("{} :Good Morning", self.name);
+        evt.set();
+        pause(1.0);
+        evt.wait();
+        println!("{} :How are you?", self.name);
+        evt.clear();
+        pause(1.0);
+        evt.set();
+    }
+}
+
+fn main() {
+    let evt = &Event::new();
+    let john = MyThreada { name: "John" };
+    let smith = MyThreadb { name: "Smith" };
+
+    thread::scope(|s| {
+        s.spawn(move || john.run(evt));
+        s.spawn(move || smith.run(evt));
+    });
+}

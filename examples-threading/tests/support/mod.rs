@@ -1,0 +1,255 @@
+//! Runs a listing as a reader would: from outside, and never without a deadline.
+#![allow(dead_code, reason = "each group of tests uses its own part of this")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+/// Far beyond what any listing takes, so that only a hang meets it.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// The listing of this name in the crate under test.
+macro_rules! listing {
+    ($name:literal) => {
+        $crate::support::Listing::new(env!(concat!("CARGO_BIN_EXE_", $name)))
+    };
+}
+pub(crate) use listing;
+
+/// A listing that is yet to be started.
+pub(crate) struct Listing {
+    command: Command,
+    input: String,
+}
+
+impl Listing {
+    pub(crate) fn new(path: &str) -> Self {
+        let mut command = Command::new(path);
+        command.env_remove("TEMPO");
+        Self {
+            command,
+            input: String::new(),
+        }
+    }
+
+    pub(crate) fn tempo(self, tempo: u32) -> Self {
+        self.env("TEMPO", tempo.to_string())
+    }
+
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// What [`run`](Self::run) types on the listing's standard input.
+    pub(crate) fn input(mut self, input: &str) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Starts the listing, types the input, and waits for its end.
+    pub(crate) fn run(mut self) -> Finished {
+        let input = std::mem::take(&mut self.input);
+        let mut running = self.start();
+        running.type_in(&input);
+        running.finish()
+    }
+
+    /// Starts the listing in a process group of its own, so that it can be ended with
+    /// all its children.
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self
+            .command
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the listing can be started");
+        Running {
+            stdin: child.stdin.take(),
+            stdout: lines_of(child.stdout.take().unwrap()),
+            stderr: lines_of(child.stderr.take().unwrap()),
+            started: Instant::now(),
+            reaped: false,
+            seen: Vec::new(),
+            child,
+        }
+    }
+}
+
+/// The lines of a pipe, read by a thread that ends with the pipe.
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n') {
+            let line = line.expect("a pipe can be read");
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// A listing that runs. Dropping it kills what is left of its process group.
+pub(crate) struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    started: Instant,
+    /// From then on its id may be another process's.
+    reaped: bool,
+    /// The lines of standard output that were read so far.
+    seen: Vec<String>,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let line = self
+            .stdout
+            .recv_timeout(self.time_left())
+            .unwrap_or_else(|_| panic!("no further line after {:#?}", self.seen));
+        self.seen.push(line.clone());
+        line
+    }
+
+    /// Reads lines up to and including the first that contains this text.
+    pub(crate) fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Types on its standard input. A listing that has ended already hears nothing.
+    pub(crate) fn type_in(&mut self, text: &str) {
+        if let Some(stdin) = &mut self.stdin
+            && stdin.write_all(text.as_bytes()).is_err()
+        {
+            self.close_stdin();
+        }
+    }
+
+    /// Ends its standard input, as Ctrl+D would.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends a signal to the listing and its children, as the terminal's Ctrl+C does.
+    pub(crate) fn signal(&self, signal: Signal) {
+        killpg(self.pid(), signal).expect("the listing still runs");
+    }
+
+    /// Ends its standard input, waits for its end, and collects what it wrote.
+    pub(crate) fn finish(mut self) -> Finished {
+        self.close_stdin();
+        self.wait_for_its_end();
+        let mut lines = std::mem::take(&mut self.seen);
+        self.rest_of(&self.stdout, &mut lines);
+        let mut errors = Vec::new();
+        self.rest_of(&self.stderr, &mut errors);
+        Finished {
+            status: self.reap(),
+            lines,
+            errors,
+        }
+    }
+
+    /// Leaves the process unreaped, so that its id stays its own until `reap`.
+    fn wait_for_its_end(&mut self) {
+        let flags =
+            WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        while waitid(Id::Pid(self.pid()), flags) == Ok(WaitStatus::StillAlive) {
+            if self.time_left().is_zero() {
+                let mut lines = std::mem::take(&mut self.seen);
+                lines.extend(self.stdout.try_iter());
+                panic!("still running after {DEADLINE:?}; printed {lines:#?}");
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills what is left of its process group and reaps it.
+    fn reap(&mut self) -> ExitStatus {
+        if !self.reaped {
+            let _nobody_left = killpg(self.pid(), Signal::SIGKILL);
+            self.reaped = true;
+        }
+        self.child.wait().expect("our own child")
+    }
+
+    fn rest_of(&self, pipe: &Receiver<String>, lines: &mut Vec<String>) {
+        loop {
+            match pipe.recv_timeout(self.time_left()) {
+                Ok(line) => lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!(
+                        "a child of the listing still holds its output: {lines:#?}"
+                    )
+                }
+            }
+        }
+    }
+
+    fn time_left(&self) -> Duration {
+        DEADLINE.saturating_sub(self.started.elapsed())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.reap();
+    }
+}
+
+/// A listing that has ended, and what it wrote, line by line.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) lines: Vec<String>,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Finished {
+    /// Insists on exit code 0 and an empty standard error, and gives the lines.
+    #[track_caller]
+    pub(crate) fn success(self) -> Vec<String> {
+        assert!(self.status.success() && self.errors.is_empty(), "{self:#?}");
+        self.lines
+    }
+
+    /// The signal that ended it.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+}
+
+/// The same lines in alphabetical order, for output whose order is the scheduler's.
+pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}

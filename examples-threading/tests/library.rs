@@ -1,0 +1,201 @@
+//! What the library promises beyond its doc tests: time-outs, panics, order. The
+//! interleavings of its waits are tried in `model.rs`.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use examples_threading::{
+    BoundedSemaphore, Event, GetError, LifoQueue, PriorityQueue, PutError, Queue,
+    RLock, Semaphore, ThreadPool, Timer,
+};
+use nix::unistd::gettid;
+use proptest::prelude::*;
+
+const SOON: Duration = Duration::from_millis(20);
+/// Far beyond what anything here takes, so that only a hang meets it.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Returns once the kernel says that this thread sleeps.
+fn until_asleep(tid: i32) {
+    let state = format!("/proc/self/task/{tid}/stat");
+    let start = Instant::now();
+    while !fs::read_to_string(&state).unwrap().contains(") S ") {
+        assert!(start.elapsed() < DEADLINE, "the thread never waits");
+        thread::yield_now();
+    }
+}
+
+fn wakes_who_waited_though_it_is_cleared_at_once(wait: fn(&Event)) {
+    let event = Arc::new(Event::new());
+    let (tid, tids) = mpsc::channel();
+    let (woken, wakes) = mpsc::channel();
+    let waiting = Arc::clone(&event);
+    thread::spawn(move || {
+        tid.send(gettid().as_raw()).unwrap();
+        wait(&waiting);
+        woken.send(()).unwrap();
+    });
+    until_asleep(tids.recv_timeout(DEADLINE).unwrap());
+    event.set();
+    event.clear();
+    assert_eq!(wakes.recv_timeout(Duration::from_secs(10)), Ok(()));
+    assert!(!event.is_set());
+}
+
+#[test]
+fn a_set_that_is_cleared_at_once_still_wakes_who_waited() {
+    // The waiter may be quick enough to see the flag before it is cleared.
+    for _ in 0..20 {
+        wakes_who_waited_though_it_is_cleared_at_once(Event::wait);
+        wakes_who_waited_though_it_is_cleared_at_once(|event| {
+            assert!(event.wait_timeout(DEADLINE));
+        });
+    }
+}
+
+#[test]
+fn waits_with_a_time_out_end_and_take_nothing() {
+    let start = Instant::now();
+    assert!(!Event::new().wait_timeout(SOON));
+    assert!(!Semaphore::new(0).acquire_timeout(SOON));
+    let queue = Queue::new(1);
+    assert_eq!(queue.get_timeout(SOON), Err(GetError::Empty));
+    queue.put("first").unwrap();
+    let full = queue.put_timeout("second", SOON).unwrap_err();
+    assert_eq!(full, PutError::Full("second"));
+    assert_eq!((full.into_item(), queue.qsize()), ("second", 1));
+    assert!(start.elapsed() >= SOON * 4);
+}
+
+#[test]
+fn a_bounded_semaphore_counts_what_is_out() {
+    let permits = BoundedSemaphore::new(2);
+    assert!(permits.release().is_err());
+    permits.acquire();
+    assert!(permits.try_acquire() && !permits.try_acquire());
+    assert!(permits.release().is_ok() && permits.release().is_ok());
+    assert!(permits.release().is_err());
+}
+
+#[test]
+fn an_rlock_is_free_only_after_its_last_guard() {
+    let lock = &RLock::new(());
+    let free_elsewhere =
+        || thread::scope(|s| s.spawn(|| lock.try_lock().is_some()).join().unwrap());
+    let outer = lock.lock();
+    let inner = lock.try_lock().unwrap();
+    assert_eq!((outer.level(), inner.level()), (2, 2));
+    drop(outer);
+    assert_eq!(inner.level(), 1);
+    assert!(!free_elsewhere());
+    drop(inner);
+    assert!(free_elsewhere());
+    assert_eq!(lock.lock().level(), 1);
+}
+
+#[test]
+fn a_timer_fires_once_and_a_cancelled_one_never() {
+    let fired = Arc::new(AtomicI32::new(0));
+    let count = |fired: &Arc<AtomicI32>| {
+        let fired = Arc::clone(fired);
+        move || {
+            fired.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let start = Instant::now();
+    Timer::start(SOON, count(&fired)).unwrap().join().unwrap();
+    assert!(start.elapsed() >= SOON);
+    assert_eq!(fired.load(Ordering::SeqCst), 1);
+
+    let cancelled = Timer::start(DEADLINE, count(&fired)).unwrap();
+    cancelled.cancel();
+    cancelled.join().unwrap();
+    assert_eq!(fired.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_panicking_task_takes_no_worker_along() {
+    struct PanicsWhenDropped;
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    let pool = ThreadPool::new(1).unwrap();
+    for n in 0..3 {
+        let failed = pool.submit(move || panic!("task {n} failed")).result();
+        assert_eq!(failed.unwrap_err().message(), format!("task {n} failed"));
+    }
+    // Nobody wants this result, so the worker itself drops it, and panics.
+    drop(pool.submit(|| {
+        thread::sleep(SOON);
+        PanicsWhenDropped
+    }));
+    assert_eq!(pool.submit(|| "still here").result(), Ok("still here"));
+}
+
+#[test]
+fn dropping_the_pool_finishes_what_was_submitted() {
+    let finished = Arc::new(AtomicI32::new(0));
+    let pool = ThreadPool::new(2).unwrap();
+    for _ in 0..20 {
+        let finished = Arc::clone(&finished);
+        drop(pool.submit(move || {
+            thread::sleep(Duration::from_millis(1));
+            finished.fetch_add(1, Ordering::SeqCst);
+        }));
+    }
+    drop(pool);
+    assert_eq!(finished.load(Ordering::SeqCst), 20);
+}
+
+#[test]
+fn an_item_whose_order_panics_leaves_the_queue_usable() {
+    #[derive(PartialEq, Eq)]
+    struct Picky(i32);
+    impl PartialOrd for Picky {
+        fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+    impl Ord for Picky {
+        fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+            assert!(self.0 >= 0 && other.0 >= 0, "not an order");
+            self.0.cmp(&other.0)
+        }
+    }
+
+    let queue = PriorityQueue::new(0);
+    queue.put(Picky(1)).unwrap();
+    thread::scope(|s| {
+        assert!(s.spawn(|| queue.put(Picky(-1))).join().is_err());
+    });
+    assert!(queue.get().is_ok());
+}
+
+proptest! {
+    #[test]
+    fn queues_give_their_order(items: Vec<i32>) {
+        let (fifo, lifo, smallest) =
+            (Queue::new(0), LifoQueue::new(0), PriorityQueue::new(0));
+        for &item in &items {
+            fifo.put(item).unwrap();
+            lifo.put(item).unwrap();
+            smallest.put(item).unwrap();
+        }
+        let mut expected = items;
+        let all = |get: &dyn Fn() -> Result<i32, GetError>| {
+            std::iter::from_fn(|| get().ok()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(all(&|| fifo.get_nowait()), expected.clone());
+        expected.reverse();
+        prop_assert_eq!(all(&|| lifo.get_nowait()), expected.clone());
+        expected.sort_unstable();
+        prop_assert_eq!(all(&|| smallest.get_nowait()), expected);
+    }
+}

@@ -1,0 +1,21 @@
+//! A child process runs a function, and its parent waits for it.
+//!
+//! Listing N2, notebook, 多进程 multiprocessing.
+
+use std::process;
+
+use examples_multiprocessing::Process;
+
+fn run_proc(name: &str) {
+    println!("Run child process {name} ({})...", process::id());
+}
+
+fn main() -> anyhow::Result<()> {
+    println!("Parent process {}.", process::id());
+    let mut p = Process::new(|| run_proc("test"));
+    println!("Child process will start");
+    p.start()?;
+    p.join()?; // Waits for the child's end before it goes on.
+    println!("Child process end.");
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! The children of this process: who they are, and what becomes of them at its end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::unistd::getpid;
+
+use super::ProcessHandle;
+use super::handle::Child;
+
+/// Every child that was started and not yet reaped.
+static CHILDREN: Mutex<Vec<ProcessHandle>> = Mutex::new(Vec::new());
+
+fn lock() -> MutexGuard<'static, Vec<ProcessHandle>> {
+    // Nothing that can panic runs under the lock.
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn remember(handle: ProcessHandle) {
+    lock().push(handle);
+}
+
+/// Strikes out a child that was reaped.
+pub(super) fn forget(child: &Arc<Child>) {
+    lock()
+        .retain(|known| !known.child().is_ok_and(|known| Arc::ptr_eq(known, child)));
+}
+
+/// In a forked child: those are its parent's.
+pub(super) fn forget_all() {
+    lock().clear();
+}
+
+/// Those that run. The others are reaped.
+pub(super) fn active() -> Vec<ProcessHandle> {
+    let mut children = lock();
+    children.retain(ProcessHandle::is_alive);
+    children.clone()
+}
+
+/// How long a daemon may take to end on SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Ends the daemons and waits for the others: what a process does at its own end.
+pub(super) fn settle() {
+    // A program that forks by itself makes a process that has this list and none of
+    // these children.
+    let here = getpid();
+    let children: Vec<_> = (active().into_iter())
+        .filter(|handle| handle.child().is_ok_and(|child| child.parent == here))
+        .collect();
+    // An error here is a child that is gone, and that is what is wanted.
+    for daemon in children.iter().filter(|child| child.daemon()) {
+        let _gone = daemon.terminate();
+    }
+    for child in children.iter().filter(|child| !child.daemon()) {
+        let _gone = child.join();
+    }
+    for daemon in children.iter().filter(|child| child.daemon()) {
+        if let Ok(false) = daemon.join_timeout(GRACE) {
+            let _gone = daemon.kill();
+            let _gone = daemon.join();
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Processes: starting, waiting, ending.
+
+mod children;
+mod error;
+mod handle;
+pub(crate) mod hooks;
+mod identity;
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::os::fd::BorrowedFd;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::{ExitCode, Termination};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, mem, thread};
+
+use nix::unistd::getpid;
+
+pub use error::ProcessError;
+use handle::Child;
+pub use handle::{
+    ProcessHandle, active_children, current_process, parent_process, set_authkey,
+};
+pub use identity::AuthKey;
+use identity::Identity;
+
+use crate::sys::exit;
+use crate::sys::fork::{self, Refused, Side};
+use crate::sys::pidfd::PidFd;
+
+/// A function that runs, or is to run, in a process of its own: Python's
+/// [`multiprocessing.Process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process).
+///
+/// ```no_run
+/// // Not run: a test has threads, and a process that has threads must not fork.
+/// use examples_multiprocessing::Process;
+///
+/// fn f(name: &str) {
+///     println!("hello {name}");
+/// }
+///
+/// fn main() -> Result<(), examples_multiprocessing::ProcessError> {
+///     let mut p = Process::new(|| f("bob"));
+///     p.start()?;
+///     p.join()
+/// }
+/// ```
+///
+/// The child is a copy of this process from the moment of [`start`](Self::start): the
+/// function may borrow whatever it likes, and what it changes, it changes in its own
+/// copy. The parent's copy of the function is dropped by `start`, with what was moved
+/// into it.
+///
+/// What the function returns is what `main` could return. It becomes the exit code. A
+/// panic is told in one line on standard error, `Process-1: message (place)`, and makes
+/// it 1. The child's standard input is empty.
+///
+/// # At the end
+///
+/// When a process that started others ends, because `main` or the child's function
+/// returns or somebody calls [`std::process::exit`], it ends its daemons and waits for
+/// its other children. When a signal ends it, SIGKILL included, its children are
+/// killed. Dropping a `Process` does neither.
+///
+/// # Limitations
+///
+/// The end of a process goes unnoticed where it calls `abort`, `_exit` or `exec`: its
+/// children are killed then (by `abort` and `_exit`) or go on under the new program
+/// (`exec`). A child that changes its user or group id is no longer killed with its
+/// parent. A fork that the program makes by itself is not counted among the children.
+pub struct Process<'a> {
+    identity: Identity,
+    state: State<'a>,
+}
+
+enum State<'a> {
+    New(Target<'a>),
+    Started(ProcessHandle),
+    Closed,
+}
+
+type Target<'a> = Box<dyn FnOnce() -> ExitCode + 'a>;
+
+impl<'a> Process<'a> {
+    /// A process that is to run this function, with the default name and a daemon if
+    /// the calling process is one.
+    #[must_use]
+    pub fn new<F, R>(function: F) -> Self
+    where
+        F: FnOnce() -> R + 'a,
+        R: Termination,
+    {
+        Self::builder().target(function)
+    }
+
+    /// To give it a name, or to say that it is a daemon.
+    pub fn builder() -> ProcessBuilder {
+        ProcessBuilder::default()
+    }
+
+    /// Starts the process.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyStarted`](ProcessError::AlreadyStarted);
+    /// [`DaemonHasNoChildren`](ProcessError::DaemonHasNoChildren) in a daemon;
+    /// [`ThreadsRunning`](ProcessError::ThreadsRunning) where the calling thread is not
+    /// the only one of its process (it can be tried again once they have ended); or the
+    /// system's refusal.
+    pub fn start(&mut self) -> Result<(), ProcessError> {
+        match &self.state {
+            State::New(_) => {}
+            State::Started(_) => return Err(ProcessError::AlreadyStarted),
+            State::Closed => return Err(ProcessError::Closed),
+        }
+        let parent = current_process();
+        if parent.daemon() {
+            return Err(ProcessError::DaemonHasNoChildren);
+        }
+        self.identity.parent = Some((parent.name().into(), getpid()));
+        exit::at_exit(children::settle);
+        let _reaped = active_children();
+        let State::New(target) = mem::replace(&mut self.state, State::Closed) else {
+            unreachable!("the state was looked at above");
+        };
+        match self.fork(target) {
+            Ok(handle) => {
+                self.state = State::Started(handle);
+                Ok(())
+            }
+            Err((target, error)) => {
+                self.state = State::New(target);
+                Err(error)
+            }
+        }
+    }
+
+    fn fork(
+        &self,
+        target: Target<'a>,
+    ) -> Result<ProcessHandle, (Target<'a>, ProcessError)> {
+        hooks::before();
+        // Or both processes print what is in the buffer. What cannot be written now
+        // will be tried, and told, when the parent writes next.
+        let _failed = io::stdout().flush();
+        match fork::fork() {
+            Ok(Side::Child) => run(&self.identity, target),
+            Ok(Side::Parent(pid)) => {
+                hooks::in_parent(Some(pid));
+                let pidfd = PidFd::open(pid)
+                    .map_err(ProcessError::system("watch the new process"));
+                let pidfd = match pidfd {
+                    Ok(pidfd) => pidfd,
+                    Err(error) => {
+                        fork::undo(pid);
+                        return Err((target, error));
+                    }
+                };
+                let child = Arc::new(Child::new(getpid(), pidfd));
+                let handle =
+                    ProcessHandle::of_child(pid, self.identity.clone(), child);
+                children::remember(handle.clone());
+                Ok(handle)
+            }
+            Err(refused) => {
+                hooks::in_parent(None);
+                let error = match refused {
+                    Refused::Threads(others) => ProcessError::ThreadsRunning(others),
+                    Refused::System(source) => {
+                        ProcessError::system("fork this process")(source)
+                    }
+                };
+                Err((target, error))
+            }
+        }
+    }
+
+    /// The started process, as a value of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`NotStarted`](ProcessError::NotStarted) or [`Closed`](ProcessError::Closed).
+    pub fn handle(&self) -> Result<&ProcessHandle, ProcessError> {
+        match &self.state {
+            State::New(_) => Err(ProcessError::NotStarted),
+            State::Started(handle) => Ok(handle),
+            State::Closed => Err(ProcessError::Closed),
+        }
+    }
+
+    /// Waits until the process has ended. See [`ProcessHandle::join`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`handle`](Self::handle), and those of [`ProcessHandle::join`].
+    pub fn join(&self) -> Result<(), ProcessError> {
+        self.handle()?.join()
+    }
+
+    /// Waits until the process has ended, but no longer than this. Returns whether it
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`join`](Self::join).
+    pub fn join_timeout(&self, timeout: Duration) -> Result<bool, ProcessError> {
+        self.handle()?.join_timeout(timeout)
+    }
+
+    /// Asks the process to end. See [`ProcessHandle::terminate`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`handle`](Self::handle), and those of [`ProcessHandle::terminate`].
+    pub fn terminate(&self) -> Result<(), ProcessError> {
+        self.handle()?.terminate()
+    }
+
+    /// Kills the process. See [`ProcessHandle::kill`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`terminate`](Self::terminate).
+    pub fn kill(&self) -> Result<(), ProcessError> {
+        self.handle()?.kill()
+    }
+
+    /// A descriptor that polls readable once the process has ended. See
+    /// [`ProcessHandle::sentinel`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`handle`](Self::handle), and those of [`ProcessHandle::sentinel`].
+    pub fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
+        self.handle()?.sentinel()
+    }
+
+    /// Whether it was started and has not ended yet.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.handle().is_ok_and(ProcessHandle::is_alive)
+    }
+
+    /// How it ended; nothing before. See [`ProcessHandle::exitcode`].
+    #[must_use]
+    pub fn exitcode(&self) -> Option<i32> {
+        self.handle().ok()?.exitcode()
+    }
+
+    /// Its process id; nothing before it was started.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.handle().ok().map(ProcessHandle::pid)
+    }
+
+    /// The same as [`pid`](Self::pid), by the name that Python's threads share.
+    #[must_use]
+    pub fn ident(&self) -> Option<i32> {
+        self.pid()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Whether it is ended with its parent instead of waited for.
+    #[must_use]
+    pub fn daemon(&self) -> bool {
+        self.identity.daemon
+    }
+
+    /// Says whether it is ended with its parent instead of waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`DaemonAfterStart`](ProcessError::DaemonAfterStart) once it was started.
+    pub fn set_daemon(&mut self, daemon: bool) -> Result<(), ProcessError> {
+        if !matches!(self.state, State::New(_)) {
+            return Err(ProcessError::DaemonAfterStart);
+        }
+        self.identity.daemon = daemon;
+        Ok(())
+    }
+
+    /// The key that it shares with its relatives.
+    #[must_use]
+    pub fn authkey(&self) -> &AuthKey {
+        &self.identity.authkey
+    }
+
+    /// Gives back what the handle holds in the system, its descriptor. Dropping the
+    /// `Process` does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`StillRunning`](ProcessError::StillRunning) before the process has ended.
+    pub fn close(&mut self) -> Result<(), ProcessError> {
+        if self.is_alive() {
+            return Err(ProcessError::StillRunning);
+        }
+        if let State::Started(handle) = &self.state {
+            handle.join()?;
+        }
+        self.state = State::Closed;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Process<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .field("daemon", &self.daemon())
+            .field("exitcode", &self.exitcode())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A process that has no function yet: the keyword arguments of Python's `Process`.
+///
+/// ```
+/// use examples_multiprocessing::Process;
+///
+/// let p = Process::builder().name("Jack").daemon(true).target(|| println!("hello"));
+/// assert_eq!((p.name(), p.daemon()), ("Jack", true));
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "it becomes a process by `target`"]
+pub struct ProcessBuilder {
+    name: Option<String>,
+    daemon: Option<bool>,
+}
+
+impl ProcessBuilder {
+    /// Its name, instead of `Process-` and its number.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether it is ended with its parent instead of waited for. Inherited where it
+    /// is not said.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = Some(daemon);
+        self
+    }
+
+    /// What it is to run. See [`Process::new`].
+    #[must_use]
+    pub fn target<'a, F, R>(self, function: F) -> Process<'a>
+    where
+        F: FnOnce() -> R + 'a,
+        R: Termination,
+    {
+        Process {
+            identity: identity::lock().child(self.name, self.daemon),
+            state: State::New(Box::new(|| function().report())),
+        }
+    }
+}
+
+/// The life of a forked child. It never returns into the frames that it has copied from
+/// its parent.
+fn run(identity: &Identity, target: Target<'_>) -> ! {
+    let life = || {
+        children::forget_all();
+        *identity::lock() = identity.clone();
+        let _empty = fork::empty_stdin();
+        hooks::in_child();
+        panic::set_hook(Box::new(tell_panic));
+        let code = match panic::catch_unwind(AssertUnwindSafe(target)) {
+            Ok(code) => number(code),
+            Err(panic) => {
+                // Its destructor might panic in its turn.
+                mem::forget(panic);
+                1
+            }
+        };
+        children::settle();
+        // There is nobody left to tell.
+        let _failed = io::stdout().flush();
+        code
+    };
+    let code = panic::catch_unwind(AssertUnwindSafe(life));
+    exit::exit_now(code.unwrap_or(1))
+}
+
+/// One line on standard error, in one piece even where several processes panic.
+fn tell_panic(info: &panic::PanicHookInfo<'_>) {
+    let name = &identity::lock().name.clone();
+    let message = message_of(info.payload());
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let line = format!("{name}: {message} ({place})\n");
+    // There is nobody left to tell.
+    let _failed = io::stderr().write_all(line.as_bytes());
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    (panic.downcast_ref::<String>().map(String::as_str))
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic with a value that is no text")
+}
+
+/// The number in an exit code, which std does not give away.
+fn number(code: ExitCode) -> i32 {
+    (0..=u8::MAX)
+        .find(|&number| ExitCode::from(number) == code)
+        .map_or(1, i32::from)
+}
+
+/// How many processors this process may use: Python's
+/// [`cpu_count`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.cpu_count),
+/// which gives those of the whole machine.
+///
+/// ```
+/// assert!(examples_multiprocessing::cpu_count() >= 1);
+/// ```
+#[must_use]
+pub fn cpu_count() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}

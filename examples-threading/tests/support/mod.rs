@@ -253,3 +253,14 @@ pub(crate) fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
 }
+
+/// Runs a listing whose order is fixed a hundred times, many at once, and gives the
+/// lines of each run.
+pub(crate) fn a_hundred_runs(
+    listing: impl Fn() -> Listing,
+) -> impl Iterator<Item = Vec<String>> {
+    (0..4).flat_map(move |_| {
+        let batch: Vec<_> = (0..25).map(|_| listing().start()).collect();
+        batch.into_iter().map(|running| running.finish().success())
+    })
+}

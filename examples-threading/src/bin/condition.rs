@@ -1,0 +1,34 @@
+//! A hundred workers build a room each. The first ten to be done wait for the
+//! eleventh, who wakes them all, and drink beer.
+//!
+//! Listing V19, 《Python标准库（中）》三 §3 and 作业 1, procedural. Python's `Condition`
+//! comes with its lock; here the `Mutex` comes with the number, and is given to `wait`.
+
+use std::sync::{Condvar, Mutex};
+use std::thread;
+
+fn worker(tid: i32, num: &Mutex<i32>, cond: &Condvar) {
+    let mut num = num.lock().unwrap();
+    *num += 1;
+    println!("worker {tid} has built room {num}");
+    if *num <= 10 {
+        // Asks again after every wake-up, as a thread may wake though nobody called.
+        // The call cannot be missed: between the look at the number and the sleep the
+        // lock is in this worker's hand, and the eleventh needs it to count.
+        let _num = cond.wait_while(num, |num| *num <= 10).unwrap();
+        println!("worker {tid} drinks beer");
+    } else if *num == 11 {
+        cond.notify_all();
+    }
+}
+
+fn main() {
+    let num = &Mutex::new(0);
+    let cond = &Condvar::new();
+
+    thread::scope(|s| {
+        for tid in 0..100 {
+            s.spawn(move || worker(tid, num, cond));
+        }
+    });
+}

@@ -1,0 +1,51 @@
+//! A hundred workers build a room each, and the first ten drink beer: each worker a
+//! value with a `run` method.
+//!
+//! Listing V20, 《Python标准库（中）》三 §3 and 作业 1, object-oriented.
+
+use std::sync::{Condvar, Mutex};
+use std::thread;
+
+struct Site {
+    num: Mutex<i32>,
+    cond: Condvar,
+}
+
+struct Worker<'a> {
+    tid: i32,
+    site: &'a Site,
+}
+
+impl<'a> Worker<'a> {
+    fn new(tid: i32, site: &'a Site) -> Self {
+        Self { tid, site }
+    }
+
+    fn run(&self) {
+        let Site { num, cond } = self.site;
+        let mut num = num.lock().unwrap();
+        *num += 1;
+        println!("worker {} has built room {num}", self.tid);
+        if *num <= 10 {
+            // Asks again after every wake-up, as a thread may wake though nobody called.
+            let _num = cond.wait_while(num, |num| *num <= 10).unwrap();
+            println!("worker {} drinks beer", self.tid);
+        } else if *num == 11 {
+            cond.notify_all();
+        }
+    }
+}
+
+fn main() {
+    let site = &Site {
+        num: Mutex::new(0),
+        cond: Condvar::new(),
+    };
+
+    thread::scope(|s| {
+        for tid in 0..100 {
+            let worker = Worker::new(tid, site);
+            s.spawn(move || worker.run());
+        }
+    });
+}

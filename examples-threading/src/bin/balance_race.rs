@@ -1,0 +1,31 @@
+//! Two threads deposit and withdraw the same sums, and the balance is not always 0.
+//!
+//! Listing N10, notebook, `Lock`. Rust refuses to let two threads write one plain number.
+//! Reading and writing it in two atomic steps is allowed, and loses updates as Python
+//! does: whoever writes between the two is overwritten.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::thread;
+
+fn change_it(balance: &AtomicI32, n: i32) {
+    // First stored, then taken out: it should come to 0. `fetch_add` would see to that.
+    balance.store(balance.load(Relaxed) + n, Relaxed);
+    balance.store(balance.load(Relaxed) - n, Relaxed);
+}
+
+fn run_thread(balance: &AtomicI32, n: i32) {
+    for _ in 0..100_000 {
+        change_it(balance, n);
+    }
+}
+
+fn main() {
+    let balance = &AtomicI32::new(0);
+
+    thread::scope(|s| {
+        s.spawn(move || run_thread(balance, 5));
+        s.spawn(move || run_thread(balance, 8));
+    });
+
+    println!("{}", balance.load(Relaxed));
+}

@@ -1,0 +1,32 @@
+//! Two threads print five squares each: each thread a value with a `run` method.
+//!
+//! Listing N19, notebook, 21days. Python inherits `start` from `Thread`; here `spawn`
+//! starts whatever runs.
+
+use std::thread;
+
+struct MyThread {
+    mynum: i32,
+}
+
+impl MyThread {
+    fn new(mynum: i32) -> Self {
+        Self { mynum }
+    }
+
+    fn run(&self) {
+        for i in self.mynum..self.mynum + 5 {
+            println!("{}:", i * i);
+        }
+    }
+}
+
+fn main() {
+    let ma = MyThread::new(1);
+    let mb = MyThread::new(16);
+
+    thread::scope(|s| {
+        s.spawn(|| ma.run());
+        s.spawn(|| mb.run());
+    });
+}

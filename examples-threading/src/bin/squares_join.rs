@@ -1,0 +1,26 @@
+//! The second thread is handed the first and prints its squares when that has ended.
+//!
+//! Listing N20, notebook, 21days. `join` takes the handle with it: what Python may do
+//! several times and from anywhere, in Rust one owner does once.
+
+use std::thread::{self, ScopedJoinHandle};
+
+use examples_threading::pause;
+
+fn thrfun(x: i32, y: i32, thr: Option<ScopedJoinHandle<()>>) {
+    if let Some(thr) = thr {
+        thr.join().unwrap();
+    } else {
+        pause(2.0);
+    }
+    for i in x..y {
+        println!("{};", i * i);
+    }
+}
+
+fn main() {
+    thread::scope(|s| {
+        let ta = s.spawn(|| thrfun(1, 6, None));
+        s.spawn(|| thrfun(16, 19, Some(ta))); // prints when ta has printed
+    });
+}

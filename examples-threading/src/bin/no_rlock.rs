@@ -1,0 +1,40 @@
+//! Five threads add thirty each to one number without a lock: when the first comes to
+//! print it, all have added.
+//!
+//! Listing N24, notebook, 21days 线程的同步和通信, `demon_no_rlock.py`. Rust refuses an
+//! unsynchronised write, so the number is atomic: no addition is lost, and yet nobody
+//! prints the sum as he left it.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::thread;
+
+use examples_threading::pause;
+
+struct MyThread<'a> {
+    x: &'a AtomicI32,
+}
+
+impl MyThread<'_> {
+    fn run(&self) {
+        for _ in 0..3 {
+            self.x.fetch_add(10, Relaxed);
+        }
+        pause(1.0);
+        println!("{}", self.x.load(Relaxed));
+        println!("{}", "-".repeat(3));
+    }
+}
+
+fn main() {
+    let x = &AtomicI32::new(0);
+
+    let mut thrs = Vec::new();
+    for _ in 0..5 {
+        thrs.push(MyThread { x });
+    }
+    thread::scope(|s| {
+        for item in thrs {
+            s.spawn(move || item.run());
+        }
+    });
+}

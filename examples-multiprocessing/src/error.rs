@@ -1,0 +1,58 @@
+//! What can go wrong, each with what to do about it.
+
+use std::{fmt, io};
+
+/// What the process library can fail with.
+///
+/// ```
+/// use examples_multiprocessing::Error;
+///
+/// let full = Error::System {
+///     doing: "make a segment of shared memory",
+///     source: std::io::Error::from_raw_os_error(28),
+/// };
+/// assert_eq!(
+///     full.to_string(),
+///     "cannot make a segment of shared memory: No space left on device (os error 28)"
+/// );
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something: the sentence says what and why. Free
+    /// what it says is short (memory, descriptors, processes) and try again.
+    System {
+        /// What was to be done, to be read after "cannot".
+        doing: &'static str,
+        /// The system's own reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err` on a system call: [`Error::System`].
+    pub(crate) fn system<E: Into<io::Error>>(
+        doing: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::System {
+            doing,
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System { source, .. } => Some(source),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Memory that related processes share: a mapping of an anonymous file.
+//!
+//! Nothing can leave it behind: the file has no name and goes with the last process
+//! that has it. A forked child inherits the mapping; a spawned one is handed the
+//! descriptor (see [`handover`](crate::handover)) and maps it anew, elsewhere.
+#![allow(unsafe_code, reason = "maps memory and looks at it as a type")]
+
+use std::fmt;
+use std::fs;
+use std::marker::PhantomData;
+use std::mem::{align_of, size_of};
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc::off_t;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::stat::fstat;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::Error;
+use crate::handover;
+
+/// What may lie in shared memory.
+///
+/// # Safety
+///
+/// Every bit pattern is a value (zero bytes among them, and whatever another process
+/// writes), there are no pointers or references in it and nothing to drop, every field
+/// is an atomic, so that other processes may change it behind a shared reference, and
+/// its alignment is at most a page.
+pub(crate) unsafe trait Shareable: Send + Sync + 'static {}
+
+// SAFETY: an atomic integer takes every bit pattern.
+unsafe impl Shareable for AtomicU8 {}
+// SAFETY: as above.
+unsafe impl Shareable for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Shareable for AtomicU64 {}
+// SAFETY: an array is nothing but its elements.
+unsafe impl<T: Shareable, const N: usize> Shareable for [T; N] {}
+
+/// Defines a struct that may lie in shared memory: each of its fields may.
+macro_rules! shareable {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident $(<const $n:ident: usize>)? {
+            $($(#[$field_meta:meta])* $field_vis:vis $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[repr(C)]
+        $vis struct $name $(<const $n: usize>)? {
+            $($(#[$field_meta])* $field_vis $field: $type,)*
+        }
+
+        #[allow(unsafe_code, reason = "the bounds check what the trait asks for")]
+        // SAFETY: the struct is nothing but its fields, which the bounds check.
+        unsafe impl $(<const $n: usize>)? $crate::sys::segment::Shareable
+            for $name $(<$n>)?
+        where
+            $($type: $crate::sys::segment::Shareable,)*
+        {
+        }
+    };
+}
+pub(crate) use shareable;
+
+/// From this many bytes on it is worth asking how many there are.
+const BIG: usize = 1 << 24;
+
+/// How many bytes the machine can give without swapping, as far as it tells.
+fn available_memory() -> usize {
+    fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+            line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
+        })
+        .map_or(usize::MAX, |kib| kib.saturating_mul(1024))
+}
+
+/// A piece of shared memory, zero at first. A clone is the same memory.
+#[derive(Clone)]
+pub(crate) struct Segment(Arc<Mapping>);
+
+struct Mapping {
+    start: NonNull<u8>,
+    len: NonZeroUsize,
+    /// Kept so that a spawned child can be handed it.
+    fd: OwnedFd,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread of it.
+unsafe impl Send for Mapping {}
+// SAFETY: all access goes through atomics.
+unsafe impl Sync for Mapping {}
+
+impl Segment {
+    /// So many bytes (at least one is made), all zero.
+    ///
+    /// The space is taken here: a machine short of memory refuses it now, instead of
+    /// killing whoever writes to it later.
+    pub(crate) fn new(len: usize) -> Result<Self, Error> {
+        const DOING: &str = "make a segment of shared memory";
+        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
+        let file_len = off_t::try_from(len.get()).unwrap_or(off_t::MAX);
+        // The kernel would go on until it has to kill somebody.
+        if len.get() >= BIG && len.get() > available_memory() {
+            return Err(Error::System {
+                doing: DOING,
+                source: Errno::ENOMEM.into(),
+            });
+        }
+        let fd = memfd_create(c"multiprocessing", MFdFlags::MFD_CLOEXEC)
+            .map_err(Error::system(DOING))?;
+        fallocate(&fd, FallocateFlags::empty(), 0, file_len)
+            .map_err(Error::system(DOING))?;
+        Self::map(fd, len)
+    }
+
+    /// The segment behind a descriptor that was handed over.
+    pub(crate) fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        const DOING: &str = "attach a segment of shared memory";
+        let status = fstat(&fd).map_err(Error::system(DOING))?;
+        let len = usize::try_from(status.st_size)
+            .ok()
+            .and_then(NonZeroUsize::new);
+        let len = len.ok_or_else(|| Error::System {
+            doing: DOING,
+            source: std::io::ErrorKind::UnexpectedEof.into(),
+        })?;
+        Self::map(fd, len)
+    }
+
+    fn map(fd: OwnedFd, len: NonZeroUsize) -> Result<Self, Error> {
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: the kernel picks the address, so nothing is mapped over. Nobody
+        // shortens the file: no handle of this crate lends it as a file.
+        let start =
+            unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, &fd, 0) }
+                .map_err(Error::system("map a segment of shared memory"))?;
+        Ok(Self(Arc::new(Mapping {
+            start: start.cast(),
+            len,
+            fd,
+        })))
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len.get()
+    }
+
+    /// The memory from this byte on, as many whole words as there are. The offset is
+    /// a multiple of eight and within the segment.
+    pub(crate) fn words(&self, offset: usize) -> &[AtomicU64] {
+        assert!(offset.is_multiple_of(align_of::<AtomicU64>()));
+        let len = self.len().strict_sub(offset) / size_of::<AtomicU64>();
+        // SAFETY: the assertion and the subtraction keep it within the mapping.
+        let start = unsafe { self.0.start.add(offset) };
+        // SAFETY: aligned (a mapping starts at a page), `len` words long, mapped for
+        // as long as `self` is borrowed, and any bits make an atomic.
+        unsafe { slice::from_raw_parts(start.cast().as_ptr(), len) }
+    }
+}
+
+impl AsFd for Segment {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length, and this was its only owner.
+        let unmapped = unsafe { munmap(self.start.cast(), self.len.get()) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A `T` at the start of a segment of its own; what follows it is the tail. A clone
+/// is the same `T`.
+pub(crate) struct Shared<T> {
+    /// Into the segment: saves a step on the way of every operation.
+    value: NonNull<T>,
+    segment: Segment,
+    owns: PhantomData<T>,
+}
+
+// SAFETY: a `Shareable` is `Send` and `Sync`, and the segment may be shared.
+unsafe impl<T: Shareable> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Shareable> Sync for Shared<T> {}
+
+impl<T: Shareable> Shared<T> {
+    /// Puts a value into shared memory.
+    pub(crate) fn new(value: T) -> Result<Self, Error> {
+        Self::with_tail(value, 0)
+    }
+
+    /// Puts a value into shared memory, with so many bytes of zeroes behind it.
+    pub(crate) fn with_tail(value: T, tail: usize) -> Result<Self, Error> {
+        let shared = Self::zeroed(tail)?;
+        // SAFETY: `at_start_of` made sure that the segment is long enough and aligned,
+        // and nobody else has it yet.
+        unsafe { shared.value.write(value) };
+        Ok(shared)
+    }
+
+    /// A value of zero bytes, with so many more behind it.
+    pub(crate) fn zeroed(tail: usize) -> Result<Self, Error> {
+        let len = Self::TAIL_START.saturating_add(tail);
+        Self::at_start_of(Segment::new(len)?)
+    }
+
+    /// Where the tail starts: behind the value, at a whole cache line.
+    const TAIL_START: usize = size_of::<T>().next_multiple_of(64);
+
+    /// The value at the start of a segment that was handed over.
+    pub(crate) fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
+        Self::at_start_of(Segment::from_fd(fd)?)
+    }
+
+    fn at_start_of(segment: Segment) -> Result<Self, Error> {
+        if segment.len() < Self::TAIL_START {
+            return Err(Error::System {
+                doing: "attach a segment of shared memory",
+                source: std::io::ErrorKind::UnexpectedEof.into(),
+            });
+        }
+        Ok(Self {
+            value: segment.0.start.cast(),
+            segment,
+            owns: PhantomData,
+        })
+    }
+
+    /// What lies behind the value, in whole words.
+    pub(crate) fn tail(&self) -> &[AtomicU64] {
+        self.segment.words(Self::TAIL_START)
+    }
+
+    /// Whether both are the same piece of memory, seen through the same mapping.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T> AsFd for Shared<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.segment.as_fd()
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value,
+            segment: self.segment.clone(),
+            owns: PhantomData,
+        }
+    }
+}
+
+impl<T: Shareable> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: `at_start_of` checked the length, the page is aligned, any bits make
+        // a `Shareable`, and the mapping lives as long as `self`.
+        unsafe { self.value.as_ref() }
+    }
+}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.segment.fmt(f)
+    }
+}
+
+impl<T> Serialize for Shared<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        handover::give(self.as_fd(), serializer)
+    }
+}
+
+impl<'de, T: Shareable> Deserialize<'de> for Shared<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fd = handover::take(deserializer)?;
+        Self::from_fd(fd).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn a_clone_and_a_second_mapping_are_the_same_memory() {
+        let one = Segment::new(64).unwrap();
+        let two = Segment::from_fd(one.0.fd.try_clone().unwrap()).unwrap();
+        assert_eq!((one.len(), two.words(8).len()), (64, 7));
+        one.clone().words(8)[0].store(5, Ordering::Relaxed);
+        assert_eq!(two.words(0)[1].load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn a_value_has_its_tail_behind_it() {
+        let shared = Shared::with_tail(AtomicU32::new(3), 16).unwrap();
+        assert_eq!(shared.load(Ordering::Relaxed), 3);
+        assert_eq!(shared.tail().len(), 2);
+        assert!(
+            shared
+                .tail()
+                .iter()
+                .all(|word| word.load(Ordering::Relaxed) == 0)
+        );
+    }
+
+    #[test]
+    fn too_much_is_refused_when_it_is_made() {
+        assert!(Segment::new(usize::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn a_handle_travels_only_with_a_hand_over() {
+        let there = Shared::new(AtomicU32::new(3)).unwrap();
+        let to_bytes = |shared: &Shared<AtomicU32>| postcard::to_stdvec(shared);
+        assert!(to_bytes(&there).is_err());
+
+        let (bytes, fds) = handover::collect(|| to_bytes(&there).unwrap());
+        let read = || postcard::from_bytes::<Shared<AtomicU32>>(&bytes);
+        assert!(read().is_err());
+        let here = handover::receive(fds, read).unwrap();
+        here.store(4, Ordering::Relaxed);
+        assert_eq!(there.load(Ordering::Relaxed), 4);
+    }
+}

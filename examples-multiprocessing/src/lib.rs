@@ -2,14 +2,19 @@
 //! managers. Of the process library under its listings, there are processes so far.
 #![cfg(target_os = "linux")]
 
+mod codec;
 mod error;
 #[allow(dead_code, reason = "its users are still to come")]
 mod handover;
+mod pipe;
 mod process;
+mod spin;
 #[allow(dead_code, unused_imports, reason = "its users are still to come")]
 mod sys;
 
+pub use codec::{DecodeError, EncodeError};
 pub use error::Error;
+pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
     cpu_count, current_process, parent_process, set_authkey,

@@ -1,0 +1,92 @@
+//! How a value becomes the bytes of a message, and the reverse.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Appends the bytes of `value` to `bytes`.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    mut bytes: Vec<u8>,
+) -> Result<Vec<u8>, EncodeError> {
+    bytes.clear();
+    postcard::to_extend(value, bytes).map_err(EncodeError)
+}
+
+/// The value whose bytes these are, all of them.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|e| DecodeError(Some(e)))?;
+    if !rest.is_empty() {
+        return Err(DecodeError(None));
+    }
+    Ok(value)
+}
+
+/// A value has no form as bytes: its own `Serialize` refused, or it is a sequence
+/// that does not know its length. Nothing was sent.
+///
+/// ```
+/// use examples_multiprocessing::{SendError, pipe};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// let (_receiver, sender) = pipe(false)?;
+/// let endless = Endless;
+/// # struct Endless;
+/// # impl serde::Serialize for Endless {
+/// #     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+/// #         serde::ser::SerializeSeq::end(s.serialize_seq(None)?)
+/// #     }
+/// # }
+/// assert!(matches!(sender.send(&endless), Err(SendError::Encode(_))));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodeError(postcard::Error);
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the value cannot be sent, it has no form as bytes: {}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+/// A message arrived whole, and is no value of the type that was asked for. It is
+/// taken; the next one can be received.
+///
+/// ```
+/// use examples_multiprocessing::{RecvError, pipe};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// let (receiver, sender) = pipe(false)?;
+/// sender.send("seven")?;
+/// sender.send(&7)?;
+/// assert!(matches!(receiver.recv::<bool>(), Err(RecvError::Decode(_))));
+/// assert_eq!(receiver.recv::<i32>()?, 7);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError(
+    /// None where bytes were left over.
+    Option<postcard::Error>,
+);
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the message is no value of the type asked for: ")?;
+        match &self.0 {
+            Some(error) => error.fmt(f),
+            None => f.write_str("it has more bytes than that"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}

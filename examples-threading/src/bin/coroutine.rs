@@ -1,0 +1,57 @@
+//! A producer and a consumer take turns on one thread.
+//!
+//! Listing T15, 《Python(十) 进程、线程、协程篇》contents, 协程. The document
+//! announces it and has no listing. An `async fn` keeps its place and its variables
+//! while it is not its turn; Rust's library has no event loop, and this one is
+//! `take_turns`.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+// No lock: on one thread whoever has the turn has the plate to himself.
+async fn producer(plate: &Cell<Option<i32>>) {
+    for n in 0..5 {
+        println!("producer makes baozi {n}");
+        plate.set(Some(n));
+        your_turn().await;
+    }
+}
+
+async fn consumer(plate: &Cell<Option<i32>>) {
+    // An empty plate says that the producer is gone: otherwise it was just its turn.
+    while let Some(n) = plate.take() {
+        println!("consumer eats baozi {n}");
+        your_turn().await;
+    }
+}
+
+/// Gives the turn away once: Python's bare `yield`, or `await asyncio.sleep(0)`.
+async fn your_turn() {
+    let mut given = false;
+    poll_fn(|_| {
+        if given {
+            return Poll::Ready(());
+        }
+        given = true;
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Gives each coroutine its turn, over and over, until the last has returned.
+fn take_turns(mut coroutines: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
+    // Nobody here waits for anything but a turn, so there is nothing to be woken
+    // for.
+    let mut context = Context::from_waker(Waker::noop());
+    while !coroutines.is_empty() {
+        coroutines.retain_mut(|c| c.as_mut().poll(&mut context).is_pending());
+    }
+}
+
+fn main() {
+    let plate = &Cell::new(None);
+    // A call only makes the coroutine: nothing of it runs before its first turn.
+    take_turns(vec![Box::pin(producer(plate)), Box::pin(consumer(plate))]);
+}

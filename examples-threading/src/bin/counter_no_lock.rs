@@ -1,0 +1,32 @@
+//! Ten threads add one to a global without a lock.
+//!
+//! Listing T4, 《Python(十) 进程、线程、协程篇》1.1.3. Python trusts its interpreter
+//! lock not to let go in the middle of `+=`. Without one Rust lets threads share
+//! only a number that adds in one step, an atomic: none is lost. What is not guarded
+//! here is the order of the lines: a thread may print its number after the next
+//! one's.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::thread;
+
+use examples_threading::pause;
+
+static GL_NUM: AtomicI32 = AtomicI32::new(0);
+
+fn show() {
+    pause(2.0);
+    // A load, an addition and a store, each atomic, would lose what others add
+    // between.
+    let gl_num = GL_NUM.fetch_add(1, Relaxed) + 1;
+    println!("{gl_num}");
+}
+
+fn main() {
+    thread::scope(|s| {
+        for _ in 0..10 {
+            s.spawn(show);
+        }
+
+        println!("main thread stop");
+    });
+}

@@ -1,0 +1,57 @@
+//! Staff swipe their cards to open a door that closes itself.
+//!
+//! Listing T8, 《Python(十) 进程、线程、协程篇》1.1.5. It prints what `set()`
+//! returns, in Python `None`. The door waits for ever for a sixth colleague: Ctrl+C
+//! ends it.
+
+use std::thread;
+
+use examples_threading::{Event, pause};
+
+fn door(door_swiping_event: &Event) {
+    let mut door_open_time_counter = 0;
+    loop {
+        if door_swiping_event.is_set() {
+            println!("\x1b[32;1m door opening...\x1b[0m");
+            door_open_time_counter += 1;
+        } else {
+            println!("\x1b[31;1m door closed....,swipe to open.\x1b[0m");
+            door_open_time_counter = 0;
+            door_swiping_event.wait();
+        }
+        if door_open_time_counter > 3 {
+            door_swiping_event.clear();
+        }
+        pause(0.5);
+    }
+}
+
+fn staff(n: i32, door_swiping_event: &Event) {
+    println!("staff [{n}] is comming...");
+    loop {
+        if door_swiping_event.is_set() {
+            println!("\x1b[34;1m door is opened ,passing....\x1b[0m");
+            break;
+        }
+        println!("staff [{n}] sees door got closed,swipping the card....");
+        door_swiping_event.set();
+        println!("None");
+        door_swiping_event.set();
+        door_swiping_event.set();
+        println!("after set None");
+        pause(0.5);
+    }
+}
+
+fn main() {
+    let door_swiping_event = &Event::new();
+
+    thread::scope(|s| {
+        s.spawn(|| door(door_swiping_event));
+
+        for i in 0..5 {
+            pause(rand::random_range(0..3).into());
+            s.spawn(move || staff(i, door_swiping_event));
+        }
+    });
+}

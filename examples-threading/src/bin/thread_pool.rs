@@ -1,0 +1,24 @@
+//! Five threads do twenty tasks, and their results come back in order.
+//!
+//! Listing T14, 《Python(十) 进程、线程、协程篇》contents, 开发一个线程池. The
+//! document announces it and has no listing. How the pool is made is in
+//! `src/thread_pool.rs`.
+
+use std::thread;
+
+use examples_threading::{ThreadPool, pause};
+
+fn action(i: i32) -> i32 {
+    let worker = thread::current();
+    println!("{}: task {i}", worker.name().unwrap());
+    pause(1.0);
+    i * i
+}
+
+fn main() -> anyhow::Result<()> {
+    let pool = ThreadPool::new(5)?;
+    for square in pool.map(0..20, action) {
+        println!("result {}", square?);
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! `hello,world` after ten seconds, and a timer that was cancelled in time.
+//!
+//! Listing T10, 《Python(十) 进程、线程、协程篇》1.1.7. The cancelled timer is more
+//! than the listing has.
+
+use examples_threading::{Timer, interval};
+
+fn hello() {
+    println!("hello,world");
+}
+
+fn main() -> anyhow::Result<()> {
+    let t = Timer::start(interval(10.0), hello)?;
+
+    let cancelled = Timer::start(interval(10.0), || println!("never printed"))?;
+    cancelled.cancel();
+    cancelled.join().unwrap(); // At once, not after ten seconds.
+    println!("one timer cancelled");
+
+    // Python's exit waits for a timer; without this main would end and take it
+    // along.
+    t.join().unwrap();
+    Ok(())
+}

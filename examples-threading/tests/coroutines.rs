@@ -1,0 +1,18 @@
+//! Coroutines: T15.
+
+mod support;
+
+use support::listing;
+
+#[test]
+fn coroutine_gives_each_its_turn() {
+    let turns: Vec<_> = (0..5)
+        .flat_map(|n| {
+            [
+                format!("producer makes baozi {n}"),
+                format!("consumer eats baozi {n}"),
+            ]
+        })
+        .collect();
+    assert_eq!(listing!("coroutine").run().success(), turns);
+}

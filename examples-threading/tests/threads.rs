@@ -1,0 +1,83 @@
+//! Threads, started by hand, by a timer and by a pool: T1, T2, T3, T10, T14.
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use support::{listing, sorted};
+
+#[test]
+fn show_lets_the_main_thread_be_done_first() {
+    let mut lines = listing!("show").tempo(5).run().success();
+    assert_eq!(lines.remove(0), "main thread stop");
+    let all: Vec<_> = (0..10).map(|i| format!("threading {i}")).collect();
+    assert_eq!(sorted(lines), all);
+}
+
+#[test]
+fn my_thread_runs_two_to_their_end() {
+    let start = Instant::now();
+    let lines = listing!("my_thread").tempo(20).run().success();
+    assert_eq!(
+        sorted(lines),
+        ["running on number:1", "running on number:2"]
+    );
+    assert!(start.elapsed() >= Duration::from_secs(3) / 20);
+}
+
+#[test]
+fn join_daemon_leaves_its_threads_behind() {
+    let start = Instant::now();
+    let lines = listing!("join_daemon").tempo(4).run().success();
+    assert!(start.elapsed() >= Duration::from_secs(2) / 4);
+    let first_second = [
+        "[0]---running---",
+        "",
+        "starting thread Thread-2",
+        "[1]---running---",
+        "",
+    ];
+    let (before, after) = lines.split_at(first_second.len());
+    assert_eq!(before, first_second);
+    // Three threads have something to say at the end of the second second.
+    let mut could_come = vec![
+        "---done----",
+        "---main thread done----",
+        "starting thread Thread-3",
+        "[2]---running---",
+        "",
+    ];
+    assert!(after.iter().any(|line| line == "---main thread done----"));
+    for line in after {
+        let at = could_come.iter().position(|could| could == line);
+        could_come.remove(at.unwrap_or_else(|| panic!("{line:?} of {lines:#?}")));
+    }
+}
+
+#[test]
+fn timer_fires_after_its_time_unless_cancelled() {
+    let start = Instant::now();
+    let lines = listing!("timer").tempo(20).run().success();
+    assert_eq!(lines, ["one timer cancelled", "hello,world"]);
+    assert!(start.elapsed() >= Duration::from_secs(10) / 20);
+}
+
+#[test]
+fn thread_pool_does_twenty_tasks_on_five_threads() {
+    let start = Instant::now();
+    let lines = listing!("thread_pool").tempo(20).run().success();
+    assert!(start.elapsed() >= Duration::from_secs(4) / 20);
+
+    let (results, tasks): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|line| line.starts_with("result "));
+    let in_order: Vec<_> = (0..20).map(|i| format!("result {}", i * i)).collect();
+    assert_eq!(results, in_order);
+
+    let (workers, tasks): (HashSet<_>, HashSet<_>) = tasks
+        .iter()
+        .map(|line| line.split_once(": task ").unwrap())
+        .unzip();
+    assert_eq!((workers.len(), tasks.len()), (5, 20));
+}

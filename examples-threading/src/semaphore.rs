@@ -82,7 +82,7 @@ impl Semaphore {
     }
 }
 
-/// A permit of a [`Semaphore`] or a [`BoundedSemaphore`], released when dropped.
+/// A permit of a [`Semaphore`], released when dropped.
 ///
 /// Made by [`Semaphore::permit`], where its example is.
 #[derive(Debug)]

@@ -1,10 +1,9 @@
 //! Ten threads add one to a global without a lock.
 //!
 //! Listing T4, 《Python(十) 进程、线程、协程篇》1.1.3. Python trusts its interpreter
-//! lock not to let go in the middle of `+=`. Without one Rust lets threads share
-//! only a number that adds in one step, an atomic: none is lost. What is not guarded
-//! here is the order of the lines: a thread may print its number after the next
-//! one's.
+//! lock not to let go in the middle of `+=`. Rust has no such lock: what threads
+//! change without one is an atomic, which adds in one step, so no number is lost.
+//! The order of the lines is not guarded: one may come after the next one's.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;

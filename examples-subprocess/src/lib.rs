@@ -1,3 +1,90 @@
-//! The subprocess section: `call`, `check_output`, `Popen`, pipes and `communicate`,
-//! ported to [`std::process`]. Its listings and library are not written yet.
+//! The subprocess section of the tutorials: what its listings need and
+//! [`std::process`] lacks.
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `["ls", "-l"]` | `Command::new("ls").arg("-l")` |
+//! | `shell=True` | `Command::new("/bin/sh").args(["-c", line])` |
+//! | `call` | [`Command::status`], and [`not_started`] to name a program that is missing |
+//! | `check_call`, `check_output` | [`check_call`], [`check_output`] |
+//! | `getoutput`, `getstatusoutput` | [`getoutput`], [`getstatusoutput`] |
+//! | `run(…, capture_output=True)` | [`Command::output`] |
+//! | `Popen(…)` | [`Popen`], or [`Command::spawn`] where a `Child` is enough |
+//! | `stdin=PIPE`, `DEVNULL`, a file | [`Stdio::piped`], [`Stdio::null`], a [`File`](std::fs::File) |
+//! | `stderr=STDOUT` | both ends of a cloned [`std::io::pipe`] writer |
+//! | `child.stdin`, `stdout`, `stderr`, `pid` | [`Popen::stdin`] and so on, [`Popen::pid`] |
+//! | `communicate(input, timeout=…)` | [`Popen::communicate`], [`Popen::communicate_timeout`] |
+//! | `wait()`, `wait(timeout=…)`, `poll()` | [`Popen::wait`], [`Popen::wait_timeout`], [`Popen::poll`] |
+//! | `send_signal`, `terminate`, `kill` | [`Popen::send_signal`], [`Popen::terminate`], [`Popen::kill`] |
+//! | `returncode` | [`Popen::returncode`], [`ReturnCode`] for an [`ExitStatus`] |
+//! | `cwd`, `env`, `executable` | [`Command::current_dir`], [`Command::env`], [`CommandExt::arg0`] |
+//! | `preexec_fn`, `start_new_session`, `pass_fds` | [`CommandExt::pre_exec`], as listing N28 shows |
+//! | `close_fds=True`, `restore_signals=True` | what std opens closes on exec; SIGPIPE is restored |
+//! | `bufsize`, `text=True` | [`BufWriter`](std::io::BufWriter) and its kin, [`String::from_utf8`] |
+//! | `CalledProcessError`, `TimeoutExpired` | [`CalledProcessError`], [`SubprocessError::TimeoutExpired`] |
+//! | an uncaught exception | [`report`]: one sentence, and the exit code that a shell would give |
+//!
+//! # Layout
+//!
+//! One concept a file in `src/`, one listing a file in `src/bin/` (`protest` and
+//! `increment_first` there are programs that listings start), and `tests/` run the
+//! listings as a reader would, with stand-ins for `ping` and `nslookup`. How much the
+//! library adds to a bare [`Command`] is measured by `cargo bench -p bench --bench
+//! spawn`.
+//!
+//! # Limitations
+//!
+//! - One thread at a time has the child: all that waits or signals takes `&mut self`,
+//!   which is what makes it safe to signal by process id.
+//! - That safety also rests on nobody else reaping the child: no `waitpid(-1)`
+//!   elsewhere in the program, and SIGCHLD not ignored.
+//! - A signal reaches the child alone, not what the child started. For a group take
+//!   [`CommandExt::process_group`] and `killpg`.
+//! - Every descriptor that std opens closes on exec. One that was opened without that
+//!   flag, by a C library or by whoever started this program, goes to every child.
+//! - A child started with a `pre_exec` is forked; most others are started by
+//!   `posix_spawn`, which does not copy the page tables of a large parent.
+//! - [`Popen::wait_timeout`] needs Linux 5.3. On other UNIX systems it asks at growing
+//!   intervals, as Python does.
+//!
+//! # When to take another crate
+//!
+//! - [duct](https://docs.rs/duct) for what reads like a shell script: pipelines and
+//!   redirections as one expression, every failure an error by default, threads in the
+//!   background that read what is captured.
+//! - [`shared_child`](https://docs.rs/shared_child) where one thread waits for a child
+//!   and another ends it. It waits without reaping (`waitid` with `WNOWAIT`), so that
+//!   the id stays the child's until a lock is held under which nobody signals.
+//! - [subprocess](https://docs.rs/subprocess) for pipelines and a `communicate` with a
+//!   limit of time and size together, and for Windows.
+//! - [`os_pipe`](https://docs.rs/os_pipe) on a Rust older than 1.87, where std has no
+//!   [`pipe`](std::io::pipe).
+//!
+//! [`Command`]: std::process::Command
+//! [`Command::status`]: std::process::Command::status
+//! [`Command::output`]: std::process::Command::output
+//! [`Command::spawn`]: std::process::Command::spawn
+//! [`Command::current_dir`]: std::process::Command::current_dir
+//! [`Command::env`]: std::process::Command::env
+//! [`CommandExt::arg0`]: std::os::unix::process::CommandExt::arg0
+//! [`CommandExt::pre_exec`]: std::os::unix::process::CommandExt::pre_exec
+//! [`CommandExt::process_group`]: std::os::unix::process::CommandExt::process_group
+//! [`ExitStatus`]: std::process::ExitStatus
+//! [`Stdio::piped`]: std::process::Stdio::piped
+//! [`Stdio::null`]: std::process::Stdio::null
 #![forbid(unsafe_code)]
+
+mod checked;
+mod child_program;
+mod error;
+mod exchange;
+mod popen;
+mod wait;
+
+pub use checked::{
+    ReturnCode, check_call, check_output, getoutput, getstatusoutput,
+};
+pub use child_program::child_program;
+pub use error::{CalledProcessError, SubprocessError, not_started, report};
+pub use nix::sys::signal::Signal;
+pub use popen::{Captured, Popen};

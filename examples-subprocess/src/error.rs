@@ -1,0 +1,271 @@
+//! What can go wrong with a child process, and how a program reports it.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+/// The exit code with which a shell, and so [`report`], says that there is no such
+/// program.
+const NOT_FOUND: u8 = 127;
+
+/// What can go wrong with a child process: Python's
+/// [`SubprocessError`](https://docs.python.org/3/library/subprocess.html#subprocess.SubprocessError)
+/// and the `OSError`s that its functions raise. Each displays as one sentence.
+///
+/// ```
+/// use examples_subprocess::check_call;
+/// use std::process::Command;
+///
+/// let error = check_call(&mut Command::new("no-such-program")).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "no-such-program was not found: install it or correct its name."
+/// );
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubprocessError {
+    /// The program could not be started: Python's `FileNotFoundError` and its kin.
+    NotStarted {
+        /// The program as the command names it.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program ended with a code other than 0.
+    CalledProcess(CalledProcessError),
+    /// The child did not get done in time. It still runs, and what it wrote so far is
+    /// kept for the next call.
+    TimeoutExpired {
+        /// The program and its arguments.
+        cmd: String,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// Input was given that the child cannot be sent: its standard input is not a
+    /// pipe, or an earlier `communicate` was given all of it. Python's `ValueError`.
+    InputRefused {
+        /// The program and its arguments.
+        cmd: String,
+    },
+    /// The child was started, but a call about it failed: `ECHILD` where SIGCHLD is
+    /// ignored or somebody else waited for it, `EPERM` where it runs as another user.
+    Io {
+        /// The program and its arguments.
+        cmd: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for SubprocessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted { program, source }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                write!(f, "{program} was not found: {}.", remedy(program))
+            }
+            Self::NotStarted { program, source } => {
+                write!(f, "{program} could not be started: {source}.")
+            }
+            Self::CalledProcess(error) => error.fmt(f),
+            Self::TimeoutExpired { cmd, timeout } => write!(
+                f,
+                "`{cmd}` was not done after {timeout:?}: call again to go on, or end \
+                 it with terminate() or kill()."
+            ),
+            Self::InputRefused { cmd } => write!(
+                f,
+                "`{cmd}` takes no input now: make its standard input a pipe, and \
+                 give the first communicate() all there is to send."
+            ),
+            Self::Io { cmd, source } => {
+                write!(f, "A call about `{cmd}` failed: {source}.")
+            }
+        }
+    }
+}
+
+impl Error for SubprocessError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotStarted { source, .. } | Self::Io { source, .. } => {
+                Some(source)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What gets the reader a program that is missing.
+fn remedy(program: &str) -> &'static str {
+    match Path::new(program).file_name().and_then(OsStr::to_str) {
+        Some("ping") => "install the Debian package iputils-ping",
+        Some("nslookup") => "install the Debian package bind9-dnsutils",
+        Some("protest" | "increment_first") => {
+            "build it with `cargo build -p examples-subprocess`"
+        }
+        _ => "install it or correct its name",
+    }
+}
+
+/// A program that ended with a code other than 0: Python's
+/// [`CalledProcessError`](https://docs.python.org/3/library/subprocess.html#subprocess.CalledProcessError).
+///
+/// ```
+/// use examples_subprocess::{SubprocessError, check_output};
+/// use std::process::Command;
+///
+/// let failed = check_output(Command::new("sh").args(["-c", "echo half; kill -9 $$"]));
+/// let Err(SubprocessError::CalledProcess(error)) = failed else {
+///     panic!("a killed shell does not succeed");
+/// };
+/// assert_eq!(error.returncode, -9);
+/// assert_eq!(error.output.as_deref(), Some("half\n".as_bytes()));
+/// assert!(error.to_string().ends_with("was ended by signal 9 (SIGKILL)."));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalledProcessError {
+    /// The program and its arguments, with a space between them.
+    pub cmd: String,
+    /// Its exit code; negative for the signal that ended it.
+    pub returncode: i32,
+    /// What it wrote to its standard output, where that was captured.
+    pub output: Option<Vec<u8>>,
+    /// What it wrote to its standard error, where that was captured.
+    pub stderr: Option<Vec<u8>>,
+}
+
+impl fmt::Display for CalledProcessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            cmd, returncode, ..
+        } = self;
+        if *returncode >= 0 {
+            return write!(f, "`{cmd}` ended with exit code {returncode}.");
+        }
+        let signal = -returncode;
+        match Signal::try_from(signal) {
+            Ok(name) => write!(f, "`{cmd}` was ended by signal {signal} ({name})."),
+            // A real-time signal: those have numbers only.
+            Err(_) => write!(f, "`{cmd}` was ended by signal {signal}."),
+        }
+    }
+}
+
+impl Error for CalledProcessError {}
+
+/// Names the program in the error of [`Command::status`], [`Command::output`] or
+/// [`Command::spawn`], which tells only what the system said. Python's
+/// `FileNotFoundError` names it.
+///
+/// ```
+/// use examples_subprocess::not_started;
+/// use std::process::Command;
+///
+/// let error = Command::new("pingg")
+///     .status()
+///     .map_err(not_started("pingg"))
+///     .unwrap_err();
+/// assert!(error.to_string().starts_with("pingg was not found"));
+/// ```
+pub fn not_started(
+    program: impl Into<String>,
+) -> impl FnOnce(io::Error) -> SubprocessError {
+    |source| SubprocessError::NotStarted {
+        program: program.into(),
+        source,
+    }
+}
+
+/// Names the command in the error of a call about its child.
+pub(crate) fn failed(
+    cmd: impl Into<String>,
+) -> impl FnOnce(io::Error) -> SubprocessError {
+    |source| SubprocessError::Io {
+        cmd: cmd.into(),
+        source,
+    }
+}
+
+/// [`not_started`] for a command that is at hand.
+pub(crate) fn command_not_started(
+    command: &Command,
+) -> impl FnOnce(io::Error) -> SubprocessError {
+    |mut source| {
+        // The system says the same of a missing program and a missing directory.
+        if let Some(dir) = command.get_current_dir()
+            && source.kind() == io::ErrorKind::NotFound
+            && !dir.exists()
+        {
+            source =
+                io::Error::other(format!("there is no directory {}", dir.display()));
+        }
+        not_started(command.get_program().to_string_lossy())(source)
+    }
+}
+
+/// The program and the arguments of a command as its errors name them.
+pub(crate) fn cmd_of(command: &Command) -> String {
+    let mut cmd = command.get_program().to_string_lossy().into_owned();
+    for arg in command.get_args() {
+        cmd.push(' ');
+        cmd.push_str(&arg.to_string_lossy());
+    }
+    cmd
+}
+
+/// What `main` returns after this result: an error is told on standard error, and its
+/// exit code is the one a shell would give. A program that was not found is 127, one
+/// that failed hands its own code on (128 more than the signal for one that a signal
+/// ended), and anything else is 1.
+///
+/// A `main` that returns a `Result` always ends with 1 on an error, and shows its
+/// `Debug`; a Python script ends with 1 and a traceback.
+///
+/// ```no_run
+/// // Not run: it would end the documentation test with 127.
+/// use examples_subprocess::{SubprocessError, not_started, report};
+/// use std::process::{Command, ExitCode};
+///
+/// fn run() -> Result<(), SubprocessError> {
+///     Command::new("pingg").status().map_err(not_started("pingg"))?;
+///     Ok(())
+/// }
+///
+/// fn main() -> ExitCode {
+///     report(run())
+/// }
+/// ```
+#[must_use = "this is what main returns"]
+pub fn report(result: Result<(), SubprocessError>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("{error}");
+    match error {
+        SubprocessError::NotStarted { source, .. }
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            NOT_FOUND.into()
+        }
+        SubprocessError::CalledProcess(CalledProcessError {
+            returncode, ..
+        }) => {
+            let code = if returncode < 0 {
+                128 - returncode
+            } else {
+                returncode
+            };
+            u8::try_from(code).unwrap_or(1).into()
+        }
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,17 @@
+//! Gives `vamei` to `cat` on its standard input.
+//!
+//! Listing V9, 《Python标准库（中）》一 §3. Python 3 wants the bytes `b"vamei"`.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use examples_subprocess::{Popen, SubprocessError, report};
+
+fn run() -> Result<(), SubprocessError> {
+    let mut child = Popen::new(Command::new("cat").stdin(Stdio::piped()))?;
+    child.communicate("vamei")?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    report(run())
+}

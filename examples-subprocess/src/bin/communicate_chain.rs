@@ -1,0 +1,43 @@
+//! Five children in a row, each fed with what the one before it wrote.
+//!
+//! Listing N30, notebook, 用Popen类创建进程. It forgets to append the children to their
+//! list, prints inside the loop that feeds them, and asks for a shell that on Linux
+//! would start `python` without its script; this is what it means.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use examples_subprocess::{Popen, SubprocessError, child_program, report};
+
+// A further `communicate` gives the output of the first again.
+fn output(prcs: &mut Popen) -> Result<String, SubprocessError> {
+    let stdout = prcs.communicate("")?.0.unwrap_or_default();
+    Ok(String::from_utf8_lossy(stdout).into_owned())
+}
+
+fn run() -> Result<(), SubprocessError> {
+    let mut processes = Vec::new();
+    let psum = 5;
+    for _ in 0..psum {
+        processes.push(Popen::new(
+            Command::new(child_program("increment_first"))
+                .stdout(Stdio::piped())
+                .stdin(Stdio::piped())
+                .stderr(Stdio::piped()),
+        )?);
+    }
+    processes[0].communicate("0 bouquet of flowers!")?;
+    for after in 1..psum {
+        let output = output(&mut processes[after - 1])?;
+        processes[after].communicate(output)?;
+    }
+    println!("\nSum of Processes : {psum}");
+    println!();
+    for item in &mut processes {
+        println!("{}", output(item)?);
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    report(run())
+}

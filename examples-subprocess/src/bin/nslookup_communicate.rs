@@ -1,0 +1,28 @@
+//! Types three lines into `nslookup` and shows what it answers. An argument names
+//! another host.
+//!
+//! Listing N7, notebook, 多进程.
+
+use std::env;
+use std::process::{Command, ExitCode, Stdio};
+
+use examples_subprocess::{Popen, SubprocessError, report};
+
+fn run() -> Result<(), SubprocessError> {
+    let host = env::args().nth(1).unwrap_or("python.org".into());
+    println!("$ nslookup");
+    let mut p = Popen::new(
+        Command::new("nslookup")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
+    let (output, _err) = p.communicate(format!("set q=mx\n{host}\nexit\n"))?;
+    println!("{}", String::from_utf8_lossy(output.unwrap_or_default()));
+    println!("Exit code: {}", p.returncode().unwrap());
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    report(run())
+}

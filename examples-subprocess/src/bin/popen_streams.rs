@@ -1,0 +1,32 @@
+//! Text into a child's standard input, and its output and errors apart.
+//!
+//! Listing N29, notebook, 用Popen类创建进程. Its `protest8.py` is not shown; here a shell
+//! line says `hello world!~` and repeats what it reads on standard error, so that there
+//! is something to see in both. A further `communicate` gives the same output again.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use examples_subprocess::{Popen, SubprocessError, report};
+
+fn run() -> Result<(), SubprocessError> {
+    let mut prcs = Popen::new(
+        Command::new("/bin/sh")
+            .args(["-c", "echo 'hello world!~'; cat >&2"])
+            .stdout(Stdio::piped())
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
+    prcs.communicate("These strings are from stdin.")?;
+    println!("subprocess pid: {}", prcs.pid());
+    println!("\nSTDOUT:");
+    let stdout = prcs.communicate("")?.0.unwrap_or_default();
+    println!("{}", String::from_utf8_lossy(stdout));
+    println!("STDERR:");
+    let stderr = prcs.communicate("")?.1.unwrap_or_default();
+    println!("{}", String::from_utf8_lossy(stderr));
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    report(run())
+}

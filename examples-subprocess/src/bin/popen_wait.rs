@@ -1,0 +1,20 @@
+//! Starts `ping` and waits for it. An argument names another host.
+//!
+//! Listing V6, 《Python标准库（中）》一 §2.
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+use examples_subprocess::{Popen, SubprocessError, report};
+
+fn run() -> Result<(), SubprocessError> {
+    let host = env::args().nth(1).unwrap_or("www.google.com".into());
+    let mut child = Popen::new(Command::new("ping").args(["-c", "5", &host]))?;
+    child.wait()?;
+    println!("parent process");
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    report(run())
+}

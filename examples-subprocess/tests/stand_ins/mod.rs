@@ -1,0 +1,66 @@
+//! Programs of the tests' own in place of those a listing starts.
+#![allow(dead_code, reason = "each group of tests uses its own part of this")]
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A directory of small shell scripts, removed when it is dropped.
+pub(crate) struct StandIns {
+    directory: PathBuf,
+}
+
+impl StandIns {
+    /// No program at all.
+    pub(crate) fn none() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "stand-ins-{}-{}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let directory = env::temp_dir().join(name);
+        fs::create_dir(&directory).expect("a directory of our own");
+        Self { directory }
+    }
+
+    /// This script under the name of a program.
+    pub(crate) fn with(self, program: &str, script: &str) -> Self {
+        // Written by another process: a test that starts a program at this moment
+        // would hand it the open file, and a file open for writing cannot be run.
+        let mut writer = Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod +x \"$0\""])
+            .arg(self.directory.join(program))
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let script = format!("#!/bin/sh\n{script}\n");
+        let stdin = writer.stdin.as_mut().unwrap();
+        stdin.write_all(script.as_bytes()).expect("a shell reads");
+        assert!(writer.wait().expect("our own child").success());
+        self
+    }
+
+    /// A PATH with these programs and no other.
+    pub(crate) fn alone(&self) -> OsString {
+        self.directory.clone().into()
+    }
+
+    /// A PATH with these programs before all others.
+    pub(crate) fn first(&self) -> OsString {
+        let mut path = self.alone();
+        path.push(":");
+        path.push(env::var_os("PATH").expect("a PATH"));
+        path
+    }
+}
+
+impl Drop for StandIns {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.directory).expect("our own directory");
+    }
+}

@@ -1,0 +1,38 @@
+//! Two threads take two locks in opposite order: each waits for what the other holds.
+//!
+//! Listing D40, 达内 course notes, day01 死锁 (prose). Neither Python nor std notices;
+//! `parking_lot` can be asked to remember which thread holds which lock and which it
+//! waits for, and finds the circle.
+
+use std::sync::Barrier;
+use std::thread;
+
+use examples_threading::pause;
+use parking_lot::{Mutex, deadlock};
+
+static R1: Mutex<&str> = Mutex::new("r1");
+static R2: Mutex<&str> = Mutex::new("r2");
+static BOTH_HOLD_ONE: Barrier = Barrier::new(2);
+
+fn work(name: &str, first: &Mutex<&str>, second: &Mutex<&str>) {
+    let held = first.lock();
+    println!("{name} holds {held}");
+    BOTH_HOLD_ONE.wait();
+    println!("{name} waits for the other");
+    let other = second.lock();
+    unreachable!("{name} holds {held} and {other}");
+}
+
+fn main() {
+    // These two never end, so no scope waits for them and what they use is static.
+    thread::spawn(|| work("A", &R1, &R2));
+    thread::spawn(|| work("B", &R2, &R1));
+
+    let circle = loop {
+        pause(1.0);
+        if let Some(circle) = deadlock::check_deadlock().pop() {
+            break circle;
+        }
+    };
+    println!("Deadlock: {} threads wait for each other", circle.len());
+}

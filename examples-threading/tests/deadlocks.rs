@@ -1,0 +1,68 @@
+//! Deadlocks, and the ways around them: D40, D41, D42.
+
+mod support;
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::{listing, sorted};
+
+#[test]
+fn deadlock_is_noticed_and_ends_the_program() {
+    for tempo in [1, 20, 1_000_000_000] {
+        let mut lines = listing!("deadlock").tempo(tempo).run().success();
+        let last = lines.pop().unwrap();
+        assert_eq!(last, "Deadlock: 2 threads wait for each other");
+        assert_eq!(
+            sorted(lines),
+            [
+                "A holds r1",
+                "A waits for the other",
+                "B holds r2",
+                "B waits for the other",
+            ]
+        );
+    }
+}
+
+/// So slow a tempo that the program does not look before this test is over.
+#[test]
+fn deadlock_really_leaves_both_threads_stuck() {
+    let mut run = listing!("deadlock").env("TEMPO", "0.001").start();
+    for _ in 0..4 {
+        run.line();
+    }
+    thread::sleep(Duration::from_millis(300));
+    let tasks = fs::read_dir(format!("/proc/{}/task", run.pid())).unwrap();
+    assert_eq!(tasks.count(), 3, "main and the two that are stuck");
+    run.signal(Signal::SIGINT);
+    let run = run.finish();
+    assert_eq!(run.signal(), Some(Signal::SIGINT as i32));
+    assert_eq!(run.lines.len(), 4, "{run:#?}");
+}
+
+#[test]
+fn deadlock_avoided_pays_whole_and_rolls_back_whole() {
+    for _ in 0..5 {
+        assert_eq!(
+            listing!("deadlock_avoided").run().success(),
+            [
+                "all or nothing: A 3000 B 2000",
+                "fixed order: A 3000 B 2000",
+                "time-out: A 3000 B 2000",
+                "transfer of 1000: Err(PowerCut), A 3000 B 2000",
+                "transfer of 1000: Ok(()), A 2000 B 3000",
+            ]
+        );
+    }
+}
+
+#[test]
+fn banker_lends_to_b_and_c_and_lets_a_wait() {
+    assert_eq!(
+        listing!("banker").run().success(),
+        ["lend 15 to b", "lend 10 to c", "a has to wait for 50"]
+    );
+}

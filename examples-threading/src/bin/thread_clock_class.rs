@@ -1,0 +1,31 @@
+//! A clock as a type whose `run` tells the time every second.
+//!
+//! Listing D47, 达内 course notes, day02 用面向对象的方式实现定时器 (prose). Python inherits
+//! from `Thread`; here the clock is what a thread runs.
+
+use std::thread;
+
+use examples_threading::pause;
+use jiff::Zoned;
+
+struct ClockThread {
+    interval: f64,
+}
+
+impl ClockThread {
+    fn run(&self) {
+        loop {
+            pause(self.interval);
+            // Python's `time.ctime()`
+            let ctime = Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string();
+            println!("child thread {ctime}");
+        }
+    }
+}
+
+fn main() {
+    let t = ClockThread { interval: 1.0 };
+    thread::scope(|s| {
+        s.spawn(|| t.run());
+    });
+}

@@ -1,9 +1,8 @@
 //! The children of this process: who they are, and what becomes of them at its end.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use nix::unistd::getpid;
 
 use super::ProcessHandle;
 use super::handle::Child;
@@ -28,14 +27,19 @@ pub(super) fn forget(child: &Arc<Child>) {
 
 /// In a forked child: those are its parent's.
 pub(super) fn forget_all() {
-    lock().clear();
+    // To free them would be to copy the memory that they lie in.
+    mem::forget(mem::take(&mut *lock()));
 }
 
-/// Those that run. The others are reaped.
+/// Reaps those that have ended.
+pub(super) fn reap() {
+    lock().retain(ProcessHandle::is_alive);
+}
+
+/// Those that run.
 pub(super) fn active() -> Vec<ProcessHandle> {
-    let mut children = lock();
-    children.retain(ProcessHandle::is_alive);
-    children.clone()
+    reap();
+    lock().clone()
 }
 
 /// How long a daemon may take to end on SIGTERM before it is killed.
@@ -45,10 +49,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) fn settle() {
     // A program that forks by itself makes a process that has this list and none of
     // these children.
-    let here = getpid();
-    let children: Vec<_> = (active().into_iter())
-        .filter(|handle| handle.child().is_ok_and(|child| child.parent == here))
-        .collect();
+    let mut children = active();
+    children.retain(|handle| handle.child().is_ok());
     // An error here is a child that is gone, and that is what is wanted.
     for daemon in children.iter().filter(|child| child.daemon()) {
         let _gone = daemon.terminate();

@@ -1,16 +1,18 @@
 //! A process as its relatives see it.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
-use nix::sys::signal::Signal;
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::identity::{self, AuthKey};
 use super::{ProcessError, children};
-use crate::sys::pidfd::{End, PidFd};
+use crate::sys::wait::{self, End, Then};
 
 /// A process that runs or has run: a child, the parent, or the calling process itself.
 ///
@@ -30,56 +32,132 @@ pub struct ProcessHandle {
 /// A child, for those who may wait for it.
 #[derive(Debug)]
 pub(super) struct Child {
+    pid: Pid,
     /// Who may wait for it. A fork copies this handle into processes that may not.
-    pub(super) parent: Pid,
-    pub(super) pidfd: PidFd,
-    /// Its exit code, once it was reaped. Locked while it is, so that whoever finds
-    /// it reaped by another thread also finds the code.
-    exitcode: Mutex<Option<i32>>,
+    parent: Pid,
+    life: Mutex<Life>,
+    /// Made when somebody asks for it: most children are joined without.
+    sentinel: OnceLock<OwnedFd>,
+}
+
+/// Locked while the child is reaped or signalled: only an unreaped child's id is surely
+/// its own.
+#[derive(Debug)]
+struct Life {
+    exitcode: Option<i32>,
+    /// How many threads wait for the child by its id. Whoever finds that it has ended
+    /// leaves the reaping to the last of them.
+    waiting: u32,
+    reaped: bool,
 }
 
 /// The exit code of a process whose real one somebody else has taken.
 const UNKNOWN: i32 = 255;
 
 impl Child {
-    pub(super) fn new(parent: Pid, pidfd: PidFd) -> Self {
+    pub(super) fn new(pid: Pid) -> Self {
         Self {
-            parent,
-            pidfd,
-            exitcode: Mutex::new(None),
+            pid,
+            parent: getpid(),
+            life: Mutex::new(Life {
+                exitcode: None,
+                waiting: 0,
+                reaped: false,
+            }),
+            sentinel: OnceLock::new(),
         }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        // Nothing that can panic runs under the lock.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its exit code if it has ended. Reaps it then.
     fn exitcode(&self) -> Result<Option<i32>, ProcessError> {
-        // Nothing that can panic runs under the lock.
-        let mut exitcode =
-            self.exitcode.lock().unwrap_or_else(PoisonError::into_inner);
-        if exitcode.is_none() {
-            let end = self.pidfd.reap();
+        self.look(&mut self.life())
+    }
+
+    fn look(&self, life: &mut Life) -> Result<Option<i32>, ProcessError> {
+        if !life.reaped {
+            let then = match life.waiting {
+                0 => Then::Reap,
+                _ => Then::Leave,
+            };
+            let end = wait::end_of(self.pid, then);
             let end = end.map_err(ProcessError::system("ask for the exit code"))?;
-            *exitcode = end.map(|end| match end {
+            life.reaped = end.is_some() && then == Then::Reap;
+            life.exitcode = end.map(|end| match end {
                 End::Exited(code) => code,
                 End::Signaled(signal) => -signal,
                 End::Unknown => UNKNOWN,
             });
         }
-        Ok(*exitcode)
+        Ok(life.exitcode)
+    }
+
+    fn join(&self) -> Result<(), ProcessError> {
+        let mut life = self.life();
+        if life.reaped {
+            return Ok(());
+        }
+        life.waiting += 1;
+        drop(life);
+        // Between the unlock and the wait nobody reaps the child, for it is waited for.
+        let waited = wait::wait_for(self.pid);
+        let mut life = self.life();
+        life.waiting -= 1;
+        waited.map_err(ProcessError::system("wait for a process"))?;
+        self.look(&mut life).map(|_exitcode| ())
+    }
+
+    fn join_until(&self, deadline: Instant) -> Result<bool, ProcessError> {
+        let ended = wait::readable(self.sentinel()?, Some(deadline));
+        if !ended.map_err(ProcessError::system("wait for a process"))? {
+            return Ok(false);
+        }
+        self.join().map(|()| true)
+    }
+
+    fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
+        let life = self.life();
+        if self.sentinel.get().is_none() {
+            let fd = if life.reaped {
+                // Always readable, as the sentinel of a process that has ended is.
+                File::open("/dev/null").map(OwnedFd::from)
+            } else {
+                wait::sentinel(self.pid)
+            };
+            let fd = fd.map_err(ProcessError::system("watch a process"))?;
+            let _first_under_the_lock = self.sentinel.set(fd);
+        }
+        drop(life);
+        Ok(self.sentinel.wait().as_fd())
+    }
+
+    fn send(&self, signal: Signal) -> Result<(), ProcessError> {
+        let life = self.life();
+        if life.reaped {
+            return Ok(());
+        }
+        match signal::kill(self.pid, signal) {
+            // Somebody else has reaped it.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => {
+                Err(ProcessError::system("signal a process")(error.into()))
+            }
+        }
     }
 }
 
 impl ProcessHandle {
-    pub(super) fn of_child(
-        pid: Pid,
-        identity: identity::Identity,
-        child: Arc<Child>,
-    ) -> Self {
+    pub(super) fn of_child(pid: Pid, identity: identity::Identity) -> Self {
         Self {
             name: identity.name,
             pid,
             daemon: identity.daemon,
             authkey: identity.authkey,
-            child: Some(child),
+            child: Some(Arc::new(Child::new(pid))),
         }
     }
 
@@ -144,7 +222,10 @@ impl ProcessHandle {
     /// assert!(matches!(joined, Err(ProcessError::JoinOneself)));
     /// ```
     pub fn join(&self) -> Result<(), ProcessError> {
-        self.wait(None).map(|_ended| ())
+        let child = self.child()?;
+        child.join()?;
+        children::forget(child);
+        Ok(())
     }
 
     /// Waits until it has ended, but no longer than this. Returns whether it has.
@@ -153,23 +234,15 @@ impl ProcessHandle {
     ///
     /// Those of [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool, ProcessError> {
-        // A time-out beyond what the clock can count is none.
-        self.wait(Instant::now().checked_add(timeout))
-    }
-
-    fn wait(&self, deadline: Option<Instant>) -> Result<bool, ProcessError> {
+        let Some(deadline) = Instant::now().checked_add(timeout) else {
+            return self.join().map(|()| true);
+        };
         let child = self.child()?;
-        let ended = child.pidfd.wait(deadline);
-        if !ended.map_err(ProcessError::system("wait for a process"))? {
-            return Ok(false);
+        let ended = child.join_until(deadline)?;
+        if ended {
+            children::forget(child);
         }
-        // The descriptor says so a moment before the system lets the child be reaped
-        // only while another process traces it.
-        while child.exitcode()?.is_none() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        children::forget(child);
-        Ok(true)
+        Ok(ended)
     }
 
     /// A descriptor that polls readable from the moment on at which the process ends:
@@ -177,9 +250,10 @@ impl ProcessHandle {
     ///
     /// # Errors
     ///
-    /// [`NotAChild`](ProcessError::NotAChild) unless the calling process started it.
+    /// [`NotAChild`](ProcessError::NotAChild) unless the calling process started it, or
+    /// the system's refusal of a descriptor more.
     pub fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
-        Ok(self.child()?.pidfd.as_fd())
+        self.child()?.sentinel()
     }
 
     /// Asks it to end: SIGTERM, on which a process ends unless it handles that signal.
@@ -190,7 +264,7 @@ impl ProcessHandle {
     /// [`NotAChild`](ProcessError::NotAChild) unless the calling process started it,
     /// or the system's refusal where it now belongs to another user.
     pub fn terminate(&self) -> Result<(), ProcessError> {
-        self.send(Signal::SIGTERM)
+        self.child()?.send(Signal::SIGTERM)
     }
 
     /// Ends it: SIGKILL, which no process can handle.
@@ -199,12 +273,7 @@ impl ProcessHandle {
     ///
     /// Those of [`terminate`](Self::terminate).
     pub fn kill(&self) -> Result<(), ProcessError> {
-        self.send(Signal::SIGKILL)
-    }
-
-    fn send(&self, signal: Signal) -> Result<(), ProcessError> {
-        let sent = self.child()?.pidfd.send(signal);
-        sent.map_err(ProcessError::system("signal a process"))
+        self.child()?.send(Signal::SIGKILL)
     }
 
     /// What only the parent has, if this is the parent.

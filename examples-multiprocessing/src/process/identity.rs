@@ -1,7 +1,7 @@
 //! Who this process is: its name, its place in the family, its key.
 
-use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::{fmt, mem};
 
 use nix::unistd::Pid;
 
@@ -58,19 +58,20 @@ pub(super) struct Identity {
     pub(super) children: u32,
 }
 
-/// This process's own. A child's replaces the copy that a fork leaves it.
-static IDENTITY: LazyLock<Mutex<Identity>> = LazyLock::new(|| {
-    Mutex::new(Identity {
+/// This process's own. A child's replaces the copy that a fork leaves it; boxed, so that
+/// replacing it is to store one pointer.
+static IDENTITY: LazyLock<Mutex<Box<Identity>>> = LazyLock::new(|| {
+    Mutex::new(Box::new(Identity {
         name: "MainProcess".into(),
         numbers: Vec::new(),
         daemon: false,
         authkey: AuthKey::from(random::bytes()),
         parent: None,
         children: 0,
-    })
+    }))
 });
 
-pub(super) fn lock() -> MutexGuard<'static, Identity> {
+pub(super) fn lock() -> MutexGuard<'static, Box<Identity>> {
     // Nothing that can panic runs under the lock.
     IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -98,4 +99,16 @@ impl Identity {
             children: 0,
         }
     }
+}
+
+/// Makes this process, a new child, what its parent said that it is.
+pub(super) fn assume(identity: Box<Identity>) {
+    // To free the parent's would be to copy the memory that it lies in.
+    mem::forget(mem::replace(&mut *lock(), identity));
+}
+
+/// The name of this process if it is somebody's child.
+pub(super) fn name_of_child() -> Option<String> {
+    let identity = lock();
+    identity.parent.is_some().then(|| identity.name.clone())
 }

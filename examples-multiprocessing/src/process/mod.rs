@@ -12,14 +12,13 @@ use std::num::NonZero;
 use std::os::fd::BorrowedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{ExitCode, Termination};
-use std::sync::Arc;
+use std::sync::Once;
 use std::time::Duration;
 use std::{fmt, mem, thread};
 
 use nix::unistd::getpid;
 
 pub use error::ProcessError;
-use handle::Child;
 pub use handle::{
     ProcessHandle, active_children, current_process, parent_process, set_authkey,
 };
@@ -28,7 +27,6 @@ use identity::Identity;
 
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
-use crate::sys::pidfd::PidFd;
 
 /// A function that runs, or is to run, in a process of its own: Python's
 /// [`multiprocessing.Process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process).
@@ -71,7 +69,7 @@ use crate::sys::pidfd::PidFd;
 /// (`exec`). A child that changes its user or group id is no longer killed with its
 /// parent. A fork that the program makes by itself is not counted among the children.
 pub struct Process<'a> {
-    identity: Identity,
+    identity: Box<Identity>,
     state: State<'a>,
 }
 
@@ -120,8 +118,8 @@ impl<'a> Process<'a> {
             return Err(ProcessError::DaemonHasNoChildren);
         }
         self.identity.parent = Some((parent.name().into(), getpid()));
-        exit::at_exit(children::settle);
-        let _reaped = active_children();
+        prepare();
+        children::reap();
         let State::New(target) = mem::replace(&mut self.state, State::Closed) else {
             unreachable!("the state was looked at above");
         };
@@ -141,26 +139,18 @@ impl<'a> Process<'a> {
         &self,
         target: Target<'a>,
     ) -> Result<ProcessHandle, (Target<'a>, ProcessError)> {
+        // All that can be done beforehand is: what the child does by itself, it does on
+        // memory that it has to copy first.
+        let identity = self.identity.clone();
         hooks::before();
         // Or both processes print what is in the buffer. What cannot be written now
         // will be tried, and told, when the parent writes next.
         let _failed = io::stdout().flush();
         match fork::fork() {
-            Ok(Side::Child) => run(&self.identity, target),
+            Ok(Side::Child) => run(identity, target),
             Ok(Side::Parent(pid)) => {
                 hooks::in_parent(Some(pid));
-                let pidfd = PidFd::open(pid)
-                    .map_err(ProcessError::system("watch the new process"));
-                let pidfd = match pidfd {
-                    Ok(pidfd) => pidfd,
-                    Err(error) => {
-                        fork::undo(pid);
-                        return Err((target, error));
-                    }
-                };
-                let child = Arc::new(Child::new(getpid(), pidfd));
-                let handle =
-                    ProcessHandle::of_child(pid, self.identity.clone(), child);
+                let handle = ProcessHandle::of_child(pid, *identity);
                 children::remember(handle.clone());
                 Ok(handle)
             }
@@ -358,21 +348,32 @@ impl ProcessBuilder {
         R: Termination,
     {
         Process {
-            identity: identity::lock().child(self.name, self.daemon),
+            identity: Box::new(identity::lock().child(self.name, self.daemon)),
             state: State::New(Box::new(|| function().report())),
         }
     }
 }
 
+/// What the first start of a process brings with it.
+fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        exit::at_exit(children::settle);
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match identity::name_of_child() {
+            Some(name) => tell_panic(&name, info),
+            None => others(info),
+        }));
+    });
+}
+
 /// The life of a forked child. It never returns into the frames that it has copied from
 /// its parent.
-fn run(identity: &Identity, target: Target<'_>) -> ! {
+fn run(identity: Box<Identity>, target: Target<'_>) -> ! {
     let life = || {
         children::forget_all();
-        *identity::lock() = identity.clone();
-        let _empty = fork::empty_stdin();
+        identity::assume(identity);
         hooks::in_child();
-        panic::set_hook(Box::new(tell_panic));
         let code = match panic::catch_unwind(AssertUnwindSafe(target)) {
             Ok(code) => number(code),
             Err(panic) => {
@@ -391,8 +392,7 @@ fn run(identity: &Identity, target: Target<'_>) -> ! {
 }
 
 /// One line on standard error, in one piece even where several processes panic.
-fn tell_panic(info: &panic::PanicHookInfo<'_>) {
-    let name = &identity::lock().name.clone();
+fn tell_panic(name: &str, info: &panic::PanicHookInfo<'_>) {
     let message = message_of(info.payload());
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let line = format!("{name}: {message} ({place})\n");

@@ -5,15 +5,14 @@
 )]
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{fs, ptr, thread};
 
-use nix::sys::prctl;
-use nix::sys::signal::{self, SigSet, SigmaskHow, Signal};
-use nix::sys::wait;
-use nix::unistd::{self, ForkResult, Pid, getpid, getppid};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::unistd::{self, ForkResult, Pid, getpid};
 
 use super::exit;
 
@@ -38,8 +37,8 @@ pub(crate) enum Refused {
 /// Duplicates this process if the calling thread is its only one.
 ///
 /// The child ends with its parent, by SIGKILL, even where that is killed itself. Its
-/// signals do what they do by default, those apart that were ignored or that report
-/// a fault of the program's own: a handler speaks for the parent, and what it writes
+/// signals do what they do by default, those apart that were ignored, that report a
+/// fault of the program's own, and the real-time ones: a handler speaks for the parent, and what it writes
 /// to (signal-hook's pipe) is shared with the parent.
 pub(crate) fn fork() -> Result<Side, Refused> {
     match other_threads() {
@@ -47,6 +46,8 @@ pub(crate) fn fork() -> Result<Side, Refused> {
         Ok(others) => return Err(Refused::Threads(others)),
         Err(error) => return Err(Refused::System(error)),
     }
+    // Nothing is the child's standard input: its parent goes on to read the real one.
+    let nothing = nothing().map_err(Refused::System)?;
     let parent = getpid();
     // No handler of the parent's may run in the child before they are reset.
     let mask = SigSet::all()
@@ -56,33 +57,25 @@ pub(crate) fn fork() -> Result<Side, Refused> {
     // either free or held by the thread that goes on in it.
     let forked = unsafe { unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
-        reset_handlers();
-        // The request is good for the end of the forking thread, which is the parent's
-        // only one. It comes too late where the parent is gone already.
-        if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
-            exit::exit_now(1);
-        }
+        settle_in(parent, nothing, &mask);
+        return Ok(Side::Child);
     }
     // It was this thread's own, so it cannot be refused.
     let _restored = mask.thread_set_mask();
     match forked {
-        Ok(ForkResult::Child) => Ok(Side::Child),
+        Ok(ForkResult::Child) => unreachable!("it has returned"),
         Ok(ForkResult::Parent { child }) => Ok(Side::Parent(child)),
         Err(error) => Err(Refused::System(error.into())),
     }
 }
 
-/// Kills and reaps a child that nobody is to hear of.
-pub(crate) fn undo(child: Pid) {
-    // Neither can fail: it is our child, and nobody has waited for it.
-    let _killed = signal::kill(child, Signal::SIGKILL);
-    let _reaped = wait::waitpid(child, None);
-}
-
-/// Gives a child an empty standard input: its parent goes on to read the real one.
-pub(crate) fn empty_stdin() -> io::Result<()> {
-    let null = fs::File::open("/dev/null")?;
-    Ok(unistd::dup2_stdin(null)?)
+/// `/dev/null`, opened once: every child of this process needs it.
+fn nothing() -> io::Result<&'static fs::File> {
+    static NOTHING: OnceLock<fs::File> = OnceLock::new();
+    if NOTHING.get().is_none() {
+        let _first = NOTHING.set(fs::File::open("/dev/null")?);
+    }
+    Ok(NOTHING.wait())
 }
 
 /// How long a thread that was joined may take to vanish. `thread::scope` does not wait
@@ -105,33 +98,93 @@ fn other_threads() -> io::Result<u64> {
     Ok(others)
 }
 
+/// What the child does first, while its signals are still blocked.
+///
+/// Its system calls are raw ones: a new process has to fault in every page of code that
+/// it uses, and the C library's wrappers lie on one each.
+fn settle_in(parent: Pid, stdin: &fs::File, mask: &SigSet) {
+    for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
+        reset_handler(signal);
+    }
+    // SAFETY: takes numbers and touches no memory of this process.
+    let bound = unsafe {
+        libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL)
+    };
+    // SAFETY: as above.
+    let parent_now = unsafe { libc::syscall(libc::SYS_getppid) };
+    // The parent's end is told when the forking thread ends, which is its only one. If
+    // it has ended already, it will not be.
+    if bound != 0 || parent_now != parent.as_raw().into() {
+        exit::exit_now(1);
+    }
+    let no_flags = 0;
+    // SAFETY: replaces standard input, which nobody owns, and touches no memory. It
+    // cannot fail: both descriptors are in range, and the first is open.
+    unsafe { libc::syscall(libc::SYS_dup3, stdin.as_raw_fd(), 0, no_flags) };
+    let mask: *const libc::sigset_t = mask.as_ref();
+    let no_answer = ptr::null_mut::<libc::sigset_t>();
+    // SAFETY: `mask` is no shorter than what the system reads.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            mask,
+            no_answer,
+            MASK_SIZE,
+        )
+    };
+}
+
+/// The length in bytes of the kernel's set of signals.
+const MASK_SIZE: usize = 8;
+
+/// The last of the signals that the system itself sends. Those after it, the real-time
+/// signals, come only from who knows what they mean to this process, and to look at
+/// them too would double what all of this costs.
+const LAST_SIGNAL: libc::c_int = 31;
+
 /// Signals whose handlers stay: they tell what a fault of the program was (Rust's own
-/// tells of a stack that overflowed) and touch nothing that is shared.
-const FAULTS: [libc::c_int; 5] = [
+/// tells of a stack that overflowed) and touch nothing that is shared. The last two
+/// cannot have one.
+const KEPT: [libc::c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
     libc::SIGILL,
     libc::SIGFPE,
     libc::SIGTRAP,
+    libc::SIGKILL,
+    libc::SIGSTOP,
 ];
 
-fn reset_handlers() {
-    for signal in (1..=libc::SIGRTMAX()).filter(|signal| !FAULTS.contains(signal)) {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the null pointer asks for no change, and `action` is a place for
-        // the answer.
-        if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0
-        {
-            continue; // A number that the C library keeps for itself.
-        }
-        // SAFETY: all zero is a value of `sigaction`, and the call has filled it in.
-        let mut action = unsafe { action.assume_init() };
-        if action.sa_sigaction != libc::SIG_DFL
-            && action.sa_sigaction != libc::SIG_IGN
-        {
-            action.sa_sigaction = libc::SIG_DFL;
-            // SAFETY: the default action needs nothing of this program.
-            unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
-        }
+/// Gives a signal that has a handler its default action.
+fn reset_handler(signal: libc::c_int) {
+    /// The kernel's `struct sigaction`: the handler, then at most four words more.
+    type Action = [usize; 5];
+    let mut action: Action = [libc::SIG_DFL; 5];
+    let none = ptr::null::<Action>();
+    // SAFETY: `action` is a place for the answer and no shorter than it; the null
+    // pointer asks for no change.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            none,
+            &raw mut action,
+            MASK_SIZE,
+        )
+    };
+    if action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN {
+        let default: Action = [libc::SIG_DFL; 5];
+        // SAFETY: `default` is as long as the system reads, and the default action
+        // needs nothing of this program.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                &raw const default,
+                none,
+                MASK_SIZE,
+            )
+        };
     }
 }

@@ -6,6 +6,6 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod membership;
 pub(crate) mod packet;
-pub(crate) mod pidfd;
 pub(crate) mod random;
 pub(crate) mod segment;
+pub(crate) mod wait;

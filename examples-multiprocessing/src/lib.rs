@@ -17,5 +17,5 @@ pub use error::Error;
 pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
-    cpu_count, current_process, parent_process, set_authkey,
+    cpu_count, current_process, freeze_support, parent_process, set_authkey,
 };

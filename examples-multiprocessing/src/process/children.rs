@@ -28,7 +28,9 @@ pub(super) fn forget(child: &Arc<Child>) {
 /// In a forked child: those are its parent's.
 pub(super) fn forget_all() {
     // To free them would be to copy the memory that they lie in.
-    mem::forget(mem::take(&mut *lock()));
+    let parents = mem::take(&mut *lock());
+    parents.iter().for_each(ProcessHandle::let_go);
+    mem::forget(parents);
 }
 
 /// Reaps those that have ended.

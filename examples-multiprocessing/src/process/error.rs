@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::{fmt, io};
 
+use crate::codec::EncodeError;
+
 /// Why a process could not be started, waited for or signalled.
 ///
 /// ```
@@ -35,6 +37,12 @@ pub enum ProcessError {
     DaemonHasNoChildren,
     /// This many other threads run, so that forking is not safe.
     ThreadsRunning(u64),
+    /// The argument of a process to be spawned cannot be serialised.
+    Argument(EncodeError),
+    /// A copy of this program would not find its order, and run `main` instead.
+    NoFreezeSupport,
+    /// The function to be spawned is not in the program's own file.
+    ForeignFunction,
     /// The system refused.
     System {
         /// What was asked of it, as in "could not …".
@@ -89,6 +97,14 @@ impl fmt::Display for ProcessError {
                      start this one by spawn."
                 );
             }
+            Self::Argument(error) => return write!(f, "The argument is refused: {error}."),
+            Self::NoFreezeSupport => {
+                "A spawned process would run main again: call freeze_support first in it."
+            }
+            Self::ForeignFunction => {
+                "The function is part of a library: name one of the program's own, which \
+                 calls it."
+            }
             Self::System { what, source } => {
                 return write!(f, "The system could not {what}: {source}.");
             }
@@ -99,6 +115,7 @@ impl fmt::Display for ProcessError {
 impl Error for ProcessError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Argument(error) => Some(error),
             Self::System { source, .. } => Some(source),
             _ => None,
         }

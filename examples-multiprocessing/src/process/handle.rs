@@ -49,13 +49,15 @@ struct Life {
     /// leaves the reaping to the last of them.
     waiting: u32,
     reaped: bool,
+    /// A spawned child's: it is killed when the last copy of this is closed.
+    lifeline: Option<OwnedFd>,
 }
 
 /// The exit code of a process whose real one somebody else has taken.
 const UNKNOWN: i32 = 255;
 
 impl Child {
-    pub(super) fn new(pid: Pid) -> Self {
+    pub(super) fn new(pid: Pid, lifeline: Option<OwnedFd>) -> Self {
         Self {
             pid,
             parent: getpid(),
@@ -63,6 +65,7 @@ impl Child {
                 exitcode: None,
                 waiting: 0,
                 reaped: false,
+                lifeline,
             }),
             sentinel: OnceLock::new(),
         }
@@ -87,6 +90,9 @@ impl Child {
             let end = wait::end_of(self.pid, then);
             let end = end.map_err(ProcessError::system("ask for the exit code"))?;
             life.reaped = end.is_some() && then == Then::Reap;
+            if end.is_some() {
+                life.lifeline = None;
+            }
             life.exitcode = end.map(|end| match end {
                 End::Exited(code) => code,
                 End::Signaled(signal) => -signal,
@@ -151,13 +157,17 @@ impl Child {
 }
 
 impl ProcessHandle {
-    pub(super) fn of_child(pid: Pid, identity: identity::Identity) -> Self {
+    pub(super) fn of_child(
+        pid: Pid,
+        identity: identity::Identity,
+        lifeline: Option<OwnedFd>,
+    ) -> Self {
         Self {
             name: identity.name,
             pid,
             daemon: identity.daemon,
             authkey: identity.authkey,
-            child: Some(Arc::new(Child::new(pid))),
+            child: Some(Arc::new(Child::new(pid, lifeline))),
         }
     }
 
@@ -274,6 +284,14 @@ impl ProcessHandle {
     /// Those of [`terminate`](Self::terminate).
     pub fn kill(&self) -> Result<(), ProcessError> {
         self.child()?.send(Signal::SIGKILL)
+    }
+
+    /// In a fork of the parent: lets go of what ties the child to the life of whoever
+    /// holds it.
+    pub(super) fn let_go(&self) {
+        if let Some(child) = &self.child {
+            child.life().lifeline = None;
+        }
     }
 
     /// What only the parent has, if this is the parent.

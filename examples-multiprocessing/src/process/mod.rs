@@ -5,6 +5,7 @@ mod error;
 mod handle;
 pub(crate) mod hooks;
 mod identity;
+mod spawn;
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -24,9 +25,14 @@ pub use handle::{
 };
 pub use identity::AuthKey;
 use identity::Identity;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use spawn::Parcel;
+pub use spawn::freeze_support;
 
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
+use crate::sys::spawn::Spawned;
 
 /// A function that runs, or is to run, in a process of its own: Python's
 /// [`multiprocessing.Process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process).
@@ -79,7 +85,10 @@ enum State<'a> {
     Closed,
 }
 
-type Target<'a> = Box<dyn FnOnce() -> ExitCode + 'a>;
+enum Target<'a> {
+    Fork(Box<dyn FnOnce() -> ExitCode + 'a>),
+    Spawn(Box<dyn Fn() -> Result<Parcel, ProcessError> + 'a>),
+}
 
 impl<'a> Process<'a> {
     /// A process that is to run this function, with the default name and a daemon if
@@ -91,6 +100,42 @@ impl<'a> Process<'a> {
         R: Termination,
     {
         Self::builder().target(function)
+    }
+
+    /// A process that is to run `function(argument)` in a fresh copy of this program,
+    /// for the start method *spawn*. It can be started while other threads run, and
+    /// takes longer to start than a fork.
+    ///
+    /// The function is one without a state: a `fn` item, or a closure that captures
+    /// nothing. All that it gets is the argument, which is serialised when the process
+    /// is started: anything of serde's, several values as a tuple, and the handles of
+    /// this library (locks, queues, pipes, shared values), which stay connected. The
+    /// fresh copy finds the function by [`freeze_support`], which `main` must begin
+    /// with. Everything else is as with [`new`](Self::new).
+    ///
+    /// ```no_run
+    /// // Not run: the main of a test does not begin with freeze_support.
+    /// use examples_multiprocessing::{Process, ProcessError, freeze_support};
+    ///
+    /// fn f((name, times): (String, u32)) {
+    ///     (0..times).for_each(|_| println!("hello {name}"));
+    /// }
+    ///
+    /// fn main() -> Result<(), ProcessError> {
+    ///     freeze_support();
+    ///     let mut p = Process::spawned(f, ("bob".to_string(), 2));
+    ///     p.start()?;
+    ///     p.join()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn spawned<F, A, R>(function: F, argument: A) -> Self
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned + 'a,
+        R: Termination,
+    {
+        Self::builder().spawn_target(function, argument)
     }
 
     /// To give it a name, or to say that it is a daemon.
@@ -123,8 +168,9 @@ impl<'a> Process<'a> {
         let State::New(target) = mem::replace(&mut self.state, State::Closed) else {
             unreachable!("the state was looked at above");
         };
-        match self.fork(target) {
+        match self.launch(target) {
             Ok(handle) => {
+                children::remember(handle.clone());
                 self.state = State::Started(handle);
                 Ok(())
             }
@@ -135,10 +181,29 @@ impl<'a> Process<'a> {
         }
     }
 
-    fn fork(
+    /// Starts the target, or gives it back with the reason why not.
+    fn launch(
         &self,
         target: Target<'a>,
     ) -> Result<ProcessHandle, (Target<'a>, ProcessError)> {
+        match target {
+            Target::Fork(function) => self
+                .fork(function)
+                .map_err(|(function, error)| (Target::Fork(function), error)),
+            Target::Spawn(pack) => pack()
+                .and_then(|parcel| parcel.send(&self.identity))
+                .map(|Spawned { pid, lifeline }| {
+                    let identity = Identity::clone(&self.identity);
+                    ProcessHandle::of_child(pid, identity, Some(lifeline))
+                })
+                .map_err(|error| (Target::Spawn(pack), error)),
+        }
+    }
+
+    fn fork<F: FnOnce() -> ExitCode>(
+        &self,
+        function: F,
+    ) -> Result<ProcessHandle, (F, ProcessError)> {
         // All that can be done beforehand is: what the child does by itself, it does on
         // memory that it has to copy first.
         let identity = self.identity.clone();
@@ -147,12 +212,10 @@ impl<'a> Process<'a> {
         // will be tried, and told, when the parent writes next.
         let _failed = io::stdout().flush();
         match fork::fork() {
-            Ok(Side::Child) => run(identity, target),
+            Ok(Side::Child) => run(identity, function),
             Ok(Side::Parent(pid)) => {
                 hooks::in_parent(Some(pid));
-                let handle = ProcessHandle::of_child(pid, *identity);
-                children::remember(handle.clone());
-                Ok(handle)
+                Ok(ProcessHandle::of_child(pid, *identity, None))
             }
             Err(refused) => {
                 hooks::in_parent(None);
@@ -162,7 +225,7 @@ impl<'a> Process<'a> {
                         ProcessError::system("fork this process")(source)
                     }
                 };
-                Err((target, error))
+                Err((function, error))
             }
         }
     }
@@ -347,9 +410,26 @@ impl ProcessBuilder {
         F: FnOnce() -> R + 'a,
         R: Termination,
     {
+        self.process(Target::Fork(Box::new(|| function().report())))
+    }
+
+    /// What it is to run in a fresh copy of this program. See [`Process::spawned`].
+    #[must_use]
+    pub fn spawn_target<'a, F, A, R>(self, function: F, argument: A) -> Process<'a>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned + 'a,
+        R: Termination,
+    {
+        self.process(Target::Spawn(Box::new(move || {
+            Parcel::pack(&function, &argument)
+        })))
+    }
+
+    fn process(self, target: Target<'_>) -> Process<'_> {
         Process {
             identity: Box::new(identity::lock().child(self.name, self.daemon)),
-            state: State::New(Box::new(|| function().report())),
+            state: State::New(target),
         }
     }
 }
@@ -369,26 +449,32 @@ fn prepare() {
 
 /// The life of a forked child. It never returns into the frames that it has copied from
 /// its parent.
-fn run(identity: Box<Identity>, target: Target<'_>) -> ! {
+fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
         children::forget_all();
         identity::assume(identity);
         hooks::in_child();
-        let code = match panic::catch_unwind(AssertUnwindSafe(target)) {
-            Ok(code) => number(code),
-            Err(panic) => {
-                // Its destructor might panic in its turn.
-                mem::forget(panic);
-                1
-            }
-        };
-        children::settle();
-        // There is nobody left to tell.
-        let _failed = io::stdout().flush();
-        code
+        run_to_the_end(function)
     };
     let code = panic::catch_unwind(AssertUnwindSafe(life));
     exit::exit_now(code.unwrap_or(1))
+}
+
+/// Runs a child's function and all that comes after it but the exit itself, whose code
+/// it returns.
+fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
+    let code = match panic::catch_unwind(AssertUnwindSafe(function)) {
+        Ok(code) => number(code),
+        Err(panic) => {
+            // Its destructor might panic in its turn.
+            mem::forget(panic);
+            1
+        }
+    };
+    children::settle();
+    // There is nobody left to tell.
+    let _failed = io::stdout().flush();
+    code
 }
 
 /// One line on standard error, in one piece even where several processes panic.

@@ -70,7 +70,7 @@ pub(crate) fn fork() -> Result<Side, Refused> {
 }
 
 /// `/dev/null`, opened once: every child of this process needs it.
-fn nothing() -> io::Result<&'static fs::File> {
+pub(crate) fn nothing() -> io::Result<&'static fs::File> {
     static NOTHING: OnceLock<fs::File> = OnceLock::new();
     if NOTHING.get().is_none() {
         let _first = NOTHING.set(fs::File::open("/dev/null")?);
@@ -84,7 +84,7 @@ const LAST_STEPS: Duration = Duration::from_millis(200);
 
 /// How many threads this process has besides the calling one, those not counted that
 /// are about to end by themselves within [`LAST_STEPS`].
-fn other_threads() -> io::Result<u64> {
+pub(crate) fn other_threads() -> io::Result<u64> {
     let counted = || -> io::Result<u64> {
         // A directory has two links, and one more for each directory in it.
         Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(3))

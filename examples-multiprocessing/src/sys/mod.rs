@@ -8,4 +8,5 @@ pub(crate) mod membership;
 pub(crate) mod packet;
 pub(crate) mod random;
 pub(crate) mod segment;
+pub(crate) mod spawn;
 pub(crate) mod wait;

@@ -13,6 +13,7 @@
 //! | `queue.Queue`, `LifoQueue`, `PriorityQueue` | [`Queue`], [`LifoQueue`], [`PriorityQueue`] |
 //! | `concurrent.futures.ThreadPoolExecutor` | [`ThreadPool`] |
 //! | `time.sleep` | [`pause()`], which `TEMPO` can hurry |
+//! | an uncaught exception | [`Failure`] |
 //!
 //! # Layout
 //!
@@ -27,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod failure;
 mod pause;
 mod queue;
 mod rlock;
@@ -35,6 +37,7 @@ mod thread_pool;
 mod timer;
 
 pub use event::Event;
+pub use failure::Failure;
 pub use pause::{interval, pause};
 pub use queue::{
     BlockingQueue, GetError, LifoQueue, Order, PriorityQueue, PutError, Queue,

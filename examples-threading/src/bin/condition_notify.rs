@@ -9,6 +9,8 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
+use examples_threading::Failure;
+
 struct Numbers {
     /// How many threads have come to wait: the number of the next.
     came: usize,
@@ -39,7 +41,7 @@ fn run(n: i32) {
     CHANGED.notify_all();
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     for i in 0..10 {
         // Not in a scope, whose end would wait for threads that nobody will wake.
         thread::spawn(move || run(i));

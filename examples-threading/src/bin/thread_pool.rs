@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use examples_threading::{ThreadPool, pause};
+use examples_threading::{Failure, ThreadPool, pause};
 
 fn action(i: i32) -> i32 {
     let worker = thread::current();
@@ -15,7 +15,7 @@ fn action(i: i32) -> i32 {
     i * i
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let pool = ThreadPool::new(5)?;
     for square in pool.map(0..20, action) {
         println!("result {}", square?);

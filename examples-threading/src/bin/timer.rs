@@ -3,13 +3,13 @@
 //! Listing T10, 《Python(十) 进程、线程、协程篇》1.1.7. The cancelled timer is more
 //! than the listing has.
 
-use examples_threading::{Timer, interval};
+use examples_threading::{Failure, Timer, interval};
 
 fn hello() {
     println!("hello,world");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let t = Timer::start(interval(10.0), hello)?;
 
     let cancelled = Timer::start(interval(10.0), || println!("never printed"))?;

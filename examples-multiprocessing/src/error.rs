@@ -27,6 +27,12 @@ pub enum Error {
         /// The system's own reason.
         source: io::Error,
     },
+    /// A [`Barrier`](crate::Barrier) for more parties than it has room for. Split the
+    /// processes into groups.
+    TooManyParties {
+        /// As many as there is room for.
+        most: usize,
+    },
 }
 
 impl Error {
@@ -45,6 +51,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::TooManyParties { most } => {
+                write!(
+                    f,
+                    "a barrier has room for {most} parties: split them into groups"
+                )
+            }
         }
     }
 }
@@ -53,6 +65,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::System { source, .. } => Some(source),
+            Self::TooManyParties { .. } => None,
         }
     }
 }

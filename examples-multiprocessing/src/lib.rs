@@ -9,6 +9,7 @@ mod handover;
 mod pipe;
 mod process;
 mod spin;
+mod sync;
 #[allow(dead_code, unused_imports, reason = "its users are still to come")]
 mod sys;
 
@@ -18,4 +19,9 @@ pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
     cpu_count, current_process, freeze_support, parent_process, set_authkey,
+};
+pub use sync::{
+    Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,
+    LockGuard, NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften,
+    Semaphore,
 };

@@ -7,9 +7,11 @@
 #![allow(unsafe_code, reason = "futex has no safe wrapper")]
 
 use std::mem::MaybeUninit;
-use std::ptr;
+use std::num::NonZero;
+use std::sync::LazyLock;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+use std::{ptr, thread};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -109,11 +111,20 @@ pub(crate) fn wake_all(word: &AtomicU32) {
     wake(word, u32::MAX);
 }
 
+/// How often to look again before sleeping, in case the other side is about to finish:
+/// some microseconds. Not at all where the other side cannot run meanwhile.
+pub(crate) fn spins() -> u32 {
+    static SPINS: LazyLock<u32> = LazyLock::new(|| {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        if processors > 1 { 100 } else { 0 }
+    });
+    *SPINS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::Ordering;
-    use std::thread;
     use std::time::Instant;
 
     #[test]

@@ -1,6 +1,7 @@
 //! What only the operating system can do, wrapped so that everything above is safe:
 //! the one folder of the library with `unsafe` in it. No policy lives here.
 
+pub(crate) mod atomic;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;

@@ -74,6 +74,9 @@ macro_rules! shareable {
 }
 pub(crate) use shareable;
 
+/// What the smallest segment takes.
+pub(crate) const PAGE: usize = 4096;
+
 /// From this many bytes on it is worth asking how many there are.
 const BIG: usize = 1 << 24;
 

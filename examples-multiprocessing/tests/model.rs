@@ -1,0 +1,553 @@
+//! The primitives under [loom](https://docs.rs/loom): the library's own source files,
+//! compiled here a second time against loom's atomics and a futex made of loom's parts.
+//! Loom tries every interleaving with a bounded number of preemptions. A wake-up that
+//! can be lost shows up as a deadlock, a store that comes too late as a data race.
+//!
+//! Time has no place in loom. A sleep ends by a wake-up only; neither deadlines nor
+//! slices end it, so that nothing heals what the algorithms get wrong. The one
+//! exception is the death of a process, which lets each of the others look around once.
+#![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
+#![allow(unused_imports, reason = "the library exports them")]
+#![allow(unreachable_pub, reason = "the files are public in the library")]
+#![allow(missing_docs, reason = "the library documents them")]
+
+#[path = "../src/error.rs"]
+mod error;
+#[path = "../src/sync/mod.rs"]
+mod sync;
+
+pub use sync::*;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use sys::membership;
+
+/// Loom's counterparts of what the library stands on.
+mod sys {
+    pub(crate) mod atomic {
+        pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    }
+
+    /// A futex as the kernel's manual describes it.
+    pub(crate) mod futex {
+        use std::collections::VecDeque;
+        use std::ptr;
+        use std::time::Duration;
+
+        use loom::sync::Mutex;
+        use loom::sync::atomic::{AtomicU32, Ordering};
+        use loom::thread::{self, Thread};
+
+        use super::membership;
+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Deadline {
+            Never,
+            At(Duration),
+        }
+
+        impl Deadline {
+            pub(crate) fn after(timeout: Duration) -> Self {
+                Self::At(timeout)
+            }
+
+            pub(crate) fn is_over(self) -> bool {
+                self == Self::At(Duration::ZERO)
+            }
+        }
+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Slept {
+            Woken,
+            Slice,
+            Deadline,
+        }
+
+        struct Sleeper {
+            word: usize,
+            ticket: usize,
+            thread: Thread,
+        }
+
+        #[derive(Default)]
+        struct Queue {
+            sleepers: VecDeque<Sleeper>,
+            /// The tickets of those whose slice was over.
+            sliced: Vec<usize>,
+            tickets: usize,
+        }
+
+        loom::lazy_static! {
+            /// The kernel's hash bucket, with its lock.
+            static ref QUEUE: Mutex<Queue> = Mutex::new(Queue::default());
+        }
+
+        pub(crate) fn wait(word: &AtomicU32, value: u32, _: Deadline) -> Slept {
+            let mut queue = QUEUE.lock().unwrap();
+            if membership::look_around() {
+                return Slept::Slice;
+            }
+            if word.load(Ordering::Relaxed) != value {
+                return Slept::Woken;
+            }
+            let ticket = queue.tickets;
+            queue.tickets += 1;
+            queue.sleepers.push_back(Sleeper {
+                word: ptr::from_ref(word).addr(),
+                ticket,
+                thread: thread::current(),
+            });
+            while queue
+                .sleepers
+                .iter()
+                .any(|sleeper| sleeper.ticket == ticket)
+            {
+                drop(queue);
+                thread::park();
+                queue = QUEUE.lock().unwrap();
+            }
+            if queue.sliced.contains(&ticket) {
+                Slept::Slice
+            } else {
+                Slept::Woken
+            }
+        }
+
+        /// Time passes.
+        pub(super) fn end_slices() {
+            let mut queue = QUEUE.lock().unwrap();
+            while let Some(sleeper) = queue.sleepers.pop_front() {
+                queue.sliced.push(sleeper.ticket);
+                sleeper.thread.unpark();
+            }
+        }
+
+        pub(crate) fn wake(word: &AtomicU32, count: u32) {
+            let word = ptr::from_ref(word).addr();
+            let mut queue = QUEUE.lock().unwrap();
+            for _ in 0..count {
+                let first = queue.sleepers.iter().position(|s| s.word == word);
+                let Some(first) = first else { break };
+                let sleeper = queue.sleepers.remove(first).unwrap();
+                sleeper.thread.unpark();
+            }
+        }
+
+        pub(crate) fn wake_all(word: &AtomicU32) {
+            wake(word, u32::MAX);
+        }
+
+        pub(crate) fn spins() -> u32 {
+            0
+        }
+    }
+
+    /// Each thread of a model stands for a process.
+    pub(crate) mod membership {
+        use std::cell::Cell;
+
+        use loom::sync::Mutex;
+
+        pub(crate) type MemberId = u32;
+
+        loom::lazy_static! {
+            static ref MEMBERS: Mutex<u32> = Mutex::new(0);
+            static ref DEAD: Mutex<Vec<MemberId>> = Mutex::new(Vec::new());
+        }
+        loom::thread_local! {
+            static ME: Cell<MemberId> = Cell::new(0);
+            static LOOKED_AROUND: Cell<bool> = Cell::new(false);
+        }
+
+        #[expect(clippy::unnecessary_wraps, reason = "the library's shape")]
+        pub(crate) fn found_family() -> Result<(), crate::error::Error> {
+            Ok(())
+        }
+
+        pub(crate) fn me() -> MemberId {
+            ME.with(|me| {
+                if me.get() == 0 {
+                    let mut members = MEMBERS.lock().unwrap();
+                    *members += 1;
+                    me.set(*members);
+                }
+                me.get()
+            })
+        }
+
+        pub(crate) fn thread() -> u32 {
+            1
+        }
+
+        pub(crate) fn is_alive(id: MemberId) -> bool {
+            !DEAD.lock().unwrap().contains(&id)
+        }
+
+        /// The process that this thread stands for ends here, as by SIGKILL: nothing
+        /// is released. The thread goes on as another.
+        pub(crate) fn die() {
+            DEAD.lock().unwrap().push(me());
+            ME.with(|me| me.set(0));
+            super::futex::end_slices();
+        }
+
+        /// Whether a slice is over for this thread: once, after somebody has died.
+        pub(super) fn look_around() -> bool {
+            !LOOKED_AROUND.with(Cell::get)
+                && !DEAD.lock().unwrap().is_empty()
+                && !LOOKED_AROUND.with(|looked| looked.replace(true))
+        }
+    }
+
+    /// Memory that threads share is shared enough.
+    pub(crate) mod segment {
+        use std::fmt;
+        use std::ops::Deref;
+
+        use loom::sync::Arc;
+        use serde::de::Error as _;
+        use serde::ser::Error as _;
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        /// Leaves room for four holders and two parties.
+        pub(crate) const PAGE: usize = 256 + 16;
+
+        macro_rules! shareable {
+            ($item:item) => {
+                $item
+            };
+        }
+        pub(crate) use shareable;
+
+        pub(crate) struct Shared<T>(Arc<T>);
+
+        impl<T> Shared<T> {
+            #[expect(clippy::unnecessary_wraps, reason = "the library's shape")]
+            pub(crate) fn new(value: T) -> Result<Self, crate::error::Error> {
+                Ok(Self(Arc::new(value)))
+            }
+        }
+
+        impl<T> Clone for Shared<T> {
+            fn clone(&self) -> Self {
+                Self(Arc::clone(&self.0))
+            }
+        }
+
+        impl<T> Deref for Shared<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+
+        impl<T> fmt::Debug for Shared<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("Shared")
+            }
+        }
+
+        impl<T> Serialize for Shared<T> {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(S::Error::custom("not in a model"))
+            }
+        }
+
+        impl<'de, T> Deserialize<'de> for Shared<T> {
+            fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Err(D::Error::custom("not in a model"))
+            }
+        }
+    }
+}
+
+/// Tries the interleavings with up to this many preemptions.
+fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(scenario);
+}
+
+/// What a lock protects. Loom finds it out where two threads use it at once, or where
+/// one does without having seen what the one before it did.
+struct Protected(UnsafeCell<usize>);
+
+// What the models are to prove.
+#[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+// SAFETY: each model uses it under the primitive that it checks, and loom checks that.
+unsafe impl Sync for Protected {}
+
+impl Protected {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(UnsafeCell::new(0)))
+    }
+
+    fn add_one(&self) {
+        #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+        self.0.with_mut(|value| {
+            // SAFETY: loom has just checked that nobody else uses it.
+            unsafe { *value += 1 }
+        });
+    }
+
+    fn get(&self) -> usize {
+        #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+        self.0.with(|value| {
+            // SAFETY: loom has just checked that nobody changes it.
+            unsafe { *value }
+        })
+    }
+}
+
+#[test]
+fn a_lock_has_one_holder_at_a_time_and_forgets_nobody_who_waits() {
+    model(2, || {
+        let (lock, protected) = (Lock::new().unwrap(), Protected::new());
+        let work = move |lock: Lock, protected: Arc<Protected>| {
+            assert_eq!(lock.acquire(), Acquired::Clean);
+            protected.add_one();
+            lock.release().unwrap();
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+                thread::spawn(move || work(lock, protected))
+            })
+            .collect();
+        work(lock, Arc::clone(&protected));
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(protected.get(), 3);
+    });
+}
+
+#[test]
+fn exactly_one_takes_the_lock_of_the_dead() {
+    model(2, || {
+        let (lock, protected) = (Lock::new().unwrap(), Protected::new());
+        lock.acquire();
+        protected.add_one();
+        let heirs: Vec<_> = (0..2)
+            .map(|_| {
+                let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+                thread::spawn(move || {
+                    let acquired = lock.acquire();
+                    protected.add_one();
+                    lock.release().unwrap();
+                    acquired == Acquired::PredecessorDied
+                })
+            })
+            .collect();
+        membership::die();
+        let heirs = heirs.into_iter().map(|heir| heir.join().unwrap());
+        assert_eq!(heirs.filter(|&heir| heir).count(), 1);
+    });
+}
+
+#[test]
+fn an_rlock_has_one_owner_at_a_time() {
+    model(3, || {
+        let (lock, protected) = (RLock::new().unwrap(), Protected::new());
+        let work = move |lock: RLock, protected: Arc<Protected>| {
+            let _outer = lock.lock();
+            let _inner = lock.lock();
+            protected.add_one();
+        };
+        let other = {
+            let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+            thread::spawn(move || work(lock, protected))
+        };
+        work(lock, Arc::clone(&protected));
+        other.join().unwrap();
+        assert_eq!(protected.get(), 2);
+    });
+}
+
+#[test]
+fn a_semaphore_of_one_permit_lets_one_in_at_a_time() {
+    model(2, || {
+        let (semaphore, protected) = (Semaphore::new(1).unwrap(), Protected::new());
+        let work = move |semaphore: Semaphore, protected: Arc<Protected>| {
+            let _permit = semaphore.permit();
+            protected.add_one();
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (s, protected) = (semaphore.clone(), Arc::clone(&protected));
+                thread::spawn(move || work(s, protected))
+            })
+            .collect();
+        work(semaphore, Arc::clone(&protected));
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(protected.get(), 3);
+    });
+}
+
+#[test]
+fn every_release_of_a_semaphore_lets_one_more_go_on() {
+    model(2, || {
+        let semaphore = Semaphore::new(0).unwrap();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire())
+            })
+            .collect();
+        semaphore.release();
+        semaphore.release();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert_eq!(semaphore.get_value(), 0);
+    });
+}
+
+#[test]
+fn the_permit_of_the_dead_comes_back() {
+    model(3, || {
+        let semaphore = Semaphore::new(1).unwrap();
+        let permit = semaphore.permit();
+        let waiter = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || semaphore.acquire())
+        };
+        membership::die();
+        drop(permit); // This process is not its holder.
+        waiter.join().unwrap();
+        assert_eq!(semaphore.get_value(), 0);
+    });
+}
+
+#[test]
+fn a_condition_loses_no_notification() {
+    model(3, || {
+        let (condition, flag) = (Condition::new().unwrap(), Protected::new());
+        let notifier = {
+            let (condition, flag) = (condition.clone(), Arc::clone(&flag));
+            thread::spawn(move || {
+                let _held = condition.lock();
+                flag.add_one();
+                condition.notify(1).unwrap();
+            })
+        };
+        let held = condition.lock();
+        condition.wait_for(|| flag.get() == 1).unwrap();
+        drop(held);
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn a_condition_notifies_as_many_as_it_is_told() {
+    model(1, || {
+        let lock = RLock::new().unwrap();
+        let ready = Condition::with_lock(&lock).unwrap();
+        let go = Condition::with_lock(&lock).unwrap();
+        let waiting = Protected::new();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (ready, go) = (ready.clone(), go.clone());
+                let waiting = Arc::clone(&waiting);
+                thread::spawn(move || {
+                    let _held = go.lock();
+                    waiting.add_one();
+                    ready.notify(1).unwrap();
+                    go.wait().unwrap(); // No predicate to fall back on.
+                })
+            })
+            .collect();
+        let held = lock.lock();
+        ready.wait_for(|| waiting.get() == 2).unwrap();
+        go.notify(1).unwrap();
+        go.notify(1).unwrap();
+        drop(held);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_event_wakes_everybody_and_shows_what_was_done_before() {
+    model(3, || {
+        let (event, protected) = (Event::new().unwrap(), Protected::new());
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (event, protected) = (event.clone(), Arc::clone(&protected));
+                thread::spawn(move || {
+                    event.wait();
+                    assert_eq!(protected.get(), 1);
+                })
+            })
+            .collect();
+        protected.add_one();
+        event.set();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_event_set_again_wakes_who_came_between() {
+    model(3, || {
+        let event = Event::new().unwrap();
+        let waiter = {
+            let event = event.clone();
+            thread::spawn(move || event.wait())
+        };
+        event.set();
+        event.clear();
+        event.set();
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_barrier_lets_both_go_on_round_after_round() {
+    model(3, || {
+        let barrier = Barrier::new(2).unwrap();
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let party = |barrier: &Barrier, arrived: &AtomicUsize| {
+            let mut sum = 0;
+            for round in 1..=2 {
+                arrived.fetch_add(1, Ordering::Relaxed);
+                sum += barrier.wait().unwrap();
+                assert!(arrived.load(Ordering::Relaxed) >= 2 * round);
+            }
+            sum
+        };
+        let other = {
+            let (barrier, arrived) = (barrier.clone(), Arc::clone(&arrived));
+            thread::spawn(move || party(&barrier, &arrived))
+        };
+        let sum = party(&barrier, &arrived);
+        assert_eq!(
+            sum + other.join().unwrap(),
+            2,
+            "one first and one last a round"
+        );
+    });
+}
+
+#[test]
+fn an_aborted_barrier_holds_nobody() {
+    model(3, || {
+        let barrier = Barrier::new(2).unwrap();
+        let waiter = {
+            let barrier = barrier.clone();
+            thread::spawn(move || barrier.wait())
+        };
+        barrier.abort();
+        assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+        barrier.reset();
+        assert!(!barrier.broken());
+    });
+}

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod codec;
+mod ctime;
 mod error;
 #[allow(dead_code, reason = "its users are still to come")]
 mod handover;
@@ -14,6 +15,7 @@ mod sync;
 mod sys;
 
 pub use codec::{DecodeError, EncodeError};
+pub use ctime::ctime;
 pub use error::Error;
 pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{

@@ -1,0 +1,16 @@
+//! A child process and its parent print a line each.
+//!
+//! Listing D1, 达内 course notes, day01 创建 Process 对象.
+
+use examples_multiprocessing::Process;
+
+fn t1() {
+    println!("child process");
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut p = Process::new(t1);
+    p.start()?;
+    println!("main process");
+    Ok(())
+}

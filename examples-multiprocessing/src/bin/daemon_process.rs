@@ -1,0 +1,23 @@
+//! A daemon process ends with its parent.
+//!
+//! Listing D10, 达内 course notes, day01 编程实践: Process 类的使用, myTimer.
+
+use examples_multiprocessing::{Process, ctime};
+use examples_threading::pause;
+
+fn t1(interval: u32) {
+    for _ in 0..interval {
+        pause(1.0);
+        println!("child {}", ctime()); // When main ends, this ends at once.
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    // Mind that the parent would wait for the child.
+    let mut p = Process::new(|| t1(5));
+    p.set_daemon(true)?;
+    p.start()?;
+    println!("main");
+    println!("main process");
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! A process that runs cannot become a daemon; main fails, the child still runs.
+//!
+//! Listing D11, 达内 course notes, day01 编程实践: Process 类的使用, myTimer. The listing
+//! has lost its line 14, which its traceback shows: `p.daemon = True`.
+
+use examples_multiprocessing::{Process, ctime};
+use examples_threading::pause;
+
+fn t1(interval: u32) {
+    for _ in 0..interval {
+        pause(1.0);
+        println!("child {}", ctime());
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut p = Process::new(|| t1(5));
+    p.start()?;
+    p.set_daemon(true)?;
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The reminder to rest your eyes as a type of its own.
+//!
+//! Listing D13, 达内 course notes, day02 用面向对象的方式实现 myTimer (exercise). Python
+//! inherits from `Process`; here a `MyTimer` is what the process runs.
+
+use std::process;
+
+use examples_multiprocessing::{Process, ctime, current_process};
+use examples_threading::pause;
+
+struct MyTimer {
+    interval: f64,
+}
+
+impl MyTimer {
+    fn run(&self) {
+        loop {
+            println!("Now this is {}", ctime());
+            let name = current_process().name().to_string();
+            println!("No more coding, rest your eyes ({}, {name})", process::id());
+            pause(self.interval);
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    println!("you are tired, you need some time to relax");
+    let timer = MyTimer { interval: 27000.0 };
+    let mut p = Process::builder().name("MyTimer").target(|| timer.run());
+    p.start()?;
+    p.join()?;
+    Ok(())
+}

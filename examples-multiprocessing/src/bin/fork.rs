@@ -1,0 +1,23 @@
+//! `fork` is called once and returns twice.
+//!
+//! Listing N1, notebook, 多进程. `fork` is `unsafe` in Rust: in a program with threads
+//! the child may hang on a lock that a thread it does not have once took.
+
+use nix::unistd::{ForkResult, fork, getpid, getppid};
+
+fn main() -> anyhow::Result<()> {
+    println!("Process ({}) start...", getpid());
+    #[expect(unsafe_code, reason = "fork is the lesson")]
+    // SAFETY: this process has only the one thread.
+    let pid = unsafe { fork() }?;
+    match pid {
+        ForkResult::Child => {
+            let (me, parent) = (getpid(), getppid());
+            println!("I am child process ({me}) and my parent is {parent}.");
+        }
+        ForkResult::Parent { child } => {
+            println!("I ({}) just created a child process ({child}).", getpid());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Parent and child each count in a global of their own, without end.
+//!
+//! Listing D5, 达内 course notes, day01 全局变量在多个进程中不共享. Rust changes a global
+//! only through a type that threads could share; processes do not share even that.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+use examples_multiprocessing::Process;
+use examples_threading::pause;
+
+static G_NUM: AtomicI32 = AtomicI32::new(100);
+
+fn get_time(interval: f64) {
+    loop {
+        G_NUM.fetch_add(100, Relaxed);
+        pause(interval);
+        println!("in child num is {}", G_NUM.load(Relaxed));
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut p = Process::new(|| get_time(1.0));
+    p.start()?;
+
+    loop {
+        G_NUM.fetch_add(1, Relaxed);
+        println!("Current num is {}", G_NUM.load(Relaxed));
+        pause(1.0);
+    }
+}

@@ -1,0 +1,28 @@
+//! The second process starts when the first has ended.
+//!
+//! Listing N4, notebook, 多进程 multiprocessing.
+
+use examples_multiprocessing::Process;
+use examples_threading::pause;
+
+fn func_one(name: &str) {
+    println!("My name is {name}");
+    pause(2.0);
+    println!("This is func_one");
+}
+
+fn func_two(name: &str) {
+    println!("My name is {name}");
+    pause(2.0);
+    println!("This is func_two");
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut p_one = Process::new(|| func_one("Jack"));
+    let mut p_two = Process::new(|| func_two("Mick"));
+    p_one.start()?;
+    p_one.join()?; // main waits for func_one's end before it goes on.
+    p_two.start()?;
+    println!("I am main process");
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Code that runs as a program, and code that others use.
+//!
+//! Listing D14, 达内 course notes, day01 `if __name__ == "__main__"`. Python runs a file
+//! from the top whether it is started or imported, so it has to ask which it is. In
+//! Rust nothing runs because a module is used, and a program begins at its `main`:
+//! what Python's file does on import has to be called here.
+
+mod test {
+    /// What stands outside of the guard in `test.py`.
+    pub(crate) fn on_import(name: &str) {
+        println!("{name}");
+        println!("I'm the first.");
+    }
+
+    /// What stands inside of it.
+    pub(crate) fn main() {
+        println!("I'm the second.");
+    }
+}
+
+fn test_py() {
+    test::on_import("__main__");
+    test::main();
+}
+
+fn import_test_py() {
+    test::on_import("test");
+}
+
+fn main() {
+    println!("> python test.py");
+    test_py();
+    println!("> python import_test.py");
+    import_test_py();
+}

@@ -1,0 +1,18 @@
+//! The priority of a process: 19 yields to everybody, -20 to nobody.
+//!
+//! Listing D16, 达内 course notes, day01 多进程定期器, os 模块设置优先级 (exercise).
+
+use rustix::process::{getpriority_process, nice, setpriority_process};
+
+fn main() -> anyhow::Result<()> {
+    println!("priority: {}", getpriority_process(None)?);
+    println!("5 nicer: {}", nice(5)?);
+    setpriority_process(None, 15)?;
+    println!("set to 15: {}", getpriority_process(None)?);
+    // To be less nice again takes the rights of root.
+    match nice(-10) {
+        Ok(now) => println!("10 less nice: {now}"),
+        Err(error) => println!("10 less nice: refused: {error}"),
+    }
+    Ok(())
+}

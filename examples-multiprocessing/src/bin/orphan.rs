@@ -1,0 +1,24 @@
+//! A forked child outlives its parent, and has another parent then.
+//!
+//! Listing D8, 达内 course notes, day01 几类特殊的进程. Only a bare `fork` can do this:
+//! a `Process` is waited for, and ends when its parent is killed.
+
+use examples_threading::pause;
+use nix::unistd::{ForkResult, fork, getpid, getppid};
+
+fn main() {
+    #[expect(unsafe_code, reason = "fork is the lesson")]
+    // SAFETY: this process has only the one thread.
+    let pid = unsafe { fork() }; // Mind that the parent will not wait for the child.
+
+    match pid {
+        Err(_) => println!("fork error"),
+        Ok(ForkResult::Child) => {
+            pause(1.0);
+            println!("child id {}, parent id {}", getpid(), getppid());
+        }
+        Ok(ForkResult::Parent { child }) => {
+            println!("parent id {}, child id {child}", getpid());
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A spawned child runs the program's beginning once more.
+//!
+//! Listing D4, 达内 course notes, day01 fork 创建. On Windows a child imports its
+//! parent's file, so what stands outside of the main guard is printed twice. Here a
+//! child starts the program anew, up to `freeze_support`: that is the guard, and only
+//! what stands above it is outside, so the parent's two lines come first.
+
+use examples_multiprocessing::{Process, ctime, freeze_support};
+use examples_threading::pause;
+
+fn t1(interval: f64) {
+    loop {
+        pause(interval);
+        println!("{}", ctime());
+        println!("child process");
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    println!("who are you");
+    println!("!!!!!!");
+
+    freeze_support();
+    let mut p = Process::spawned(t1, 3.0);
+    p.start()?;
+    pause(1.0);
+    println!("main process");
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Five threads print one process id, five processes five.
+//!
+//! Listing V25, 《Python标准库（中）》五 §1. A Rust program forks only while it has one
+//! thread: the scope has waited for the five when the first process starts.
+
+use std::sync::Mutex;
+use std::{process, thread};
+
+use examples_multiprocessing::{Lock, Process};
+
+// worker function
+fn worker<Guard>(sign: &str, acquire: impl FnOnce() -> Guard) {
+    let _released_at_the_end = acquire();
+    println!("{sign} {}", process::id());
+}
+
+// Main
+fn main() -> anyhow::Result<()> {
+    println!("Main: {}", process::id());
+
+    // Multi-thread
+    let lock = &Mutex::new(());
+    thread::scope(|s| {
+        for _ in 0..5 {
+            s.spawn(move || worker("thread", || lock.lock().unwrap()));
+        }
+    });
+
+    // Multi-process
+    let lock = Lock::new()?;
+    let mut record = Vec::new();
+    for _ in 0..5 {
+        let mut process = Process::new(|| worker("process", || lock.lock()));
+        process.start()?;
+        record.push(process);
+    }
+
+    for process in record {
+        process.join()?;
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod error;
 mod handover;
 mod pipe;
 mod process;
+mod shared;
 mod spin;
 mod sync;
 #[allow(dead_code, unused_imports, reason = "its users are still to come")]
@@ -21,6 +22,9 @@ pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
     cpu_count, current_process, freeze_support, parent_process, set_authkey,
+};
+pub use shared::{
+    Array, ArrayGuard, Number, RawArray, RawValue, Slot, Value, ValueGuard,
 };
 pub use sync::{
     Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,

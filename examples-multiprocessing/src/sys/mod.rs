@@ -6,6 +6,7 @@ pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod membership;
+pub(crate) mod numbers;
 pub(crate) mod packet;
 pub(crate) mod random;
 pub(crate) mod segment;

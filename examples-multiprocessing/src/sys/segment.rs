@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -37,14 +37,18 @@ use crate::handover;
 /// writes), there are no pointers or references in it and nothing to drop, every field
 /// is an atomic, so that other processes may change it behind a shared reference, and
 /// its alignment is at most a page.
-pub(crate) unsafe trait Shareable: Send + Sync + 'static {}
+pub unsafe trait Shareable: Send + Sync + 'static {}
 
 // SAFETY: an atomic integer takes every bit pattern.
 unsafe impl Shareable for AtomicU8 {}
 // SAFETY: as above.
+unsafe impl Shareable for AtomicU16 {}
+// SAFETY: as above.
 unsafe impl Shareable for AtomicU32 {}
 // SAFETY: as above.
 unsafe impl Shareable for AtomicU64 {}
+// SAFETY: as above.
+unsafe impl Shareable for AtomicUsize {}
 // SAFETY: an array is nothing but its elements.
 unsafe impl<T: Shareable, const N: usize> Shareable for [T; N] {}
 
@@ -260,9 +264,16 @@ impl<T: Shareable> Shared<T> {
         self.segment.words(Self::TAIL_START)
     }
 
-    /// Whether both are the same piece of memory, seen through the same mapping.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.value == other.value
+    /// What lies behind the value, as many as there is room for.
+    #[inline]
+    pub(crate) fn tail_of<U: Shareable>(&self) -> &[U] {
+        const { assert!(align_of::<U>() <= 64 && size_of::<U>() > 0) };
+        let len = (self.segment.len() - Self::TAIL_START) / size_of::<U>();
+        // SAFETY: `at_start_of` checked that the segment is at least that long.
+        let start = unsafe { self.segment.0.start.add(Self::TAIL_START) };
+        // SAFETY: aligned, as the page and the offset are to 64; `len` elements long;
+        // mapped for as long as `self` is borrowed; and any bits make a `Shareable`.
+        unsafe { slice::from_raw_parts(start.cast().as_ptr(), len) }
     }
 }
 

@@ -1,0 +1,251 @@
+//! Plain numbers in shared memory: under a lock as a slice, without one as atomics.
+#![allow(unsafe_code, reason = "looks at shared memory as numbers")]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::slice;
+use std::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::membership;
+use super::segment::{Shareable, Shared, shareable};
+use crate::error::Error;
+use crate::sync::Acquired;
+use crate::sync::raw_lock::{RawGuard, RawLock};
+
+/// What [`Value`](crate::Value) and [`Array`](crate::Array) hold: the integers of up to
+/// 64 bits and the floats, as with Python's
+/// [type codes](https://docs.python.org/3/library/array.html).
+///
+/// ```
+/// fn zero<T: examples_multiprocessing::Number>() -> T {
+///     T::default()
+/// }
+/// assert_eq!(zero::<f64>(), 0.0);
+/// ```
+pub trait Number: sealed::Plain + Copy + Default + fmt::Debug {}
+
+mod sealed {
+    /// # Safety
+    ///
+    /// Every bit pattern is a value, and it is as large as its atomic and no more
+    /// strictly aligned.
+    pub unsafe trait Plain: Send + Sync + 'static {
+        type Atomic: super::Shareable + std::fmt::Debug;
+        fn load(atomic: &Self::Atomic) -> Self;
+        fn store(self, atomic: &Self::Atomic);
+    }
+}
+use sealed::Plain;
+
+macro_rules! number {
+    ($($number:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
+        // SAFETY: a primitive number, next to the atomic of its size.
+        unsafe impl Plain for $number {
+            type Atomic = $atomic;
+            #[inline]
+            fn load(atomic: &$atomic) -> Self {
+                $from(atomic.load(Ordering::Relaxed))
+            }
+            #[inline]
+            fn store(self, atomic: &$atomic) {
+                atomic.store($to(self), Ordering::Relaxed);
+            }
+        }
+        impl Number for $number {}
+    )* };
+}
+number! {
+    u8: AtomicU8, u8::from, u8::from;
+    i8: AtomicU8, i8::cast_unsigned, u8::cast_signed;
+    u16: AtomicU16, u16::from, u16::from;
+    i16: AtomicU16, i16::cast_unsigned, u16::cast_signed;
+    u32: AtomicU32, u32::from, u32::from;
+    i32: AtomicU32, i32::cast_unsigned, u32::cast_signed;
+    u64: AtomicU64, u64::from, u64::from;
+    i64: AtomicU64, i64::cast_unsigned, u64::cast_signed;
+    usize: AtomicUsize, usize::from, usize::from;
+    isize: AtomicUsize, isize::cast_unsigned, usize::cast_signed;
+    f32: AtomicU32, f32::to_bits, f32::from_bits;
+    f64: AtomicU64, f64::to_bits, f64::from_bits;
+}
+
+/// The place of one number that processes share without a lock.
+///
+/// A number is read and written whole. But `slot.set(slot.get() + 1)` is two steps, and
+/// what another process writes in between is lost, as in Python.
+///
+/// ```
+/// use examples_multiprocessing::RawArray;
+///
+/// # fn main() -> Result<(), examples_multiprocessing::Error> {
+/// let a = RawArray::new([1.5, 2.5])?;
+/// a[0].set(a[1].get());
+/// assert_eq!(a[0].get(), 2.5);
+/// # Ok(())
+/// # }
+/// ```
+#[repr(transparent)]
+pub struct Slot<T: Number>(T::Atomic);
+
+// SAFETY: nothing but an atomic that is shareable.
+unsafe impl<T: Number> Shareable for Slot<T> {}
+
+impl<T: Number> Slot<T> {
+    /// The number.
+    #[must_use]
+    #[inline]
+    pub fn get(&self) -> T {
+        T::load(&self.0)
+    }
+
+    /// Puts another number there.
+    #[inline]
+    pub fn set(&self, number: T) {
+        number.store(&self.0);
+    }
+}
+
+impl<T: Number> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+shareable! {
+    struct Header {
+        lock: RawLock,
+        /// How many numbers follow. Changes with nothing.
+        len: AtomicU64,
+    }
+}
+
+/// Numbers in shared memory with a lock before them, which may stay unused.
+pub(crate) struct Numbers<T> {
+    header: Shared<Header>,
+    /// Checked against the memory that there is, when this handle was made.
+    len: usize,
+    of: PhantomData<T>,
+}
+
+impl<T: Number> Numbers<T> {
+    /// So many zeroes.
+    pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
+        membership::found_family()?;
+        let header = Header {
+            lock: RawLock::new(),
+            len: AtomicU64::new(len as u64),
+        };
+        let header = Shared::with_tail(header, len.saturating_mul(size_of::<T>()))?;
+        Ok(Self {
+            header,
+            len,
+            of: PhantomData,
+        })
+    }
+
+    /// These numbers.
+    pub(crate) fn new(numbers: &[T]) -> Result<Self, Error> {
+        let new = Self::zeroed(numbers.len())?;
+        for (slot, &number) in new.slots().iter().zip(numbers) {
+            slot.set(number);
+        }
+        Ok(new)
+    }
+
+    /// The numbers without the lock: not for those that anybody may lock.
+    #[inline]
+    pub(crate) fn slots(&self) -> &[Slot<T>] {
+        &self.header.tail_of()[..self.len]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> NumbersGuard<'_, T> {
+        NumbersGuard {
+            numbers: self,
+            lock: self.header.lock.lock(),
+        }
+    }
+}
+
+impl<T> Clone for Numbers<T> {
+    fn clone(&self) -> Self {
+        Self {
+            header: self.header.clone(),
+            len: self.len,
+            of: PhantomData,
+        }
+    }
+}
+
+impl<T> Serialize for Numbers<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.header.serialize(serializer)
+    }
+}
+
+impl<'de, T: Number> Deserialize<'de> for Numbers<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let header = Shared::<Header>::deserialize(deserializer)?;
+        let len = usize::try_from(header.len.load(Ordering::Relaxed));
+        let len = len.map_err(D::Error::custom)?;
+        if len > header.tail_of::<Slot<T>>().len() {
+            return Err(D::Error::custom("more numbers than there is memory"));
+        }
+        Ok(Self {
+            header,
+            len,
+            of: PhantomData,
+        })
+    }
+}
+
+/// Numbers under their lock, a slice as any other.
+///
+/// The lock is nobody's to release but this guard's: that makes the slice its own. In a
+/// forked child, a copy of the guard has no such claim.
+pub(crate) struct NumbersGuard<'a, T> {
+    numbers: &'a Numbers<T>,
+    lock: RawGuard<'a>,
+}
+
+impl<T: Number> NumbersGuard<'_, T> {
+    pub(crate) fn predecessor_died(&self) -> bool {
+        self.lock.acquired == Acquired::PredecessorDied
+    }
+}
+
+impl<T: Number> Deref for NumbersGuard<'_, T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let slots = self.numbers.slots();
+        // SAFETY: a number is as large as its slot, and any bits make one. The lock is
+        // held, and all who use locked numbers, here or in another process, hold it.
+        unsafe { slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
+    }
+}
+
+impl<T: Number> DerefMut for NumbersGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let slots = self.numbers.slots();
+        // SAFETY: as in `deref`; and a slot is an atomic, which may be written to
+        // behind a shared reference.
+        unsafe {
+            slice::from_raw_parts_mut(slots.as_ptr().cast_mut().cast(), slots.len())
+        }
+    }
+}

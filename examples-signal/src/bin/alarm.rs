@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use examples_threading::interval;
+use examples_threading::{Failure, interval};
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
@@ -37,7 +37,7 @@ fn alarm(seconds: f64) -> nix::Result<Timer> {
     Ok(timer)
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     // register signal.SIGALRM's handler
     let rang = Arc::new(AtomicBool::new(false));
     flag::register(Signal::SIGALRM as i32, Arc::clone(&rang))?;

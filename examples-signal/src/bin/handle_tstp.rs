@@ -4,6 +4,7 @@
 //! makes a note of the signal, and the main thread calls the function later. Here that
 //! is in the open: signal-hook's handler makes the note, and `main` reads it and calls.
 
+use examples_threading::Failure;
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
 
@@ -13,7 +14,7 @@ fn my_handler(signum: i32) {
     println!("I received:  {signum}");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     // register signal.SIGTSTP's handler
     let mut signals = Signals::new([Signal::SIGTSTP as i32])?;
     // signal.pause(). A signal that came since the line above is not lost here; with

@@ -7,7 +7,7 @@
 
 use std::{env, process};
 
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
 
@@ -20,7 +20,7 @@ fn work(piece: u64) {
     pause(1.0);
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let pieces = env::args().nth(1).unwrap_or("10".into());
     let Ok(pieces) = pieces.parse() else {
         eprintln!("PIECES must be a whole number such as 10, not {pieces}.");

@@ -54,6 +54,13 @@ impl Listing {
         self
     }
 
+    /// Runs it with the rights of this user and of the group of the same number, which
+    /// takes those of root.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.command.uid(id).gid(id);
+        self
+    }
+
     /// What [`run`](Self::run) types on the listing's standard input.
     pub(crate) fn input(mut self, input: &str) -> Self {
         self.input = input.into();

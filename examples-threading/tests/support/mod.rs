@@ -5,13 +5,17 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
 /// Far beyond what any listing takes, so that only a hang meets it.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -78,6 +82,7 @@ impl Listing {
     /// Starts the listing in a process group of its own, so that it can be ended with
     /// all its children.
     pub(crate) fn start(mut self) -> Running {
+        let_ctrl_c_through();
         let mut child = self
             .command
             .process_group(0)
@@ -96,6 +101,19 @@ impl Listing {
             child,
         }
     }
+}
+
+/// A shell starts a job in the background with Ctrl+C ignored, and so it would be in
+/// everything that the job starts. A handler is not handed on: the listing finds the
+/// default. These tests themselves end by it as they would without.
+fn let_ctrl_c_through() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let always = Arc::new(AtomicBool::new(true));
+        let interrupted = 128 + SIGINT;
+        flag::register_conditional_shutdown(SIGINT, interrupted, always)
+            .expect("SIGINT may be handled");
+    });
 }
 
 /// The lines of a pipe, read by a thread that ends with the pipe.

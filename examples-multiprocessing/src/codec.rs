@@ -1,11 +1,33 @@
 //! How a value becomes the bytes of a message, and the reverse.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Appends the bytes of `value` to `bytes`.
+thread_local! {
+    /// Space for the bytes of a message, kept from one message to the next. Taken out
+    /// while in use: a value's own `Serialize` may send something, too.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Space that is worth keeping; a giant's is not.
+const KEPT: usize = 1 << 18;
+
+/// This thread's space for the bytes of a message.
+pub(crate) fn scratch() -> Vec<u8> {
+    SCRATCH.take()
+}
+
+/// Puts the space back.
+pub(crate) fn keep(scratch: Vec<u8>) {
+    if scratch.capacity() <= KEPT {
+        SCRATCH.set(scratch);
+    }
+}
+
+/// Puts the bytes of `value` into `bytes`, in the place of what is there.
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     mut bytes: Vec<u8>,

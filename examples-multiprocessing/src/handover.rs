@@ -89,3 +89,21 @@ pub(crate) fn take<'de, D: Deserializer<'de>>(
             )
         })
 }
+
+/// A descriptor as part of a handle that has more: it serialises by [`give`].
+pub(crate) struct Given<'a>(pub(crate) BorrowedFd<'a>);
+
+impl Serialize for Given<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        give(self.0, serializer)
+    }
+}
+
+/// A [`Given`] at the other side: it deserialises by [`take`].
+pub(crate) struct Taken(pub(crate) OwnedFd);
+
+impl<'de> Deserialize<'de> for Taken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        take(deserializer).map(Self)
+    }
+}

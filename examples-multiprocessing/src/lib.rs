@@ -2,6 +2,7 @@
 //! managers. Of the process library under its listings, there are processes so far.
 #![cfg(target_os = "linux")]
 
+mod channel;
 mod codec;
 mod ctime;
 mod error;
@@ -9,6 +10,7 @@ mod error;
 mod handover;
 mod pipe;
 mod process;
+mod queue;
 mod shared;
 mod spin;
 mod sync;
@@ -22,6 +24,10 @@ pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
     cpu_count, current_process, freeze_support, parent_process, set_authkey,
+};
+pub use queue::{
+    GetError, JoinableQueue, PutError, Queue, SimpleQueue, TaskDoneTooOften,
+    TasksLost,
 };
 pub use shared::{
     Array, ArrayGuard, Number, RawArray, RawValue, Slot, Value, ValueGuard,

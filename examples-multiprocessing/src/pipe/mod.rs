@@ -13,7 +13,6 @@
 mod named;
 mod wait;
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
@@ -29,7 +28,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, DecodeError, EncodeError};
-use crate::handover;
+use crate::handover::{Given, Taken};
 use crate::spin::Spin;
 use crate::sys::packet::{self, Packet};
 
@@ -111,19 +110,6 @@ enum Direction {
     Both,
 }
 
-thread_local! {
-    /// Space for the bytes of a message, kept from one message to the next. Taken out
-    /// while in use: a value's own `Serialize` may send something, too.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Puts the space back, if it is not a giant's.
-fn keep(scratch: Vec<u8>) {
-    if scratch.capacity() <= 2 * (HEADER + INLINE) {
-        SCRATCH.set(scratch);
-    }
-}
-
 impl Connection {
     fn new(socket: OwnedFd, direction: Direction) -> Self {
         Self {
@@ -139,9 +125,9 @@ impl Connection {
     ///
     /// [`SendError`]. Nothing was sent then.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError> {
-        let bytes = codec::encode(value, SCRATCH.take())?;
+        let bytes = codec::encode(value, codec::scratch())?;
         let sent = self.send_bytes(&bytes);
-        keep(bytes);
+        codec::keep(bytes);
         sent
     }
 
@@ -228,7 +214,7 @@ impl Connection {
         if self.direction == Direction::Send {
             return Err(RecvError::SendsOnly);
         }
-        let mut scratch = SCRATCH.take();
+        let mut scratch = codec::scratch();
         scratch.resize(HEADER + INLINE, 0);
         let received = self.receive_packet(&mut scratch);
         let result = match received {
@@ -238,7 +224,7 @@ impl Connection {
             Ok(Packet::End) => Err(RecvError::EndOfFile),
             Err(error) => Err(RecvError::Io(error.into())),
         };
-        keep(scratch);
+        codec::keep(scratch);
         result
     }
 
@@ -291,29 +277,12 @@ impl AsFd for Connection {
 /// this end.
 impl Serialize for Connection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// A descriptor, by its place beside the bytes.
-        struct Given<'a>(BorrowedFd<'a>);
-        impl Serialize for Given<'_> {
-            fn serialize<S: Serializer>(
-                &self,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                handover::give(self.0, serializer)
-            }
-        }
         (self.direction, Given(self.as_fd())).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Connection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A descriptor that was handed over.
-        struct Taken(OwnedFd);
-        impl<'de> Deserialize<'de> for Taken {
-            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                handover::take(d).map(Self)
-            }
-        }
         let (direction, Taken(socket)) = Deserialize::deserialize(deserializer)?;
         Ok(Self::new(socket, direction))
     }

@@ -1,4 +1,4 @@
 //! The atomics that lie in shared memory. `tests/model.rs` has a module of the same
 //! name that holds loom's.
 
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};

@@ -35,6 +35,14 @@ impl Deadline {
         now().checked_add(timeout).map_or(Self::Never, Self::At)
     }
 
+    /// This deadline, or so long from now if that is later.
+    pub(crate) fn or_later(self, least: Duration) -> Self {
+        match self {
+            Self::At(end) => Self::At(end.max(now().saturating_add(least))),
+            Self::Never => Self::Never,
+        }
+    }
+
     /// Whether it has come.
     pub(crate) fn is_over(self) -> bool {
         matches!(self, Self::At(end) if end <= now())

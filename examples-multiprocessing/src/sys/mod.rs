@@ -2,6 +2,7 @@
 //! the one folder of the library with `unsafe` in it. No policy lives here.
 
 pub(crate) mod atomic;
+pub(crate) mod chunk;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;

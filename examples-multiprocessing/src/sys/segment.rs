@@ -10,7 +10,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::mem::{align_of, size_of};
 use std::num::NonZeroUsize;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
@@ -23,6 +23,7 @@ use nix::libc::off_t;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
+use nix::unistd::ftruncate;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -95,6 +96,19 @@ fn available_memory() -> usize {
         .map_or(usize::MAX, |kib| kib.saturating_mul(1024))
 }
 
+fn offset(bytes: usize) -> off_t {
+    off_t::try_from(bytes).unwrap_or(off_t::MAX)
+}
+
+/// Makes sure that these bytes of the file can be written to.
+fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
+    // The kernel would go on until it has to kill somebody.
+    if len >= BIG && len > available_memory() {
+        return Err(Errno::ENOMEM);
+    }
+    fallocate(fd, FallocateFlags::empty(), offset(start), offset(len))
+}
+
 /// A piece of shared memory, zero at first. A clone is the same memory.
 #[derive(Clone)]
 pub(crate) struct Segment(Arc<Mapping>);
@@ -119,19 +133,34 @@ impl Segment {
     pub(crate) fn new(len: usize) -> Result<Self, Error> {
         const DOING: &str = "make a segment of shared memory";
         let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
-        let file_len = off_t::try_from(len.get()).unwrap_or(off_t::MAX);
-        // The kernel would go on until it has to kill somebody.
-        if len.get() >= BIG && len.get() > available_memory() {
-            return Err(Error::System {
-                doing: DOING,
-                source: Errno::ENOMEM.into(),
-            });
-        }
         let fd = memfd_create(c"multiprocessing", MFdFlags::MFD_CLOEXEC)
             .map_err(Error::system(DOING))?;
-        fallocate(&fd, FallocateFlags::empty(), 0, file_len)
-            .map_err(Error::system(DOING))?;
+        take_space(&fd, 0, len.get()).map_err(Error::system(DOING))?;
         Self::map(fd, len)
+    }
+
+    /// So many bytes, all zero, of which only the space of the first is taken. The
+    /// others have addresses but no memory before [`take_space`](Self::take_space).
+    fn sparse(len: usize, taken: usize) -> Result<Self, Error> {
+        const DOING: &str = "make a segment of shared memory";
+        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
+        let fd = memfd_create(c"multiprocessing", MFdFlags::MFD_CLOEXEC)
+            .map_err(Error::system(DOING))?;
+        ftruncate(&fd, offset(len.get())).map_err(Error::system(DOING))?;
+        take_space(&fd, 0, taken).map_err(Error::system(DOING))?;
+        Self::map(fd, len)
+    }
+
+    fn take_space(&self, start: usize, len: usize) -> Result<(), Error> {
+        take_space(&self.0.fd, start, len)
+            .map_err(Error::system("take more shared memory"))
+    }
+
+    fn give_space_back(&self, start: usize, len: usize) {
+        let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE
+            | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        // What cannot be given back now goes with the segment.
+        let _kept = fallocate(&self.0.fd, flags, offset(start), offset(len));
     }
 
     /// The segment behind a descriptor that was handed over.
@@ -235,6 +264,28 @@ impl<T: Shareable> Shared<T> {
     pub(crate) fn zeroed(tail: usize) -> Result<Self, Error> {
         let len = Self::TAIL_START.saturating_add(tail);
         Self::at_start_of(Segment::new(len)?)
+    }
+
+    /// A value of zero bytes, and behind it so many whose space is not taken yet: see
+    /// [`take_space`](Self::take_space).
+    pub(crate) fn sparse(tail: usize) -> Result<Self, Error> {
+        Self::at_start_of(Segment::sparse(
+            Self::TAIL_START.saturating_add(tail),
+            Self::TAIL_START,
+        )?)
+    }
+
+    /// Takes the space of these bytes of a sparse tail, where it is not taken yet. No
+    /// byte may be touched before.
+    pub(crate) fn take_space(&self, bytes: Range<usize>) -> Result<(), Error> {
+        let start = Self::TAIL_START + bytes.start;
+        self.segment.take_space(start, bytes.len())
+    }
+
+    /// Gives the space of these bytes of a sparse tail back to the machine.
+    pub(crate) fn give_space_back(&self, bytes: Range<usize>) {
+        let start = Self::TAIL_START + bytes.start;
+        self.segment.give_space_back(start, bytes.len());
     }
 
     /// Where the tail starts: behind the value, at a whole cache line.

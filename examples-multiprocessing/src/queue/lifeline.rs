@@ -1,0 +1,78 @@
+//! Whether anybody is left who could put.
+
+use std::io::{PipeReader, PipeWriter, pipe};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::Error;
+use crate::handover::{Given, Taken};
+
+/// A pipe that nobody writes to. Every process that may put into the queue has its
+/// writing end, which a forked child has from its first moment and which the system
+/// closes for whoever is killed. So the pipe is at its end exactly when nobody is left.
+#[derive(Debug)]
+pub(super) struct Lifeline {
+    reader: PipeReader,
+    writer: Mutex<Option<PipeWriter>>,
+    /// Whether the writer is gone: what every put asks.
+    closed: AtomicBool,
+}
+
+impl Lifeline {
+    pub(super) fn new() -> Result<Self, Error> {
+        let (reader, writer) = pipe().map_err(Error::system("make a queue"))?;
+        Ok(Self::of(reader, Some(writer)))
+    }
+
+    fn of(reader: PipeReader, writer: Option<PipeWriter>) -> Self {
+        Self {
+            reader,
+            closed: AtomicBool::new(writer.is_none()),
+            writer: Mutex::new(writer),
+        }
+    }
+
+    /// This process, and whoever it starts from now on, puts no more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether this process or another can still put. A system call only where this
+    /// one cannot.
+    pub(super) fn holds(&self) -> bool {
+        if !self.is_closed() {
+            return true;
+        }
+        let mut polled = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
+        // Nobody is given up for a question that could not be asked.
+        poll(&mut polled, PollTimeout::ZERO).is_err()
+            || !(polled[0].revents())
+                .is_some_and(|events| events.contains(PollFlags::POLLHUP))
+    }
+}
+
+impl Serialize for Lifeline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writer.as_ref().map(|writer| Given(writer.as_fd()));
+        (Given(self.reader.as_fd()), writer).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifeline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (Taken(reader), writer) =
+            <(Taken, Option<Taken>)>::deserialize(deserializer)?;
+        let writer = writer.map(|Taken(writer)| PipeWriter::from(writer));
+        Ok(Self::of(OwnedFd::into(reader), writer))
+    }
+}

@@ -1,0 +1,14 @@
+//! How a channel's memory is cut. A model check cuts it smaller.
+
+/// The words of one piece of a channel's memory: 64 KiB.
+pub(crate) const CHUNK_WORDS: usize = 1 << 13;
+
+/// The most pieces that one channel has: 16 GiB, of which it takes what it needs.
+pub(crate) const CHUNKS: usize = 1 << 18;
+
+/// The fewest pieces that are taken at a time, and that are kept.
+pub(crate) const KEPT: usize = 4;
+
+/// The most looks at another process's word before going to sleep: about as long as
+/// a sleep and its wake-up take.
+pub(crate) const MOST_LOOKS: u32 = 1 << 10;

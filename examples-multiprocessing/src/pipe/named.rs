@@ -2,10 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -19,7 +21,7 @@ use nix::unistd::mkfifo;
 ///
 /// The process that made the file removes it when it drops this. One that is killed
 /// leaves it behind, as the name is the point: the next that finds it may use it, or
-/// [`remove`](std::fs::remove_file) it.
+/// [`remove`](Self::remove) it.
 ///
 /// ```
 /// use examples_multiprocessing::NamedPipe;
@@ -71,8 +73,6 @@ impl NamedPipe {
     /// What the system says, such as [`io::ErrorKind::NotFound`], and
     /// [`io::ErrorKind::InvalidInput`] for a file that is no FIFO.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        use std::os::unix::fs::FileTypeExt;
-
         let path = path.as_ref();
         if !fs::metadata(path)?.file_type().is_fifo() {
             return Err(Errno::EINVAL.into());
@@ -106,6 +106,35 @@ impl NamedPipe {
     /// What the system says.
     pub fn writer(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(&self.path)
+    }
+
+    /// The end to write to if somebody waits at the other now, nothing where nobody
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn writer_if_read(&self) -> io::Result<Option<File>> {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        match options.open(&self.path) {
+            // Held open while the proper one is opened, so that this need not wait.
+            Ok(_first) => self.writer().map(Some),
+            Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the file, whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn remove(mut self) -> io::Result<()> {
+        self.creator = None;
+        fs::remove_file(&self.path)
     }
 }
 

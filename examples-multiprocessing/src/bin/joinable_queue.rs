@@ -1,0 +1,33 @@
+//! A queue whose consumer reports each task, and a producer that waits for the last.
+//!
+//! Listing D27, 达内 course notes, 附录 `JoinableQueue` (prose).
+
+use examples_multiprocessing::{JoinableQueue, Process};
+use examples_threading::{Failure, pause};
+
+fn consumer(q: &JoinableQueue<i32>) -> Result<(), Failure> {
+    loop {
+        let task = q.get()?;
+        pause(0.2);
+        println!("done {task}");
+        q.task_done()?;
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let q = JoinableQueue::new(0)?;
+    let mut p = Process::new(|| consumer(&q));
+    p.set_daemon(true)?; // Its loop has no end: it ends with this program.
+    p.start()?;
+
+    for task in 1..=5 {
+        q.put(task)?;
+    }
+    q.join()?; // Here too a consumer that dies with a task in its hands is an error.
+    println!("all done");
+
+    if let Err(error) = q.task_done() {
+        println!("{error}");
+    }
+    Ok(())
+}

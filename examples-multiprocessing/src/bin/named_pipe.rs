@@ -1,0 +1,36 @@
+//! Two programs that are not related talk through a FIFO.
+//!
+//! Listing D30, 达内 course notes, 附录 命名管道 (prose). Run it twice, in two terminals:
+//! the first reads, the second writes. An argument names another FIFO.
+
+use std::env;
+use std::io::{ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process;
+
+use examples_multiprocessing::NamedPipe;
+use examples_threading::Failure;
+
+fn main() -> Result<(), Failure> {
+    let path = env::args_os().nth(1).map_or_else(
+        || env::temp_dir().join("examples-named_pipe"),
+        PathBuf::from,
+    );
+    let fifo = match NamedPipe::create(&path) {
+        // Of the other run, or of one that was ended by Ctrl+C.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            NamedPipe::open(&path)?
+        }
+        fifo => fifo?,
+    };
+    if let Some(mut writer) = fifo.writer_if_read()? {
+        write!(writer, "hello from {}", process::id())?;
+    } else {
+        println!("waiting at {}", path.display());
+        let mut said = String::new();
+        fifo.reader()?.read_to_string(&mut said)?;
+        println!("read: {said}");
+        fifo.remove()?;
+    }
+    Ok(())
+}

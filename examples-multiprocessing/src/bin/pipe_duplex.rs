@@ -1,0 +1,33 @@
+//! Two processes talk over the two ends of a pipe.
+//!
+//! Listing V26, 《Python标准库（中）》四 §2.
+
+use examples_multiprocessing::{Connection, Process, pipe};
+use examples_threading::Failure;
+
+fn proc1(pipe: &Connection) -> Result<(), Failure> {
+    pipe.send("hello")?;
+    println!("proc1 rec: {}", pipe.recv::<String>()?);
+    Ok(())
+}
+
+fn proc2(pipe: &Connection) -> Result<(), Failure> {
+    println!("proc2 rec: {}", pipe.recv::<String>()?);
+    pipe.send("hello, too")?;
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    // Build a pipe
+    let pipe = pipe(true)?;
+
+    // Pass an end of the pipe to process 1
+    let mut p1 = Process::new(|| proc1(&pipe.0));
+    // Pass the other end of the pipe to process 2
+    let mut p2 = Process::new(|| proc2(&pipe.1));
+    p1.start()?;
+    p2.start()?;
+    p1.join()?;
+    p2.join()?;
+    Ok(())
+}

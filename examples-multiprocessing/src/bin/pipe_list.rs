@@ -1,0 +1,25 @@
+//! A list crosses a pipe.
+//!
+//! Listing T19, 《Python(十) 进程、线程、协程篇》1.2.2. A tuple has values of different types
+//! without further ado; it prints with round brackets. The quotes that the listing has
+//! lost are put back.
+
+use examples_multiprocessing::{Connection, Process, pipe};
+use examples_threading::Failure;
+
+fn f(conn: Connection) -> Result<(), Failure> {
+    conn.send(&(42, None::<()>, "hello"))?;
+    conn.close();
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let (parent_conn, child_conn) = pipe(true)?;
+    // The end moves to the child: the parent's copy is closed by `start`, so that only
+    // the child keeps the pipe open. In Python the parent's stays.
+    let mut p = Process::new(|| f(child_conn));
+    p.start()?;
+    println!("{:?}", parent_conn.recv::<(i32, Option<()>, String)>()?);
+    p.join()?;
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! The producer's last item says that there are no more.
+//!
+//! Listing D23, 达内 course notes, day02 生产者消费者模型, its last version: the consumer
+//! puts a 6 back for the parent. Its `print(item)`, which has slipped behind the
+//! `break`, is where the version before has it.
+
+use examples_multiprocessing::{Process, Queue};
+use examples_threading::Failure;
+
+// The consumer's part
+fn consumer(input_q: &Queue<Option<i32>>) -> Result<(), Failure> {
+    loop {
+        // `None` is the mark that the producer has come to its end.
+        let Some(item) = input_q.get()? else {
+            input_q.put(Some(6))?;
+            break;
+        };
+        println!("{item}");
+    }
+    Ok(())
+}
+
+// The producer's part
+fn producer(sequence: &[i32], output_q: &Queue<Option<i32>>) -> Result<(), Failure> {
+    for i in sequence {
+        output_q.put(Some(*i))?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let q = Queue::new(0)?;
+    let mut con_p = Process::new(|| consumer(&q));
+    con_p.start()?;
+
+    let sequence = [1, 2, 3, 4, 5];
+    producer(&sequence, &q)?;
+    // The mark that the production is over
+    q.put(None)?;
+
+    con_p.join()?;
+    if let Some(item) = q.get()? {
+        println!("{item}");
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! A consumer that looks whether the queue is empty only when it surely is not.
+//!
+//! Listing D22, 达内 course notes, day02 生产者消费者模型.
+
+use examples_multiprocessing::{Process, Queue};
+use examples_threading::{Failure, pause};
+
+// The consumer's part
+fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
+    pause(2.0);
+    while !input_q.empty() {
+        println!("{}", input_q.get()?);
+    }
+    Ok(())
+}
+
+// The producer's part
+fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<(), Failure> {
+    for i in sequence {
+        output_q.put(*i)?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let q = Queue::new(0)?;
+    let mut con_p = Process::new(|| consumer(&q));
+    con_p.start()?;
+
+    let sequence = [1, 2, 3, 4, 5];
+    producer(&sequence, &q)?;
+    // Waits for the consumer, as every program does for its children at its end.
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! One process writes into a queue, another reads until it is terminated.
+//!
+//! Listing N8, notebook, 多进程 进程间通信.
+
+use std::process;
+
+use examples_multiprocessing::{Process, Queue};
+use examples_threading::{Failure, pause};
+
+// What the writing process runs
+fn write(q: &Queue<String>) -> Result<(), Failure> {
+    println!("Process to write: {}", process::id());
+    for value in ["A", "B", "C"] {
+        println!("Put {value} to queue...");
+        q.put(value.into())?;
+        pause(rand::random());
+    }
+    Ok(())
+}
+
+// What the reading process runs
+fn read(q: &Queue<String>) -> Result<(), Failure> {
+    println!("Process to read: {}", process::id());
+    loop {
+        let value = q.get()?;
+        println!("Get {value} from queue.");
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    // The parent makes the queue, and both children have it.
+    let q = Queue::new(0)?;
+    let mut pw = Process::new(|| write(&q));
+    let mut pr = Process::new(|| read(&q));
+    pw.start()?;
+    pr.start()?;
+    pw.join()?;
+    // Its loop has no end, so it cannot be waited for. A process that is ended amid a
+    // `get` would leave Python's queue locked for all others; this one it does not.
+    pr.terminate()?;
+    Ok(())
+}

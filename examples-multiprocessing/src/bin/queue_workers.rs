@@ -1,0 +1,60 @@
+//! Ten processes put into a queue that has room for three, ten get from it.
+//!
+//! Listing V27, 《Python标准库（中）》四 §2.
+
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use examples_multiprocessing::{Lock, Process, Queue};
+use examples_threading::Failure;
+
+// input worker
+fn input_q(queue: &Queue<String>) -> Result<(), Failure> {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let info = format!("{}(put):{time}", process::id());
+    queue.put(info)?;
+    Ok(())
+}
+
+// output worker
+fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<(), Failure> {
+    let info = queue.get()?;
+    lock.acquire();
+    println!("{}(get):{info}", process::id());
+    lock.release()?;
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let lock = Lock::new()?; // To prevent messy print
+    let queue = Queue::new(3)?;
+    let mut record1 = Vec::new(); // store input processes
+    let mut record2 = Vec::new(); // store output processes
+
+    // input processes
+    for _ in 0..10 {
+        let mut process = Process::new(|| input_q(&queue));
+        process.start()?;
+        record1.push(process);
+    }
+
+    // output processes
+    for _ in 0..10 {
+        let mut process = Process::new(|| output_q(&queue, &lock));
+        process.start()?;
+        record2.push(process);
+    }
+
+    for p in record1 {
+        p.join()?;
+    }
+
+    // No more object will come. Here, unlike in Python, a worker that still waits for
+    // one then would be told so.
+    queue.close();
+
+    for p in record2 {
+        p.join()?;
+    }
+    Ok(())
+}

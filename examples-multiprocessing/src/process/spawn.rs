@@ -26,8 +26,8 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 /// [`freeze_support`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.freeze_support),
 /// which does the same for a Python program that was made into an executable file.
 ///
-/// A spawned process whose order does not hold, because its parent has ended in the
-/// meantime, says so and exits with code 1.
+/// A spawned process whose parent has ended in the meantime ends too, silently. One that
+/// was started with an order that is not its own says so and exits with code 1.
 ///
 /// ```
 /// use examples_multiprocessing::freeze_support;

@@ -30,7 +30,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fork::{self, nothing};
-use super::{membership, wait};
+use super::{exit, membership, wait};
 use crate::codec::{self, DecodeError};
 use crate::handover;
 
@@ -181,8 +181,9 @@ pub(crate) struct Spawned {
 /// Starts a fresh copy of this program, which finds the order by [`receive`] and these
 /// descriptors with it.
 ///
-/// The child has none of this process's other descriptors but standard output and
-/// error, no signal is blocked in it, and it ends with this process, by SIGKILL.
+/// Besides those it has standard output and error, and what is not closed on exec (all
+/// that Rust opens is). No signal is blocked in it, and it ends with this process, by
+/// SIGKILL.
 pub(crate) fn spawn(
     function: Function,
     argument: Vec<u8>,
@@ -294,8 +295,10 @@ pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
         return Err(refused());
     }
     bind(owned(order.lifeline)?)?;
+    // A parent that ended while it started another child: until that one has its own
+    // program, it holds the lifeline of this one.
     if order.parent != getppid().as_raw() {
-        return Err(refused());
+        exit::exit_now(1);
     }
     membership::join_family(owned(order.census)?).map_err(io::Error::other)?;
     let fds = order
@@ -319,7 +322,7 @@ fn owned(fd: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Has the system kill this process as soon as its parent's end of the lifeline is
-/// closed. Other than the request for a signal at the parent's death, this outlives
+/// closed; where it is closed already, ends it. Other than the request for a signal at the parent's death, this outlives
 /// the thread that spawned, and a change of user.
 fn bind(lifeline: OwnedFd) -> io::Result<()> {
     /// Which signal tells of a descriptor's event. The libc crate lacks it.
@@ -333,7 +336,7 @@ fn bind(lifeline: OwnedFd) -> io::Result<()> {
     Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) })?;
     // A parent that ended before that will not be told.
     if wait::readable(&lifeline, Some(std::time::Instant::now()))? {
-        return Err(io::Error::other("its parent has ended"));
+        exit::exit_now(1);
     }
     // Open for as long as this process lives.
     mem::forget(lifeline);

@@ -33,6 +33,23 @@ pub enum Error {
         /// As many as there is room for.
         most: usize,
     },
+    /// There is a block of shared memory of this name already. Attach to it or take
+    /// another name.
+    BlockExists {
+        /// The name.
+        name: String,
+    },
+    /// There is no block of shared memory of this name. Its maker has to make it first,
+    /// and to keep it.
+    NoSuchBlock {
+        /// The name.
+        name: String,
+    },
+    /// A block of shared memory cannot have this name. Take a short one without a slash.
+    BlockName {
+        /// The name.
+        name: String,
+    },
 }
 
 impl Error {
@@ -57,6 +74,21 @@ impl fmt::Display for Error {
                     "a barrier has room for {most} parties: split them into groups"
                 )
             }
+            Self::BlockExists { name } => write!(
+                f,
+                "there is shared memory named {name:?} already: attach to it or take \
+                 another name"
+            ),
+            Self::NoSuchBlock { name } => write!(
+                f,
+                "there is no shared memory named {name:?}: its maker has to make it \
+                 first and to keep it"
+            ),
+            Self::BlockName { name } => write!(
+                f,
+                "shared memory cannot be named {name:?}: take a short name without a \
+                 slash"
+            ),
         }
     }
 }
@@ -65,7 +97,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::System { source, .. } => Some(source),
-            Self::TooManyParties { .. } => None,
+            _ => None,
         }
     }
 }

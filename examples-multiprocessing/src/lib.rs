@@ -30,7 +30,8 @@ pub use queue::{
     TasksLost,
 };
 pub use shared::{
-    Array, ArrayGuard, Number, RawArray, RawValue, Slot, Value, ValueGuard,
+    Array, ArrayGuard, Number, RawArray, RawValue, SharedMemory, Slot, Value,
+    ValueGuard,
 };
 pub use sync::{
     Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,

@@ -1,8 +1,10 @@
 //! Memory that processes share.
 
 mod array;
+mod shared_memory;
 mod value;
 
 pub use crate::sys::numbers::{Number, Slot};
 pub use array::{Array, ArrayGuard, RawArray};
+pub use shared_memory::SharedMemory;
 pub use value::{RawValue, Value, ValueGuard};

@@ -1,0 +1,40 @@
+//! How long it takes to walk an array in shared memory.
+//!
+//! Listing D36, 达内 course notes, day03 共享内存 and its exercise (作业 1): the second
+//! walk finds 0 to 9. Python takes the array's lock for each element, and so does
+//! this; whoever locks once walks a slice.
+
+use std::time::{Duration, Instant};
+
+use examples_multiprocessing::{Array, Process};
+
+fn trans(a: &Array<i32>, size: usize) {
+    // How long it took to get at the elements.
+    let t = Instant::now();
+    for i in 0..size {
+        println!("{}", a.lock()[i]);
+    }
+    println!("消耗了 {}", timedelta(t.elapsed()));
+}
+
+/// As Python prints a time difference of less than a minute.
+fn timedelta(time: Duration) -> String {
+    format!("0:00:{:02}.{:06}", time.as_secs(), time.subsec_micros())
+}
+
+fn main() -> anyhow::Result<()> {
+    println!("test share memory:");
+    let num = 10;
+    let a = Array::zeroed(num)?;
+    let mut p = Process::new(|| trans(&a, num));
+    p.start()?;
+    p.join()?;
+
+    for (i, element) in (0..).zip(a.lock().iter_mut()) {
+        *element = i;
+    }
+    let mut p = Process::new(|| trans(&a, num));
+    p.start()?;
+    p.join()?;
+    Ok(())
+}

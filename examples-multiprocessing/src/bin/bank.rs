@@ -1,0 +1,37 @@
+//! Two customers of one account: what one takes out, the other pays in.
+//!
+//! Listing D25, 达内 course notes, day02 银行存取款模型 and its exercise (作业 2).
+
+use examples_multiprocessing::{Lock, Process, RawValue};
+
+fn withdraw(money: &RawValue<i32>, lock: &Lock) {
+    for _ in 0..10 {
+        let _held = lock.lock();
+        money.set(money.get() - 100);
+        println!("A -100: {}", money.get());
+    }
+}
+
+fn deposit(money: &RawValue<i32>, lock: &Lock) {
+    for _ in 0..5 {
+        let _held = lock.lock();
+        money.set(money.get() + 200);
+        println!("B +200: {}", money.get());
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    // A `Value` has a lock of its own; the exercise wants to see one.
+    let money = RawValue::new(10000)?;
+    let lock = Lock::new()?;
+    println!("{}", money.get());
+
+    let mut a = Process::new(|| withdraw(&money, &lock));
+    let mut b = Process::new(|| deposit(&money, &lock));
+    a.start()?;
+    b.start()?;
+    a.join()?;
+    b.join()?;
+    println!("{}", money.get());
+    Ok(())
+}

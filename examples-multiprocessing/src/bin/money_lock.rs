@@ -1,0 +1,32 @@
+//! A lock makes one step of reading a number and writing it back.
+//!
+//! Listing D31, 达内 course notes, day02 互斥量.
+
+use examples_multiprocessing::{Lock, Process, RawValue};
+
+fn f(money: &RawValue<i32>, lock: &Lock) -> anyhow::Result<()> {
+    for _ in 0..1000 {
+        // Keep what lies between the two small: nobody else gets on meanwhile.
+        lock.acquire();
+        money.set(money.get() + 1);
+        lock.release()?;
+    }
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let money = RawValue::new(0)?;
+    let lock = Lock::new()?;
+
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        let mut p = Process::new(|| f(&money, &lock));
+        p.start()?;
+        processes.push(p);
+    }
+    for p in processes {
+        p.join()?;
+    }
+    println!("{}", money.get());
+    Ok(())
+}

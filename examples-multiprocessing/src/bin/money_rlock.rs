@@ -1,0 +1,42 @@
+//! A function that holds a lock calls another that takes the same lock.
+//!
+//! Listing D32, 达内 course notes, day02 递归锁. It leaves open what f1 and its f0 do:
+//! here f1 takes the lock once more, where a `Lock` would wait for itself for ever.
+
+use examples_multiprocessing::{Process, RLock, RawValue};
+
+fn f(money: &RawValue<i32>, lock: &RLock) -> anyhow::Result<()> {
+    lock.acquire();
+    f1(money, lock)?;
+    money.set(money.get() + 1);
+    lock.release()?;
+    Ok(())
+}
+
+fn f1(money: &RawValue<i32>, lock: &RLock) -> anyhow::Result<()> {
+    lock.acquire();
+    f0(money);
+    lock.release()?; // Not free yet: f has it.
+    Ok(())
+}
+
+fn f0(money: &RawValue<i32>) {
+    money.set(money.get() + 1);
+}
+
+fn main() -> anyhow::Result<()> {
+    let money = RawValue::new(0)?;
+    let lock = RLock::new()?;
+
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        let mut p = Process::new(|| f(&money, &lock));
+        p.start()?;
+        processes.push(p);
+    }
+    for p in processes {
+        p.join()?;
+    }
+    println!("{}", money.get());
+    Ok(())
+}

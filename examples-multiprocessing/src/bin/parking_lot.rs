@@ -1,0 +1,32 @@
+//! A car park with three spaces and five cars: two wait at the barrier.
+//!
+//! Listing D34, 达内 course notes, day03 信号量 (prose).
+
+use examples_multiprocessing::{Process, Semaphore, current_process};
+use examples_threading::pause;
+
+fn car(spaces: &Semaphore) {
+    // A car that is towed away, its process killed, gives its space back too.
+    let space = spaces.permit();
+    println!("{} parks", current_process().name());
+    pause(1.0);
+    println!("{} leaves", current_process().name());
+    drop(space);
+}
+
+fn main() -> anyhow::Result<()> {
+    let spaces = Semaphore::new(3)?;
+
+    let mut cars = Vec::new();
+    for i in 1..=5 {
+        let name = format!("car {i}");
+        let mut p = Process::builder().name(name).target(|| car(&spaces));
+        p.start()?;
+        cars.push(p);
+    }
+    for p in cars {
+        p.join()?;
+    }
+    println!("{} spaces", spaces.get_value());
+    Ok(())
+}

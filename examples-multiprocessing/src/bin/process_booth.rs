@@ -1,0 +1,45 @@
+//! Ten booths sell one hundred tickets, each booth a process.
+//!
+//! Listing V28, 《Python标准库（中）》四 作业 2, from V17. There `os._exit` ends
+//! all booths, for they are threads of one process. Here each ends for itself, and
+//! gives the lock back first: or the others could only wait for it to be noticed.
+
+use examples_multiprocessing::{Process, Value};
+use examples_threading::pause;
+
+// This function could be any function to do other chores.
+fn do_chore() {
+    pause(0.5);
+}
+
+// Function for each process
+fn booth(tid: i32, tickets: &Value<i32>) {
+    loop {
+        let mut i = tickets.lock();
+        if *i != 0 {
+            *i -= 1;
+            println!("{tid} :now left: {}", *i);
+            do_chore();
+        } else {
+            println!("Process_id {tid}  No more tickets");
+            return;
+        }
+        drop(i); // Without this the booth would do its other chores with the lock held.
+        do_chore();
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let tickets = &Value::new(100)?;
+
+    let mut booths = Vec::new();
+    for k in 0..10 {
+        let mut new_process = Process::new(move || booth(k, tickets));
+        new_process.start()?;
+        booths.push(new_process);
+    }
+    for new_process in booths {
+        new_process.join()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Ten processes print under one lock, so that each line stays whole.
+//!
+//! Listing T22, 《Python(十) 进程、线程、协程篇》1.2.2. It lacks the quotes of
+//! 'hello world' and '__main__'.
+
+use examples_multiprocessing::{Lock, Process};
+
+fn f(l: &Lock, i: i32) {
+    let _held = l.lock(); // Released at the end, whatever happens before.
+    println!("hello world {i}");
+}
+
+fn main() -> anyhow::Result<()> {
+    let lock = &Lock::new()?;
+
+    for num in 0..10 {
+        Process::new(move || f(lock, num)).start()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Five consumers, of whom a semaphore lets two in at a time.
+//!
+//! Listing D33, 达内 course notes, day03 信号量.
+
+use examples_multiprocessing::{Process, Semaphore, current_process};
+use examples_threading::pause;
+
+fn consumer(s: &Semaphore) {
+    s.acquire();
+    println!("{}get", current_process().name());
+    pause(1.0);
+    s.release();
+    // The next one may be in before this is printed.
+    println!("{}release", current_process().name());
+}
+
+fn main() -> anyhow::Result<()> {
+    let s = Semaphore::new(2)?;
+
+    for _ in 0..5 {
+        let mut p = Process::new(|| consumer(&s));
+        p.start()?;
+    }
+
+    println!("Main End");
+    Ok(())
+}

@@ -32,17 +32,6 @@ pub(crate) struct Pipes<'a> {
     pub(crate) stderr: &'a mut Option<ChildStderr>,
 }
 
-/// What one [`Exchange::step`] came to.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Something was sent, received or closed.
-    Moved,
-    /// No pipe was ready before the deadline.
-    TimedOut,
-    /// No pipe is open any more.
-    AllClosed,
-}
-
 impl Exchange {
     /// An exchange in which nothing has moved yet.
     pub(crate) fn new(input: Vec<u8>, pipes: &Pipes<'_>) -> Self {
@@ -54,12 +43,13 @@ impl Exchange {
         }
     }
 
-    /// Waits until a pipe is ready and moves what is ready, without blocking.
+    /// Waits until a pipe is ready or the deadline has passed, and moves what is ready
+    /// without blocking. Returns whether a pipe is still open.
     pub(crate) fn step(
         &mut self,
         pipes: &mut Pipes<'_>,
         deadline: Deadline,
-    ) -> io::Result<Step> {
+    ) -> io::Result<bool> {
         if self.sent == self.input.len() {
             *pipes.stdin = None; // The child has seen everything: let it see the end.
         }
@@ -68,12 +58,11 @@ impl Exchange {
         fds.extend(pipes.stdout.iter().map(|p| PollFd::new(p, PollFlags::IN)));
         fds.extend(pipes.stderr.iter().map(|p| PollFd::new(p, PollFlags::IN)));
         if fds.is_empty() {
-            return Ok(Step::AllClosed);
+            return Ok(false);
         }
         match poll(&mut fds, deadline.time_left().as_ref()) {
-            Ok(0) => return Ok(Step::TimedOut),
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Step::Moved),
+            Err(Errno::INTR) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
         // A pipe whose other end is closed is ready too: the call finds out.
@@ -93,7 +82,7 @@ impl Exchange {
         if stderr {
             receive(pipes.stderr, &mut self.errors)?;
         }
-        Ok(Step::Moved)
+        Ok(true)
     }
 
     fn send(&mut self, stdin: &mut Option<ChildStdin>) -> io::Result<()> {

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::error::{cmd_of, command_not_started, failed};
-use crate::exchange::{Exchange, Pipes, Step};
+use crate::exchange::{Exchange, Pipes};
 use crate::wait::{Deadline, wait_until};
 use crate::{ReturnCode, SubprocessError};
 
@@ -302,16 +302,14 @@ impl Popen {
         let exchange = self
             .exchange
             .get_or_insert_with(|| Exchange::new(input, &pipes));
-        loop {
-            match exchange
-                .step(&mut pipes, deadline)
-                .map_err(failed(&self.cmd))?
-            {
-                Step::AllClosed => break,
-                // Asked after every step: a child that never stops writing keeps
-                // `step` from ever finding the time used up.
-                Step::Moved if !deadline.has_passed() => {}
-                Step::Moved | Step::TimedOut => return Ok(false),
+        while exchange
+            .step(&mut pipes, deadline)
+            .map_err(failed(&self.cmd))?
+        {
+            // Asked after every step: a child that never stops writing has something
+            // ready each time.
+            if deadline.has_passed() {
+                return Ok(false);
             }
         }
         Ok(self.wait_until(deadline)?.is_some())

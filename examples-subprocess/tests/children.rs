@@ -1,5 +1,7 @@
 //! Waiting for children and signalling them.
 
+mod watchdog;
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use examples_subprocess::{
     Popen, Signal, SubprocessError, check_call, check_output, getstatusoutput,
 };
+use watchdog::Watchdog;
 
 fn cat() -> Popen {
     Popen::new(Command::new("cat").stdin(Stdio::piped())).unwrap()
@@ -15,6 +18,7 @@ fn cat() -> Popen {
 
 #[test]
 fn a_time_out_leaves_the_child_running() {
+    let _watchdog = Watchdog::start();
     let mut child = cat();
     let start = Instant::now();
     let error = child.wait_timeout(Duration::from_millis(50)).unwrap_err();
@@ -31,6 +35,7 @@ fn a_time_out_leaves_the_child_running() {
 
 #[test]
 fn wait_timeout_is_woken_by_the_end() {
+    let _watchdog = Watchdog::start();
     let mut child = cat();
     let stdin = child.stdin.take();
     let ender = thread::spawn(move || {
@@ -41,17 +46,20 @@ fn wait_timeout_is_woken_by_the_end() {
     ender.join().unwrap();
 }
 
+/// How often this thread went to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps() -> u32 {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let sleeps = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    sleeps.unwrap().trim().parse().unwrap()
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn wait_timeout_sleeps_and_does_not_poll() {
-    /// How often this thread went to sleep.
-    fn sleeps() -> u32 {
-        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-        let sleeps = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sleeps.unwrap().trim().parse().unwrap()
-    }
+    let _watchdog = Watchdog::start();
     let mut child = cat();
     let before = sleeps();
     child.wait_timeout(Duration::from_millis(300)).unwrap_err();
@@ -62,6 +70,7 @@ fn wait_timeout_sleeps_and_does_not_poll() {
 
 #[test]
 fn a_child_that_is_reaped_is_not_signalled() {
+    let _watchdog = Watchdog::start();
     let mut child = cat();
     child.wait().unwrap();
     // A signal sent after all would find no process of that id, and say so.
@@ -73,6 +82,7 @@ fn a_child_that_is_reaped_is_not_signalled() {
 
 #[test]
 fn a_child_that_is_over_is_reaped_instead_of_signalled() {
+    let _watchdog = Watchdog::start();
     let mut child = Popen::new(Command::new("cat").stdin(Stdio::null())).unwrap();
     while child.returncode().is_none() {
         thread::sleep(Duration::from_millis(5));
@@ -83,6 +93,7 @@ fn a_child_that_is_over_is_reaped_instead_of_signalled() {
 
 #[test]
 fn the_error_carries_what_was_captured() {
+    let _watchdog = Watchdog::start();
     let mut command = Command::new("sh");
     command.args(["-c", "echo out; echo err >&2; exit 3"]);
     let error = check_output(command.stderr(Stdio::piped())).unwrap_err();
@@ -105,6 +116,7 @@ fn the_error_carries_what_was_captured() {
 
 #[test]
 fn a_missing_directory_is_not_a_missing_program() {
+    let _watchdog = Watchdog::start();
     let error =
         check_call(Command::new("true").current_dir("/no/such")).unwrap_err();
     assert_eq!(
@@ -115,6 +127,7 @@ fn a_missing_directory_is_not_a_missing_program() {
 
 #[test]
 fn getstatusoutput_strips_one_newline() {
+    let _watchdog = Watchdog::start();
     let run = |script| getstatusoutput(script).unwrap();
     assert_eq!(run("printf 'a\\n\\n'"), (0, "a\n".into()));
     assert_eq!(run("printf a"), (0, "a".into()));

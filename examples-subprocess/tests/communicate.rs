@@ -1,18 +1,18 @@
 //! Input and output at the same time, whatever the child does meanwhile.
 
+mod watchdog;
+
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use examples_subprocess::{Popen, SubprocessError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use watchdog::Watchdog;
 
 /// More than any pipe holds.
 const LARGE: usize = 1 << 20;
-
-/// Only a hang takes as long.
-const DEADLINE: Duration = Duration::from_mins(1);
 
 fn sh(script: &str) -> Popen {
     Popen::new(
@@ -29,11 +29,9 @@ fn timed_out<T>(result: Result<T, SubprocessError>) -> bool {
     matches!(result, Err(SubprocessError::TimeoutExpired { .. }))
 }
 
-/// Asks until it is so, or until it is clear that it never will be.
+/// Asks until it is so; the watchdog ends a test where it never is.
 fn until(mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < DEADLINE, "waited for nothing");
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -50,33 +48,37 @@ fn noise(len: usize) -> Vec<u8> {
 
 #[test]
 fn a_child_that_ends_without_reading_is_no_error() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("echo enough; exit 3");
-    let got = child.communicate_timeout(noise(LARGE), DEADLINE).unwrap();
+    let got = child.communicate(noise(LARGE)).unwrap();
     assert_eq!(got, (Some("enough\n".as_bytes()), Some(&[][..])));
     assert_eq!(child.returncode(), Some(3));
 }
 
 #[test]
 fn a_child_that_closes_its_input_is_heard_to_its_end() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("exec <&-; sleep 0.1; echo still here");
-    let got = child.communicate_timeout(noise(LARGE), DEADLINE).unwrap();
+    let got = child.communicate(noise(LARGE)).unwrap();
     assert_eq!(got.0, Some("still here\n".as_bytes()));
 }
 
 #[test]
 fn a_child_may_write_to_its_standard_error_alone() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("head -c 1048576 /dev/zero >&2");
-    let (out, err) = child.communicate_timeout("", DEADLINE).unwrap();
+    let (out, err) = child.communicate("").unwrap();
     assert_eq!(out, Some(&[][..]));
     assert_eq!(err.unwrap(), vec![0; LARGE]);
 }
 
 #[test]
 fn a_child_may_fill_both_streams_before_it_reads() {
+    let _watchdog = Watchdog::start();
     let mut child =
         sh("head -c 1048576 /dev/zero; head -c 1048576 /dev/zero >&2; cat");
     let input = noise(LARGE);
-    let (out, err) = child.communicate_timeout(&*input, DEADLINE).unwrap();
+    let (out, err) = child.communicate(&*input).unwrap();
     assert_eq!(out.unwrap().len(), 2 * LARGE);
     assert!(out.unwrap().ends_with(&input));
     assert_eq!(err.unwrap().len(), LARGE);
@@ -84,23 +86,21 @@ fn a_child_may_fill_both_streams_before_it_reads() {
 
 #[test]
 fn a_stream_that_is_no_pipe_is_none() {
+    let _watchdog = Watchdog::start();
     let mut child = Popen::new(Command::new("true").stdout(Stdio::null())).unwrap();
-    assert_eq!(
-        child.communicate_timeout("", DEADLINE).unwrap(),
-        (None, None)
-    );
+    assert_eq!(child.communicate("").unwrap(), (None, None));
     assert_eq!(child.returncode(), Some(0));
 }
 
 #[test]
 fn after_a_time_out_nothing_is_lost() {
+    let _watchdog = Watchdog::start();
     let input = noise(8 * LARGE);
     let mut child = sh("sleep 0.05; cat; sleep 0.05; echo done >&2");
     let mut timeouts = 0;
     let mut next = input.clone();
     while timed_out(child.communicate_timeout(next, Duration::from_millis(1))) {
         timeouts += 1;
-        assert!(timeouts < 60_000, "no end in sight");
         next = Vec::new();
     }
     assert!(timeouts >= 2, "{timeouts}");
@@ -112,6 +112,7 @@ fn after_a_time_out_nothing_is_lost() {
 
 #[test]
 fn a_time_out_of_zero_takes_what_is_there() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("echo here; exec sleep 60");
     until(|| {
         assert!(timed_out(child.communicate_timeout("", Duration::ZERO)));
@@ -119,24 +120,26 @@ fn a_time_out_of_zero_takes_what_is_there() {
     });
     assert_eq!(child.poll().unwrap(), None);
     child.kill().unwrap();
-    let (out, _) = child.communicate_timeout("", DEADLINE).unwrap();
+    let (out, _) = child.communicate("").unwrap();
     assert_eq!(out, Some("here\n".as_bytes()));
 }
 
 #[test]
 fn a_child_that_never_stops_writing_times_out() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("exec yes");
     assert!(timed_out(
         child.communicate_timeout("", Duration::from_millis(20))
     ));
     child.kill().unwrap();
-    let (out, _) = child.communicate_timeout("", DEADLINE).unwrap();
+    let (out, _) = child.communicate("").unwrap();
     assert!(out.unwrap().starts_with(b"y\ny\n"));
     assert_eq!(child.returncode(), Some(-9));
 }
 
 #[test]
 fn a_grandchild_that_holds_the_pipe_times_out() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("sleep 60 & echo $!; exit 3");
     until(|| {
         let shortly = Duration::from_millis(20);
@@ -148,16 +151,17 @@ fn a_grandchild_that_holds_the_pipe_times_out() {
     let grandchild = Pid::from_raw(pid.trim_end().parse().unwrap());
     assert_eq!(child.returncode(), Some(3));
     kill(grandchild, Signal::SIGKILL).unwrap();
-    let (out, _) = child.communicate_timeout("", DEADLINE).unwrap();
+    let (out, _) = child.communicate("").unwrap();
     assert_eq!(out, Some(pid.as_bytes()));
     assert_eq!(child.returncode(), Some(3));
 }
 
 #[test]
 fn a_child_killed_half_way_is_heard_to_there() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("head -c 100000; kill -KILL $$");
     let input = noise(LARGE);
-    let (out, _) = child.communicate_timeout(&*input, DEADLINE).unwrap();
+    let (out, _) = child.communicate(&*input).unwrap();
     assert_eq!(out, Some(&input[..100_000]));
     assert_eq!(child.returncode(), Some(-9));
 
@@ -165,15 +169,16 @@ fn a_child_killed_half_way_is_heard_to_there() {
     let shortly = Duration::from_millis(50);
     assert!(timed_out(child.communicate_timeout(&*input, shortly)));
     child.kill().unwrap();
-    let (out, _) = child.communicate_timeout("", DEADLINE).unwrap();
+    let (out, _) = child.communicate("").unwrap();
     assert!(input.starts_with(out.unwrap()));
     assert_eq!(child.returncode(), Some(-9));
 }
 
 #[test]
 fn a_further_call_gives_the_same_again() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("cat; echo err >&2");
-    let first = child.communicate_timeout("vamei", DEADLINE).unwrap();
+    let first = child.communicate("vamei").unwrap();
     assert_eq!(first, (Some("vamei".as_bytes()), Some("err\n".as_bytes())));
     let again = child.communicate("").unwrap();
     assert_eq!(again, (Some("vamei".as_bytes()), Some("err\n".as_bytes())));
@@ -181,6 +186,7 @@ fn a_further_call_gives_the_same_again() {
 
 #[test]
 fn input_that_cannot_be_sent_is_refused() {
+    let _watchdog = Watchdog::start();
     let mut child = sh("cat");
     child.communicate("all of it").unwrap();
     let error = child.communicate("and more").unwrap_err();

@@ -1,6 +1,8 @@
 //! Which of the parent's descriptors a child has.
 #![cfg(target_os = "linux")]
 
+mod watchdog;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -9,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use examples_subprocess::Popen;
+use watchdog::Watchdog;
 
 /// The descriptors of a process.
 fn descriptors(process: &str) -> BTreeSet<u32> {
@@ -37,6 +40,7 @@ fn handed_on() -> BTreeSet<u32> {
 
 #[test]
 fn a_child_has_its_three_streams_and_what_was_passed_on_purpose() {
+    let _watchdog = Watchdog::start();
     let expected = &handed_on() | &BTreeSet::from([0, 1, 2]);
 
     let _file = File::open("/dev/null").unwrap();

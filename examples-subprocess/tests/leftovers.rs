@@ -1,6 +1,8 @@
 //! A thousand children in a row: alone in their process, whose children are counted.
 #![cfg(target_os = "linux")]
 
+mod watchdog;
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use examples_subprocess::{Popen, SubprocessError};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
+use watchdog::Watchdog;
 
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
@@ -15,6 +18,7 @@ fn descriptors() -> usize {
 
 #[test]
 fn a_thousand_children_leave_no_zombie_and_no_descriptor() {
+    let _watchdog = Watchdog::start();
     let before = descriptors();
     for round in 0..250 {
         let mut piped = Command::new("cat");

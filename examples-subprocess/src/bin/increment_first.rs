@@ -4,7 +4,9 @@
 use std::io;
 use std::process;
 
-fn main() -> io::Result<()> {
+use examples_threading::Failure;
+
+fn main() -> Result<(), Failure> {
     let mut a = String::new();
     io::stdin().read_line(&mut a)?;
     let mut a: Vec<String> = a.trim_end().split(' ').map(String::from).collect();

@@ -4,12 +4,16 @@ mod watchdog;
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use examples_subprocess::{
     Popen, Signal, SubprocessError, check_call, check_output, getstatusoutput,
 };
+use nix::sys::pthread::{pthread_kill, pthread_self};
+use signal_hook::consts::SIGUSR1;
 use watchdog::Watchdog;
 
 fn cat() -> Popen {
@@ -65,6 +69,37 @@ fn wait_timeout_sleeps_and_does_not_poll() {
     child.wait_timeout(Duration::from_millis(300)).unwrap_err();
     let slept = sleeps() - before;
     assert!(slept <= 3, "went to sleep {slept} times");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_signal_to_the_parent_interrupts_nothing() {
+    let _watchdog = Watchdog::start();
+    let handled = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&handled)).unwrap();
+    let mut child = cat();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat; sleep 0.1; echo done"]);
+    shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut talker = Popen::new(&mut shell).unwrap();
+
+    let this = pthread_self();
+    let over = &AtomicBool::new(false);
+    thread::scope(|s| {
+        s.spawn(move || {
+            while !over.load(Relaxed) {
+                pthread_kill(this, Signal::SIGUSR1).unwrap();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let (out, _) = talker.communicate("vamei ").unwrap();
+        assert_eq!(out, Some("vamei done\n".as_bytes()));
+        let start = Instant::now();
+        child.wait_timeout(Duration::from_millis(50)).unwrap_err();
+        assert!(start.elapsed() >= Duration::from_millis(50));
+        over.store(true, Relaxed);
+    });
+    assert!(handled.load(Relaxed));
     child.wait().unwrap();
 }
 

@@ -1,0 +1,24 @@
+//! The questions, in the order in which they are answered.
+
+mod queues;
+mod shared;
+mod start;
+mod sync;
+mod threads_vs_processes;
+
+use std::process::ExitCode;
+
+use bench::Bench;
+use examples_multiprocessing::freeze_support;
+
+fn main() -> anyhow::Result<ExitCode> {
+    // A process that the bench spawned is another copy of this program.
+    freeze_support();
+    let mut bench = Bench::from_args()?;
+    threads_vs_processes::measure(&mut bench)?;
+    queues::measure(&mut bench)?;
+    sync::measure(&mut bench)?;
+    start::measure(&mut bench);
+    shared::measure(&mut bench)?;
+    bench.finish()
+}

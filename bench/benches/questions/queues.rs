@@ -1,0 +1,496 @@
+//! What does it cost to hand something over, between threads and between processes?
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use anyhow::ensure;
+use bench::sys::{Message, PingPong, Ring, Wait};
+use bench::{
+    Bench, Part, Results, Row, Scenario, race_processes, race_threads, share,
+};
+use crossbeam::channel;
+use examples_multiprocessing::{cpu_count, pipe};
+use examples_threading::Queue;
+use ipc_channel::ipc;
+use nix::unistd;
+use serde_bytes::ByteBuf;
+
+const QUESTION: &str = "queues";
+
+/// As many items as a queue holds at a time.
+const SIZE: usize = 1024;
+
+pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    let many = cpu_count().max(2);
+    for (producers, consumers) in [(1, 1), (many, 1), (many, many)] {
+        let sides = Sides {
+            producers,
+            consumers,
+        };
+        threads::<8>(sides, bench);
+        threads::<4096>(sides, bench);
+        between_processes(sides, 64, bench)?;
+        between_processes(sides, 64 << 10, bench)?;
+    }
+    thread_round_trip(bench);
+    process_round_trip(bench)
+}
+
+#[derive(Clone, Copy)]
+struct Sides {
+    producers: usize,
+    consumers: usize,
+}
+
+impl Sides {
+    fn name(self, by: &str, size: usize) -> String {
+        let size = match size {
+            size if size < 1024 => format!("{size} B"),
+            size => format!("{} KiB", size >> 10),
+        };
+        format!("{by} {}→{}, {size}", self.producers, self.consumers)
+    }
+
+    /// Has the producers put and the consumers get so many items together, each its
+    /// share.
+    fn race<'a>(
+        self,
+        race: fn(Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)>,
+        times: u64,
+        put: impl Fn() -> anyhow::Result<()> + Copy + Send + 'a,
+        get: impl Fn() -> anyhow::Result<u64> + Copy + Send + 'a,
+    ) -> anyhow::Result<(Duration, u64)> {
+        let producers = (0..self.producers).map(|producer| -> Part<'_> {
+            Box::new(move || {
+                for _ in 0..share(times, self.producers, producer) {
+                    put()?;
+                }
+                Ok(0)
+            })
+        });
+        let consumers = (0..self.consumers).map(|consumer| -> Part<'_> {
+            Box::new(move || {
+                (0..share(times, self.consumers, consumer))
+                    .try_fold(0, |sum, _| Ok(sum + get()?))
+            })
+        });
+        race(producers.chain(consumers).collect())
+    }
+}
+
+/// An item of which nothing but the last byte is set, to one.
+fn item<const N: usize>() -> [u8; N] {
+    let mut item = [0; N];
+    item[N - 1] = 1;
+    item
+}
+
+fn last(item: &[u8]) -> u64 {
+    item.last().copied().map_or(0, u64::from)
+}
+
+fn threads<const N: usize>(sides: Sides, bench: &mut Bench) {
+    let one_receiver =
+        "a std receiver belongs to one thread, several share it under a Mutex";
+    let std = Row::new("std sync_channel", move |times| {
+        let (sender, receiver) = mpsc::sync_channel::<[u8; N]>(SIZE);
+        let receiver = &Mutex::new(receiver);
+        let sender = &sender;
+        sides.race(
+            race_threads,
+            times,
+            move || Ok(sender.send(item())?),
+            move || Ok(last(&receiver.lock().unwrap().recv()?)),
+        )
+    });
+    let unbounded = Row::new("std channel", move |times| {
+        let (sender, receiver) = mpsc::channel::<[u8; N]>();
+        let receiver = &Mutex::new(receiver);
+        let sender = &sender;
+        sides.race(
+            race_threads,
+            times,
+            move || Ok(sender.send(item())?),
+            move || Ok(last(&receiver.lock().unwrap().recv()?)),
+        )
+    });
+    let crossbeam = Row::new("crossbeam", move |times| {
+        let (sender, receiver) = channel::bounded::<[u8; N]>(SIZE);
+        let (sender, receiver) = (&sender, &receiver);
+        sides.race(
+            race_threads,
+            times,
+            move || Ok(sender.send(item())?),
+            move || Ok(last(&receiver.recv()?)),
+        )
+    });
+    let ours = Row::new("Queue", move |times| {
+        let queue = &Queue::<[u8; N]>::new(SIZE);
+        sides.race(
+            race_threads,
+            times,
+            move || queue.put(item()).map_err(|_| anyhow::anyhow!("shut down")),
+            move || Ok(last(&queue.get()?)),
+        )
+    });
+    let Sides {
+        producers,
+        consumers,
+    } = sides;
+    let scenario = Scenario::new(
+        QUESTION,
+        sides.name("threads", N),
+        "one item handed over, at most 1024 waiting",
+        1,
+    )
+    .budget(Duration::from_secs(2))
+    .row(if consumers == 1 {
+        std
+    } else {
+        std.note(one_receiver)
+    })
+    .row(unbounded.note("any number of items may wait"))
+    .row(crossbeam)
+    .row(ours.python(format!("queues.threads {producers} {consumers} {N} {SIZE}")));
+    bench.scenario(scenario.says(|results| {
+        let ours = results.median("Queue");
+        format!(
+            "Python's Queue takes {} as long as ours; ours takes {} as long as std's \
+             channel and {} as long as crossbeam's.",
+            results.times(results.python("Queue"), ours),
+            results.times(ours, results.median("std sync_channel")),
+            results.times(ours, results.median("crossbeam")),
+        )
+    }));
+}
+
+fn between_processes(
+    sides: Sides,
+    size: usize,
+    bench: &mut Bench,
+) -> anyhow::Result<()> {
+    let mut bytes = vec![0_u8; size];
+    bytes[size - 1] = 1;
+    let bytes = &bytes;
+    let Sides {
+        producers,
+        consumers,
+    } = sides;
+    let (receiver, sender) = &pipe(false)?;
+    let (reader, writer) = &unistd::pipe()?;
+    let connection = Row::new("Pipe", move |times| {
+        sides.race(
+            race_processes,
+            times,
+            move || Ok(sender.send_bytes(bytes)?),
+            move || Ok(last(&receiver.recv_bytes()?)),
+        )
+    });
+    let queue = &examples_multiprocessing::Queue::<ByteBuf>::new(SIZE)?;
+    let ours = Row::new("Queue", move |times| {
+        sides.race(
+            race_processes,
+            times,
+            move || Ok(queue.put(ByteBuf::from(bytes.as_slice()))?),
+            move || Ok(last(&queue.get()?)),
+        )
+    });
+    let mut scenario = Scenario::new(
+        QUESTION,
+        sides.name("processes", size),
+        "one item handed over",
+        1,
+    )
+    .budget(Duration::from_secs(2))
+    .row(
+        connection
+            .python(format!("queues.pipe {producers} {consumers} {size}"))
+            .note("as many items wait as fit the socket"),
+    )
+    .row(ours.python(format!(
+        "queues.processes {producers} {consumers} {size} {SIZE}"
+    )));
+    scenario = scenario.row(if consumers == 1 {
+        Row::new("ipc-channel", move |times| {
+            let (sender, receiver) = ipc::bytes_channel()?;
+            // Neither end is shared between threads, and no part of them is in one.
+            let ends = Mutex::new((sender, receiver));
+            let ends = &ends;
+            sides.race(
+                race_processes,
+                times,
+                move || Ok(ends.lock().unwrap().0.send(bytes)?),
+                move || Ok(last(&ends.lock().unwrap().1.recv()?)),
+            )
+        })
+    } else {
+        Row::absent("ipc-channel", "its receiver belongs to one process")
+    });
+    if (producers, consumers) == (1, 1) && size == size_of::<Message>() {
+        scenario = scenario.row(
+            Row::new("ring in shared memory", |times| {
+                let ring = &Ring::new()?;
+                let parts: Vec<Part<'_>> = vec![
+                    Box::new(move || {
+                        ring.produce(times, &[1; 8]);
+                        Ok(0)
+                    }),
+                    Box::new(move || Ok(ring.consume(times))),
+                ];
+                race_processes(parts)
+            })
+            .limit()
+            .note("both sides spin and know only each other"),
+        );
+    }
+    if size <= PIPE_BUF {
+        scenario = scenario.row(Row::new("raw pipe", move |times| {
+            sides.race(
+                race_processes,
+                times,
+                move || write(writer, bytes),
+                move || read(reader, size),
+            )
+        }));
+    }
+    bench.scenario(scenario.says(in_words));
+    Ok(())
+}
+
+/// What a pipe takes whole, however many write to it.
+const PIPE_BUF: usize = 4096;
+
+fn write(writer: &OwnedFd, bytes: &[u8]) -> anyhow::Result<()> {
+    ensure!(unistd::write(writer, bytes)? == bytes.len(), "a torn write");
+    Ok(())
+}
+
+fn read(reader: &OwnedFd, size: usize) -> anyhow::Result<u64> {
+    let mut bytes = [0; PIPE_BUF];
+    let bytes = &mut bytes[..size];
+    ensure!(unistd::read(reader.as_fd(), bytes)? == size, "a torn read");
+    Ok(last(bytes))
+}
+
+fn in_words(results: &Results) -> String {
+    let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
+    let channel = results.median("ipc-channel");
+    let mut text = format!(
+        "Over Python's Queue it takes {} as long as over ours, over its Pipe {}.",
+        results.times(results.python("Queue"), queue),
+        results.times(results.python("Pipe"), pipe),
+    );
+    if channel.is_some() {
+        let slower = results.times(channel, queue);
+        text = format!(
+            "{text} Over ipc-channel it takes {slower} as long as over our Queue."
+        );
+    }
+    text
+}
+
+fn thread_round_trip(bench: &mut Bench) {
+    let std = Row::new("std sync_channel", |times| {
+        let (to, at) = mpsc::sync_channel::<u64>(1);
+        let (back, home) = mpsc::sync_channel::<u64>(1);
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    to.send(1)?;
+                    Ok(sum + home.recv()?)
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    back.send(at.recv()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_threads(parts)
+    });
+    let crossbeam = Row::new("crossbeam", |times| {
+        let (to, at) = channel::bounded::<u64>(1);
+        let (back, home) = channel::bounded::<u64>(1);
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    to.send(1)?;
+                    Ok(sum + home.recv()?)
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    back.send(at.recv()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_threads(parts)
+    });
+    let ours = Row::new("Queue", |times| {
+        let (there, back) = (&Queue::<u64>::new(1), &Queue::<u64>::new(1));
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    there.put(1)?;
+                    Ok(sum + back.get()?)
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    back.put(there.get()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_threads(parts)
+    });
+    bench.scenario(
+        Scenario::new(
+            QUESTION,
+            "threads, round trip",
+            "one item there and back",
+            1,
+        )
+        .row(std)
+        .row(crossbeam)
+        .row(ours.python("queues.threads_round_trip"))
+        .says(|results| {
+            let ours = results.median("Queue");
+            format!(
+                "An answer from another thread takes Python {} as long.",
+                results.times(results.python("Queue"), ours)
+            )
+        }),
+    );
+}
+
+fn process_round_trip(bench: &mut Bench) -> anyhow::Result<()> {
+    let (here, there) = &pipe(true)?;
+    let connection = Row::new("Pipe", move |times| {
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    here.send_bytes(&item::<64>())?;
+                    Ok(sum + last(&here.recv_bytes()?))
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    there.send_bytes(&there.recv_bytes()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_processes(parts)
+    });
+    let (ask, reply) = (
+        &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
+        &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
+    );
+    let queue = Row::new("Queue", move |times| {
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    ask.put(ByteBuf::from(item::<64>()))?;
+                    Ok(sum + last(&reply.get()?))
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    reply.put(ask.get()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_processes(parts)
+    });
+    let channel = Row::new("ipc-channel", |times| {
+        let (to, at) = ipc::bytes_channel()?;
+        let (back, home) = ipc::bytes_channel()?;
+        let (ends, others) = (Mutex::new((to, home)), Mutex::new((back, at)));
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(|| {
+                let (to, home) = &*ends.lock().unwrap();
+                (0..times).try_fold(0, |sum, _| {
+                    to.send(&item::<64>())?;
+                    Ok(sum + last(&home.recv()?))
+                })
+            }),
+            Box::new(|| {
+                let (back, at) = &*others.lock().unwrap();
+                for _ in 0..times {
+                    back.send(&at.recv()?)?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_processes(parts)
+    });
+    let (at, to) = &unistd::pipe()?;
+    let (home, back) = &unistd::pipe()?;
+    let raw = Row::new("raw pipe", move |times| {
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move || {
+                (0..times).try_fold(0, |sum, _| {
+                    write(to, &item::<64>())?;
+                    Ok(sum + read(home, 64)?)
+                })
+            }),
+            Box::new(move || {
+                for _ in 0..times {
+                    read(at, 64)?;
+                    write(back, &item::<64>())?;
+                }
+                Ok(0)
+            }),
+        ];
+        race_processes(parts)
+    });
+    let ping_pong = |wait: Wait| {
+        move |times: u64| {
+            let word = &PingPong::new()?;
+            let turns = move |first: u32| -> Part<'_> {
+                Box::new(move || {
+                    for turn in 0..times {
+                        word.turn((2 * turn) as u32 + first, wait);
+                    }
+                    Ok(u64::from(first) * times)
+                })
+            };
+            race_processes(vec![turns(0), turns(1)])
+        }
+    };
+    bench.scenario(
+        Scenario::new(
+            QUESTION,
+            "processes, round trip",
+            "64 bytes there and back, both sides busy",
+            1,
+        )
+        .row(connection.python("queues.pipe_round_trip 64"))
+        .row(queue.python("queues.processes_round_trip 64"))
+        .row(channel)
+        .row(raw)
+        .row(Row::new("futex ping-pong", ping_pong(Wait::Sleep)).note("no message, one word"))
+        .row(
+            Row::new("spinning ping-pong", ping_pong(Wait::Spin))
+                .limit()
+                .note("no message, one word, and each side needs a core"),
+        )
+        .says(|results| {
+            let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
+            format!(
+                "An answer from another process takes {} as long over Python's Queue as \
+                 over ours, {} over its Pipe as over ours, and {} over our Pipe as over \
+                 a raw pipe.",
+                results.times(results.python("Queue"), queue),
+                results.times(results.python("Pipe"), pipe),
+                results.times(pipe, results.median("raw pipe")),
+            )
+        }),
+    );
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What does it cost to start something, and to wait for its end?
+
+use std::hint::black_box;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::ensure;
+use bench::{Bench, Results, Row, Scenario, sys};
+use examples_multiprocessing::Process;
+use examples_subprocess::Popen;
+
+const QUESTION: &str = "start";
+
+pub(crate) fn measure(bench: &mut Bench) {
+    worker(bench);
+    for (name, mebibytes) in [("program", 1_usize), ("program from 256 MiB", 256)] {
+        program(bench, name, mebibytes);
+    }
+}
+
+/// What a worker does that is only started: nothing, in one way or another.
+fn nothing() {}
+
+fn nothing_spawned((): ()) {}
+
+fn join(mut process: Process<'_>) -> anyhow::Result<u64> {
+    process.start()?;
+    process.join()?;
+    ensure!(process.exitcode() == Some(0), "it exited with an error");
+    Ok(1)
+}
+
+fn worker(bench: &mut Bench) {
+    let scenario = Scenario::new(
+        QUESTION,
+        "worker",
+        "something started that does nothing, and waited for",
+        1,
+    )
+    .row(
+        Row::timed("thread", || {
+            thread::spawn(nothing).join().unwrap();
+            Ok(1)
+        })
+        .python("start.thread"),
+    )
+    .row(Row::timed("scoped thread", || {
+        thread::scope(|s| {
+            s.spawn(nothing);
+        });
+        Ok(1)
+    }))
+    .row(
+        Row::timed("Process", || join(Process::new(nothing)))
+            .python("start.process"),
+    )
+    .row(
+        Row::timed("Process, spawned", || {
+            join(Process::spawned(nothing_spawned, ()))
+        })
+        .python("start.spawned"),
+    )
+    .row(
+        Row::timed("bare fork", || {
+            sys::bare_fork()?;
+            Ok(1)
+        })
+        .limit()
+        .note("its child only ends: the limit of what forks, not of threads"),
+    )
+    .says(|results| {
+        let (thread, process) =
+            (results.median("thread"), results.median("Process"));
+        let spawned = results.median("Process, spawned");
+        let mut text = format!(
+            "A process takes {} as long to start as a thread, a spawned one {}.",
+            results.times(process, thread),
+            results.times(spawned, thread),
+        );
+        if results.python("Process").is_some() {
+            let (forked, fresh) = (
+                results.python("Process"),
+                results.python("Process, spawned"),
+            );
+            text = format!(
+                "{text} Python's Process takes {} as long as ours, by spawn {}.",
+                results.times(forked, process),
+                results.times(fresh, spawned),
+            );
+        }
+        text
+    });
+    bench.scenario(scenario);
+}
+
+/// From a parent that has touched so much memory: a fork would copy its page tables.
+fn program(bench: &mut Bench, name: &str, mebibytes: usize) {
+    let memory = black_box(vec![1_u8; mebibytes << 20]);
+    let well = |success: bool| {
+        ensure!(success, "it exited with an error");
+        Ok(1)
+    };
+    let scenario = Scenario::new(
+        QUESTION,
+        name,
+        format!("`true` started and waited for, {mebibytes} MiB in use"),
+        1,
+    )
+    .budget(Duration::from_secs(1))
+    .row(
+        Row::timed("Popen", move || {
+            well(Popen::new(&mut Command::new("true"))?.wait()? == 0)
+        })
+        .python(format!("start.program {mebibytes}")),
+    )
+    .row(
+        Row::timed("Command", move || {
+            well(Command::new("true").spawn()?.wait()?.success())
+        })
+        .limit(),
+    )
+    .says(|results: &Results| {
+        let (ours, limit) = (results.median("Popen"), results.median("Command"));
+        format!(
+            "The subprocess library takes {} as long as std alone.",
+            results.times(ours, limit)
+        )
+    });
+    bench.scenario(scenario);
+    drop(memory);
+}

@@ -1,0 +1,351 @@
+//! What do threads give without a GIL, and what do processes cost?
+//!
+//! Three kinds of work: the tutorial's sums of squares, which need nothing but a core;
+//! a sum over more memory than the caches hold; and a counter under one lock.
+
+use std::hint::black_box;
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bench::{Bench, Results, Row, Scenario, processes, share, worker_counts};
+use examples_multiprocessing::{RawArray, Slot, Value, cpu_count};
+use rayon::prelude::*;
+
+const QUESTION: &str = "threads_vs_processes";
+
+pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    linear(bench);
+    squares(bench);
+    memory(bench)?;
+    lock(bench)
+}
+
+/// Listing D53's function. The compiler would solve the sum in closed form, and none
+/// of the work would be left, so each step is hidden from it. Never inlined, so that
+/// all contenders run the same code.
+#[inline(never)]
+fn cal(n: u64) -> u64 {
+    let mut sum = 0_u64;
+    for i in 0..n {
+        sum = sum.wrapping_add(black_box(i * i));
+    }
+    sum
+}
+
+/// What [`cal`] must return, modulo 2⁶⁴.
+fn cal_known(n: u64) -> u64 {
+    let n = u128::from(n);
+    (n.saturating_sub(1) * n * (2 * n).saturating_sub(1) / 6) as u64
+}
+
+/// So many steps of [`cal`] that the start of a thread does not count.
+const BUSY: u64 = 20_000_000;
+
+/// Independent busy loops, one a thread: two cores of a shared or hyper-threaded
+/// machine are rarely two.
+fn with_ceiling(mut scenario: Scenario<'_>) -> Scenario<'_> {
+    for workers in worker_counts() {
+        let row = Row::new("busy loops", move |times| {
+            let (mut took, mut sum) = (Duration::ZERO, 0_u64);
+            for _ in 0..times {
+                let (once, answer) = busy_loops(workers);
+                took += once;
+                sum = sum.wrapping_add(answer);
+            }
+            Ok((took, sum))
+        });
+        let answer = cal_known(BUSY).wrapping_mul(workers as u64);
+        scenario = scenario.row(row.workers(workers).ceiling(answer));
+    }
+    scenario
+}
+
+fn busy_loops(workers: usize) -> (Duration, u64) {
+    let start = Barrier::new(workers + 1);
+    thread::scope(|s| {
+        let threads: Vec<_> = (0..workers)
+            .map(|_| {
+                s.spawn(|| {
+                    start.wait();
+                    cal(BUSY)
+                })
+            })
+            .collect();
+        start.wait();
+        let clock = Instant::now();
+        let sum = (threads.into_iter()).fold(0_u64, |sum, thread| {
+            sum.wrapping_add(thread.join().unwrap())
+        });
+        (clock.elapsed(), sum)
+    })
+}
+
+/// Has so many new threads do a part of the work each.
+fn threads(workers: usize, part: impl Fn(usize) -> u64 + Sync) -> u64 {
+    thread::scope(|s| {
+        let part = &part;
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| s.spawn(move || part(worker)))
+            .collect();
+        (threads.into_iter()).fold(0_u64, |sum, thread| {
+            sum.wrapping_add(thread.join().unwrap())
+        })
+    })
+}
+
+/// A row whose rayon pool is started before the clock is, and ended after it: while it
+/// is there, no process can be forked.
+fn rayon_row<'a>(workers: usize, work: impl Fn() -> u64 + Sync + 'a) -> Row<'a> {
+    let row = Row::new("rayon", move |times| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .build()?;
+        Ok(pool.install(|| {
+            let start = Instant::now();
+            let sum = (0..times).fold(0_u64, |sum, _| sum.wrapping_add(work()));
+            (start.elapsed(), sum)
+        }))
+    });
+    row.workers(workers).note(
+        "its threads are there already, the others' are started within the time",
+    )
+}
+
+/// Proves that the loop runs: eight times the steps take eight times as long.
+fn linear(bench: &mut Bench) {
+    const STEPS: u64 = 100_000;
+    let mut scenario = Scenario::new(
+        QUESTION,
+        "linear",
+        "the tutorial's loop over n, 2 n, 4 n, 8 n steps, n = 100 000",
+        cal_known(STEPS),
+    )
+    .budget(Duration::from_secs(1));
+    for factor in [1, 2, 4, 8] {
+        let row = Row::timed(format!("{factor} n"), move || {
+            Ok(cal(black_box(factor * STEPS)))
+        });
+        scenario = scenario.row(row.answer(cal_known(factor * STEPS)));
+    }
+    bench.scenario(scenario.says(|results| {
+        let grown = results.times(results.median("8 n"), results.median("1 n"));
+        format!(
+            "Eight times the steps take {grown} as long: the loop runs, the compiler \
+             has not solved it."
+        )
+    }));
+}
+
+fn squares(bench: &mut Bench) {
+    /// The tutorial's `calCount`.
+    const COUNT: u64 = 20_000;
+    const PYTHON_COUNT: u64 = 2_000;
+    let known =
+        |count| (0..count).fold(0_u64, |sum, n| sum.wrapping_add(cal_known(n)));
+    let steps = |count: u64| (count * (count - 1) / 2) as f64;
+    let python = |row: Row<'static>, call: &str| {
+        row.python_part(
+            format!("squares.{call} {PYTHON_COUNT}"),
+            known(PYTHON_COUNT),
+            steps(COUNT) / steps(PYTHON_COUNT),
+        )
+    };
+    let part = |workers: usize| {
+        move |worker: usize| {
+            (worker as u64..COUNT)
+                .step_by(workers)
+                .fold(0_u64, |sum, n| sum.wrapping_add(cal(n)))
+        }
+    };
+
+    let mut scenario = Scenario::new(
+        QUESTION,
+        "squares",
+        "the sums of squares below n for each n < 20 000 (listing D53)",
+        known(COUNT),
+    );
+    let one = Row::timed("one thread", move || Ok(part(1)(0)));
+    scenario = scenario.row(python(one, "one"));
+    for workers in worker_counts() {
+        let scope =
+            Row::timed("thread::scope", move || Ok(threads(workers, part(workers))));
+        let scope = python(scope, &format!("threads {workers}"));
+        let process =
+            Row::timed("Process", move || processes(workers, part(workers)));
+        let process = python(process, &format!("processes {workers}"));
+        scenario = scenario
+            .row(scope.workers(workers))
+            .row(rayon_row(workers, || {
+                (0..COUNT)
+                    .into_par_iter()
+                    .map(cal)
+                    .reduce(|| 0, u64::wrapping_add)
+            }))
+            .row(process.workers(workers));
+    }
+    let executor = Row::only_python("ProcessPoolExecutor").workers(cpu_count());
+    let executor = python(executor, &format!("executor {}", cpu_count()));
+    bench.scenario(with_ceiling(scenario.row(executor)).says(speed_up));
+}
+
+/// What the cores bring, by threads and by processes.
+fn speed_up(results: &Results) -> String {
+    let cores = cpu_count();
+    let one = results.median("one thread");
+    let by =
+        |name: &str| results.times(one, results.median(&format!("{name}/{cores}")));
+    let (threads, processes) = (by("thread::scope"), by("Process"));
+    let python = |name: &str| {
+        results.times(
+            results.python("one thread"),
+            results.python(&format!("{name}/{cores}")),
+        )
+    };
+    let text = format!(
+        "On {cores} cores threads are {threads} as fast as one, and processes \
+         {processes}: without a GIL a process buys no speed that a thread does not."
+    );
+    if results.python("one thread").is_none() {
+        return text;
+    }
+    let (threads, processes) = (python("thread::scope"), python("Process"));
+    format!(
+        "{text} In Python threads are {threads} as fast as one, processes {processes}."
+    )
+}
+
+/// Numbers of eight bytes: 128 MiB, more than the caches hold.
+const MEMORY: u64 = 16 << 20;
+
+/// The same in Python, with a thirty-second of the numbers.
+fn memory_in_python<'a>(row: Row<'a>, call: &str) -> Row<'a> {
+    let count = MEMORY / 32;
+    let answer = count * (count - 1) / 2;
+    row.python_part(format!("memory.{call} {count}"), answer, 32.0)
+}
+
+fn memory(bench: &mut Bench) -> anyhow::Result<()> {
+    // Shared, and not the parent's own: a fork would have to copy the page tables of
+    // that, which takes longer than the sum.
+    let numbers = &RawArray::new(0..MEMORY)?;
+    let sum = &|numbers: &[Slot<u64>]| {
+        (numbers.iter()).fold(0_u64, |sum, number| sum.wrapping_add(number.get()))
+    };
+    let part = |workers: usize| {
+        move |worker: usize| {
+            let bound = |worker| numbers.len() * worker / workers;
+            sum(black_box(&numbers[bound(worker)..bound(worker + 1)]))
+        }
+    };
+    let mut scenario = Scenario::new(
+        QUESTION,
+        "memory",
+        "the sum of 128 MiB of numbers",
+        MEMORY * (MEMORY - 1) / 2,
+    );
+    let one = Row::timed("one thread", move || Ok(part(1)(0)));
+    scenario = scenario.row(memory_in_python(one, "one"));
+    for workers in worker_counts() {
+        let scope =
+            Row::timed("thread::scope", move || Ok(threads(workers, part(workers))));
+        let scope = memory_in_python(scope, &format!("threads {workers}"));
+        let process =
+            Row::timed("Process", move || processes(workers, part(workers)));
+        let process = memory_in_python(process, &format!("processes {workers}"));
+        scenario = scenario
+            .row(scope.workers(workers))
+            .row(rayon_row(workers, move || {
+                black_box(numbers)
+                    .par_chunks(1 << 16)
+                    .map(sum)
+                    .reduce(|| 0, u64::wrapping_add)
+            }))
+            .row(process.workers(workers).note(
+                "the numbers are in shared memory, nothing is sent but the sum",
+            ));
+    }
+    bench.scenario(with_ceiling(scenario).says(|results| {
+        let cores = cpu_count();
+        let one = results.median("one thread");
+        let faster =
+            results.times(one, results.median(&format!("thread::scope/{cores}")));
+        format!(
+            "{cores} cores share one memory: together {faster} as fast as one of them."
+        )
+    }));
+    Ok(())
+}
+
+fn lock(bench: &mut Bench) -> anyhow::Result<()> {
+    const COUNT: u64 = 200_000;
+    let value = &Value::new(0_u64)?;
+    let count_by_processes = move |workers| {
+        processes(workers, |worker| {
+            for _ in 0..share(COUNT, workers, worker) {
+                *value.lock() += 1;
+            }
+            0
+        })?;
+        anyhow::Ok(std::mem::take(&mut *value.lock()))
+    };
+    let count = |workers| {
+        let counter = Mutex::new(0_u64);
+        threads(workers, |worker| {
+            for _ in 0..share(COUNT, workers, worker) {
+                *counter.lock().unwrap() += 1;
+            }
+            0
+        });
+        counter.into_inner().unwrap()
+    };
+    let mut scenario = Scenario::new(
+        QUESTION,
+        "lock",
+        "one counter counted to 200 000 under one lock",
+        COUNT,
+    );
+    let one = Row::timed("one thread", move || {
+        let counter = Mutex::new(0);
+        for _ in 0..COUNT {
+            *counter.lock().unwrap() += 1;
+        }
+        Ok(counter.into_inner().unwrap())
+    });
+    scenario = scenario.row(one.python(format!("lock.one {COUNT}")));
+    for workers in worker_counts() {
+        let scope = Row::timed("thread::scope", move || Ok(count(workers)));
+        scenario = scenario
+            .row(
+                scope
+                    .workers(workers)
+                    .python(format!("lock.threads {workers} {COUNT}")),
+            )
+            .row(rayon_row(workers, || {
+                let counter = Mutex::new(0);
+                (0..COUNT)
+                    .into_par_iter()
+                    .for_each(|_| *counter.lock().unwrap() += 1);
+                counter.into_inner().unwrap()
+            }))
+            .row(
+                Row::timed("Process", move || count_by_processes(workers))
+                    .workers(workers)
+                    .python(format!("lock.processes {workers} {COUNT}")),
+            );
+    }
+    bench.scenario(with_ceiling(scenario).says(|results| {
+        let cores = cpu_count();
+        let one = results.median("one thread");
+        let by = |name: &str| {
+            results.times(results.median(&format!("{name}/{cores}")), one)
+        };
+        format!(
+            "Every step needs the same lock, so there is nothing to share out: {cores} \
+             threads take {} as long as one, {cores} processes {}.",
+            by("thread::scope"),
+            by("Process")
+        )
+    }));
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! What is measured.
+
+use std::time::{Duration, Instant};
+
+use crate::results::Results;
+
+/// Does the work so many times. Returns how long that took, what it needs before and
+/// after not counted, and the sum of what came out.
+pub(crate) type Piece<'a> =
+    Box<dyn FnMut(u64) -> anyhow::Result<(Duration, u64)> + 'a>;
+
+/// One piece of work and those who compete at it.
+pub struct Scenario<'a> {
+    pub(crate) question: &'static str,
+    pub(crate) name: String,
+    pub(crate) work: String,
+    pub(crate) answer: u64,
+    pub(crate) rows: Vec<Row<'a>>,
+    pub(crate) budget: Duration,
+    pub(crate) at: Option<(String, f64)>,
+    pub(crate) says: Option<Sentence<'a>>,
+}
+
+/// Puts the result of a scenario into words.
+pub(crate) type Sentence<'a> = Box<dyn Fn(&Results) -> String + 'a>;
+
+impl<'a> Scenario<'a> {
+    /// A scenario of a question. `work` says in a few words what is done once, and
+    /// `answer` is what must come out of it.
+    pub fn new(
+        question: &'static str,
+        name: impl Into<String>,
+        work: impl Into<String>,
+        answer: u64,
+    ) -> Self {
+        Self {
+            question,
+            name: name.into(),
+            work: work.into(),
+            answer,
+            rows: Vec::new(),
+            budget: Duration::from_secs(3),
+            at: None,
+            says: None,
+        }
+    }
+
+    /// A contender more. The first is the one that the others are compared with.
+    #[must_use]
+    pub fn row(mut self, row: Row<'a>) -> Self {
+        self.rows.push(row);
+        self
+    }
+
+    /// About how long all rounds may take together: the work is repeated within a
+    /// sample until it does.
+    #[must_use]
+    pub fn budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Its place on the axis of the question's chart: scenarios that differ only in
+    /// this are one line a row there.
+    #[must_use]
+    pub fn at(mut self, axis: impl Into<String>, x: f64) -> Self {
+        self.at = Some((axis.into(), x));
+        self
+    }
+
+    /// What the result means, in a sentence or two.
+    #[must_use]
+    pub fn says(mut self, sentence: impl Fn(&Results) -> String + 'a) -> Self {
+        self.says = Some(Box::new(sentence));
+        self
+    }
+}
+
+/// One contender.
+pub struct Row<'a> {
+    pub(crate) name: String,
+    /// With how many workers: the same contender is several rows then.
+    pub(crate) workers: Option<u64>,
+    pub(crate) role: Role,
+    pub(crate) rust: Option<Piece<'a>>,
+    pub(crate) absent: Option<String>,
+    /// What must come out, where it is not what the others do.
+    pub(crate) answer: Option<u64>,
+    pub(crate) python: Option<PythonPiece>,
+    pub(crate) note: Option<String>,
+}
+
+/// What a row is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It competes.
+    Contender,
+    /// It shows what the machine itself takes: nobody can be faster.
+    Limit,
+    /// It shows what so many cores can do at all.
+    Ceiling,
+}
+
+/// The same work in Python.
+#[derive(Debug, Clone)]
+pub(crate) struct PythonPiece {
+    /// The module in `python/` and the function in it, and what it is called with.
+    pub(crate) call: String,
+    /// Where it does less than the others.
+    pub(crate) part: Option<Part>,
+}
+
+/// A part of the work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// What must come out of it.
+    pub(crate) answer: u64,
+    /// How many times as much the others do.
+    pub(crate) scale: f64,
+}
+
+impl<'a> Row<'a> {
+    fn with(name: impl Into<String>, rust: Option<Piece<'a>>) -> Self {
+        Self {
+            name: name.into(),
+            workers: None,
+            role: Role::Contender,
+            rust,
+            absent: None,
+            answer: None,
+            python: None,
+            note: None,
+        }
+    }
+
+    /// A contender that times itself: it does the work so many times and returns how
+    /// long that took and the sum of what came out.
+    pub fn new(
+        name: impl Into<String>,
+        piece: impl FnMut(u64) -> anyhow::Result<(Duration, u64)> + 'a,
+    ) -> Self {
+        Self::with(name, Some(Box::new(piece)))
+    }
+
+    /// A contender that is timed from outside, once around all repetitions.
+    pub fn timed(
+        name: impl Into<String>,
+        mut work: impl FnMut() -> anyhow::Result<u64> + 'a,
+    ) -> Self {
+        Self::new(name, move |times| {
+            let start = Instant::now();
+            let mut sum = 0_u64;
+            for _ in 0..times {
+                sum = sum.wrapping_add(work()?);
+            }
+            Ok((start.elapsed(), sum))
+        })
+    }
+
+    /// A contender that only Python has.
+    pub fn only_python(name: impl Into<String>) -> Self {
+        Self::with(name, None)
+    }
+
+    /// A contender that ought to be here and is not, and why.
+    pub fn absent(name: impl Into<String>, why: impl Into<String>) -> Self {
+        let mut row = Self::with(name, None);
+        row.absent = Some(why.into());
+        row
+    }
+
+    /// Its name and the number of its workers.
+    pub(crate) fn label(&self) -> String {
+        match self.workers {
+            Some(workers) => format!("{}/{workers}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// What must come out of it, where it is not what the others do.
+    #[must_use]
+    pub fn answer(mut self, answer: u64) -> Self {
+        self.answer = Some(answer);
+        self
+    }
+
+    /// With how many workers it works.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers as u64);
+        self
+    }
+
+    /// It is not a contender but what the machine itself takes.
+    #[must_use]
+    pub fn limit(mut self) -> Self {
+        self.role = Role::Limit;
+        self
+    }
+
+    /// It is not a contender: each of its workers does one and the same work for
+    /// itself, so its time shows how many cores there really are. What must come out.
+    #[must_use]
+    pub fn ceiling(mut self, answer: u64) -> Self {
+        self.role = Role::Ceiling;
+        self.answer = Some(answer);
+        self
+    }
+
+    /// The same work in Python: `module.function argument…`, in `python/`.
+    #[must_use]
+    pub fn python(mut self, call: impl Into<String>) -> Self {
+        self.python = Some(PythonPiece {
+            call: call.into(),
+            part: None,
+        });
+        self
+    }
+
+    /// A `scale`th of the work in Python, its answer, and its time multiplied. The
+    /// summary marks it.
+    #[must_use]
+    pub fn python_part(
+        mut self,
+        call: impl Into<String>,
+        answer: u64,
+        scale: f64,
+    ) -> Self {
+        self.python = Some(PythonPiece {
+            call: call.into(),
+            part: Some(Part { answer, scale }),
+        });
+        self
+    }
+
+    /// In what the comparison is one-sided.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}

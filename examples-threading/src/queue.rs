@@ -318,6 +318,14 @@ impl<O: Order> BlockingQueue<O> {
         }));
     }
 
+    /// [`join`](Self::join) for at most this long. Returns whether all were reported.
+    #[must_use = "items may still be unfinished"]
+    pub fn join_timeout(&self, timeout: Duration) -> bool {
+        let wait = Wait::AtMost(timeout);
+        let unfinished = |state: &State<O>| state.unfinished > 0;
+        !unfinished(&self.wait_while(&self.all_done, wait, unfinished))
+    }
+
     /// Ends the queue: from now on nothing is put, and who gets finds the items that
     /// are left, then [`GetError::ShutDown`]. Everybody who waits is woken. Python has
     /// it from 3.13 on.
@@ -380,6 +388,25 @@ impl<O: Order> BlockingQueue<O> {
                     .0
             }
         }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Puts an item that was got back to where it was, as if it had never been got,
+    /// even where the queue is full or shut down by now.
+    ///
+    /// ```
+    /// use examples_threading::Queue;
+    ///
+    /// let q = Queue::new(0);
+    /// (1..=2).for_each(|i| q.put(i).unwrap());
+    /// let first = q.get().unwrap();
+    /// q.put_back(first);
+    /// assert_eq!(q.get(), Ok(1));
+    /// ```
+    pub fn put_back(&self, item: T) {
+        self.lock().items.push_front(item);
+        self.not_empty.notify_one();
     }
 }
 

@@ -1,0 +1,176 @@
+//! The classes that a pickle may name: all there are.
+
+use super::value::Exception;
+
+/// What a class in a pickle is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `multiprocessing.managers.Token`
+    Token,
+    /// The function that makes a proxy of a token and a class.
+    RebuildProxy,
+    /// One of the classes it makes.
+    ProxyType,
+    /// Containers that become our own.
+    List,
+    Set,
+    FrozenSet,
+    ByteArray,
+    Deque,
+    OrderedDict,
+    /// What is carried as its class and arguments.
+    Data,
+    Exception,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Class {
+    pub(super) module: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+}
+
+const TABLE: &[(&str, Kind, &[&str])] = &[
+    ("multiprocessing.managers", Kind::Token, &["Token"]),
+    (
+        "multiprocessing.managers",
+        Kind::RebuildProxy,
+        &["RebuildProxy"],
+    ),
+    (
+        "multiprocessing.managers",
+        Kind::ProxyType,
+        &[
+            "AutoProxy",
+            "ListProxy",
+            "DictProxy",
+            "NamespaceProxy",
+            "ValueProxy",
+            "ArrayProxy",
+            "AcquirerProxy",
+            "ConditionProxy",
+            "EventProxy",
+            "BarrierProxy",
+            "IteratorProxy",
+            "SetProxy",
+        ],
+    ),
+    ("builtins", Kind::List, &["list"]),
+    ("builtins", Kind::Set, &["set"]),
+    ("builtins", Kind::FrozenSet, &["frozenset"]),
+    ("builtins", Kind::ByteArray, &["bytearray"]),
+    ("collections", Kind::Deque, &["deque"]),
+    ("collections", Kind::OrderedDict, &["OrderedDict"]),
+    ("builtins", Kind::Data, &["complex", "range", "slice"]),
+    ("array", Kind::Data, &["array"]),
+    (
+        "datetime",
+        Kind::Data,
+        &["date", "datetime", "time", "timedelta", "timezone"],
+    ),
+    ("decimal", Kind::Data, &["Decimal"]),
+    ("fractions", Kind::Data, &["Fraction"]),
+    ("uuid", Kind::Data, &["UUID"]),
+    ("queue", Kind::Exception, &["Empty", "Full", "ShutDown"]),
+    // The same class, by the name of the module that implements it.
+    ("_queue", Kind::Exception, &["Empty"]),
+    ("threading", Kind::Exception, &["BrokenBarrierError"]),
+    ("multiprocessing.managers", Kind::Exception, &["RemoteError"]),
+    (
+        "multiprocessing.context",
+        Kind::Exception,
+        &[
+            "AuthenticationError",
+            "BufferTooShort",
+            "ProcessError",
+            "TimeoutError",
+        ],
+    ),
+    ("array", Kind::Exception, &["error"]),
+    ("json.decoder", Kind::Exception, &["JSONDecodeError"]),
+    ("pickle", Kind::Exception, &["PickleError"]),
+    (
+        "_pickle",
+        Kind::Exception,
+        &["PickleError", "PicklingError", "UnpicklingError"],
+    ),
+    (
+        "builtins",
+        Kind::Exception,
+        &[
+            "ArithmeticError",
+            "AssertionError",
+            "AttributeError",
+            "BaseException",
+            "BlockingIOError",
+            "BrokenPipeError",
+            "BufferError",
+            "ChildProcessError",
+            "ConnectionAbortedError",
+            "ConnectionError",
+            "ConnectionRefusedError",
+            "ConnectionResetError",
+            "EOFError",
+            "Exception",
+            "FileExistsError",
+            "FileNotFoundError",
+            "FloatingPointError",
+            "GeneratorExit",
+            "ImportError",
+            "IndexError",
+            "InterruptedError",
+            "IsADirectoryError",
+            "KeyError",
+            "KeyboardInterrupt",
+            "LookupError",
+            "MemoryError",
+            "ModuleNotFoundError",
+            "NameError",
+            "NotADirectoryError",
+            "NotImplementedError",
+            "OSError",
+            "OverflowError",
+            "PermissionError",
+            "ProcessLookupError",
+            "RecursionError",
+            "ReferenceError",
+            "RuntimeError",
+            "StopAsyncIteration",
+            "StopIteration",
+            "SystemError",
+            "SystemExit",
+            "TimeoutError",
+            "TypeError",
+            "UnboundLocalError",
+            "UnicodeDecodeError",
+            "UnicodeEncodeError",
+            "UnicodeError",
+            "UnicodeTranslateError",
+            "UserWarning",
+            "ValueError",
+            "Warning",
+            "ZeroDivisionError",
+        ],
+    ),
+];
+
+/// The class of this name, if it is in the table.
+pub(super) fn find(module: &str, name: &str) -> Option<Class> {
+    TABLE.iter().find_map(|&(in_module, kind, names)| {
+        let name = names.iter().find(|&&known| known == name)?;
+        (in_module == module).then_some(Class {
+            module: in_module,
+            name,
+            kind,
+        })
+    })
+}
+
+impl Class {
+    /// An exception of this class.
+    pub(super) fn exception(&self, args: Vec<super::Value>) -> Exception {
+        // One name for one class: a match on the module finds both.
+        let module = self.module.trim_start_matches('_');
+        Exception::new(module, self.name, args)
+    }
+}

@@ -8,6 +8,7 @@ mod ctime;
 mod error;
 #[allow(dead_code, reason = "its users are still to come")]
 mod handover;
+pub mod managers;
 mod pipe;
 mod process;
 mod queue;

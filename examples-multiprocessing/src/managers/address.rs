@@ -86,7 +86,9 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => path.display().fmt(f),
-            Self::Abstract(name) => write!(f, "@{}", OsStr::from_bytes(name).display()),
+            Self::Abstract(name) => {
+                write!(f, "@{}", OsStr::from_bytes(name).display())
+            }
         }
     }
 }
@@ -159,13 +161,6 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        match self {
-            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
-            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
-        }
-    }
-
     /// Until when the next read and write may wait.
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
         let left = deadline
@@ -197,11 +192,14 @@ impl Stream {
 
     /// Whether the other side has ended the connection, or died.
     pub(super) fn is_closed(&self) -> bool {
-        let mut fd = [PollFd::new(self.as_fd(), PollFlags::POLLRDHUP)];
-        let closed =
-            PollFlags::POLLRDHUP | PollFlags::POLLHUP | PollFlags::POLLERR;
+        // Linux's own; nix has no name for it.
+        let half_closed = PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let mut fd = [PollFd::new(self.as_fd(), half_closed)];
+        let closed = half_closed | PollFlags::POLLHUP | PollFlags::POLLERR;
         poll(&mut fd, PollTimeout::ZERO).is_ok()
-            && fd[0].revents().is_some_and(|events| events.intersects(closed))
+            && fd[0]
+                .revents()
+                .is_some_and(|events| events.intersects(closed))
     }
 }
 

@@ -87,7 +87,11 @@ impl Digest {
 
     fn sign(self, key: &[u8], message: &[u8]) -> Vec<u8> {
         fn sign<M: KeyInit + Mac>(key: &[u8], message: &[u8]) -> Vec<u8> {
-            keyed::<M>(key).chain_update(message).finalize().into_bytes().to_vec()
+            keyed::<M>(key)
+                .chain_update(message)
+                .finalize()
+                .into_bytes()
+                .to_vec()
         }
         match self {
             Self::Md5 => sign::<Hmac<Md5>>(key, message),
@@ -271,7 +275,8 @@ mod tests {
     #[test]
     fn every_digest_is_answered_in_kind() {
         for name in ["md5", "sha256", "sha384", "sha3_256", "sha3_384"] {
-            let challenge = format!("{{{name}}}0123456789012345678901234567890123456789");
+            let challenge =
+                format!("{{{name}}}0123456789012345678901234567890123456789");
             let answer = answer(challenge.as_bytes(), KEY, Digests::All).unwrap();
             assert!(answer.starts_with(format!("{{{name}}}").as_bytes()));
             let checked =
@@ -290,7 +295,12 @@ mod tests {
             bad[at] ^= 1;
             assert!(!is_answer(&challenge, KEY, &bad, Digests::All), "byte {at}");
         }
-        for bad in [&b""[..], b"{sha256}", b"{sha1}0123", &good[..good.len() - 1]] {
+        for bad in [
+            &b""[..],
+            b"{sha256}",
+            b"{sha1}0123",
+            &good[..good.len() - 1],
+        ] {
             assert!(!is_answer(&challenge, KEY, bad, Digests::All), "{bad:?}");
         }
         let other_key = answer(&challenge, b"", Digests::All).unwrap();

@@ -1,6 +1,7 @@
 //! A stream with its messages.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::address::Stream;
@@ -9,7 +10,7 @@ use super::pickle::{PickleError, Value, write_call, write_reply};
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: Stream,
+    stream: Arc<Stream>,
     reader: FrameReader,
     writer: FrameWriter,
 }
@@ -20,7 +21,7 @@ pub(super) enum SendError {
     /// Nothing was sent, and the connection is as it was.
     Pickle(PickleError),
     /// The connection is of no more use.
-    Io(io::Error),
+    Lost,
 }
 
 impl From<PickleError> for SendError {
@@ -30,13 +31,13 @@ impl From<PickleError> for SendError {
 }
 
 impl From<io::Error> for SendError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+    fn from(_: io::Error) -> Self {
+        Self::Lost
     }
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Arc<Stream>) -> Self {
         Self {
             stream,
             reader: FrameReader::default(),
@@ -46,7 +47,7 @@ impl Connection {
 
     /// Waits for a message as long as it takes.
     pub(super) fn receive(&mut self) -> Result<Option<&[u8]>, FrameError> {
-        self.reader.read(&self.stream, MAX_MESSAGE)
+        self.reader.read(&*self.stream, MAX_MESSAGE)
     }
 
     /// Waits for a message, but only for one of at most so many bytes and only until
@@ -82,7 +83,7 @@ impl Connection {
         args: &[Value],
         kwargs: &[(String, Value)],
     ) -> Result<(), SendError> {
-        self.writer.write_with(&self.stream, |body| {
+        self.writer.write_with(&*self.stream, |body| {
             Ok(write_call(body, target, method, args, kwargs)?)
         })
     }
@@ -93,12 +94,7 @@ impl Connection {
         value: &Value,
     ) -> Result<(), SendError> {
         self.writer
-            .write_with(&self.stream, |body| Ok(write_reply(body, kind, value)?))
-    }
-
-    /// Whether the other side has said something that was not asked for.
-    pub(super) fn is_ahead(&self) -> bool {
-        self.reader.has_leftovers()
+            .write_with(&*self.stream, |body| Ok(write_reply(body, kind, value)?))
     }
 }
 

@@ -6,6 +6,7 @@ use std::{fmt, io};
 use super::address::Address;
 use super::auth::AuthError;
 use super::connection::SendError;
+use super::convert::WrongType;
 use super::frame::FrameError;
 use super::pickle::{Exception, PickleError};
 use crate::ProcessError;
@@ -133,15 +134,8 @@ impl fmt::Display for ManagerError {
     }
 }
 
-impl Error for ManagerError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Absent { source, .. } | Self::Bind { source, .. } => Some(source),
-            Self::Raised(exception) => Some(exception),
-            _ => None,
-        }
-    }
-}
+// What the system said is part of the sentence.
+impl Error for ManagerError {}
 
 impl From<Exception> for ManagerError {
     fn from(exception: Exception) -> Self {
@@ -151,6 +145,12 @@ impl From<Exception> for ManagerError {
             ("queue", "ShutDown") => Self::ShutDown,
             _ => Self::Raised(exception),
         }
+    }
+}
+
+impl From<WrongType> for ManagerError {
+    fn from(WrongType { wanted, got }: WrongType) -> Self {
+        Self::Unexpected { wanted, got }
     }
 }
 
@@ -201,7 +201,7 @@ impl ManagerError {
     pub(super) fn send(address: &Address) -> impl Fn(SendError) -> Self {
         move |error| match error {
             SendError::Pickle(error) => Self::Pickle(error),
-            SendError::Io(_) => Self::Lost {
+            SendError::Lost => Self::Lost {
                 address: address.clone(),
             },
         }

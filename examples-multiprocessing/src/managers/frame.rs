@@ -31,16 +31,13 @@ impl FrameWriter {
         self.buffer.extend([0; 12]);
         body(&mut self.buffer)?;
         let length = self.buffer.len() - 12;
-        let start = match i32::try_from(length) {
-            Ok(length) => {
-                self.buffer[8..12].copy_from_slice(&length.to_be_bytes());
-                8
-            }
-            Err(_) => {
-                self.buffer[..4].copy_from_slice(&(-1_i32).to_be_bytes());
-                self.buffer[4..12].copy_from_slice(&(length as u64).to_be_bytes());
-                0
-            }
+        let start = if let Ok(length) = i32::try_from(length) {
+            self.buffer[8..12].copy_from_slice(&length.to_be_bytes());
+            8
+        } else {
+            self.buffer[..4].copy_from_slice(&(-1_i32).to_be_bytes());
+            self.buffer[4..12].copy_from_slice(&(length as u64).to_be_bytes());
+            0
         };
         stream.write_all(&self.buffer[start..])?;
         // One large message does not keep its memory.
@@ -116,11 +113,6 @@ impl FrameReader {
         let body = self.start..self.start + length;
         self.start = body.end;
         Ok(Some(&self.buffer[body]))
-    }
-
-    /// Whether bytes have come that no message was made of yet.
-    pub(super) fn has_leftovers(&self) -> bool {
-        self.start < self.end
     }
 
     /// Reads until so many bytes are there. Returns whether they are: the stream may
@@ -267,7 +259,12 @@ mod tests {
     #[test]
     fn an_end_inside_a_message_is_told_from_one_between_two() {
         assert!(read_all(b"", 10).unwrap().is_empty());
-        for cut in [&b"\0"[..], b"\0\0\0\x02", b"\0\0\0\x02a", b"\xff\xff\xff\xff\0"] {
+        for cut in [
+            &b"\0"[..],
+            b"\0\0\0\x02",
+            b"\0\0\0\x02a",
+            b"\xff\xff\xff\xff\0",
+        ] {
             assert!(matches!(read_all(cut, 10), Err(FrameError::Cut)), "{cut:?}");
         }
     }

@@ -75,7 +75,11 @@ const TABLE: &[(&str, Kind, &[&str])] = &[
     // The same class, by the name of the module that implements it.
     ("_queue", Kind::Exception, &["Empty"]),
     ("threading", Kind::Exception, &["BrokenBarrierError"]),
-    ("multiprocessing.managers", Kind::Exception, &["RemoteError"]),
+    (
+        "multiprocessing.managers",
+        Kind::Exception,
+        &["RemoteError"],
+    ),
     (
         "multiprocessing.context",
         Kind::Exception,

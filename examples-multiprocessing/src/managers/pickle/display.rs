@@ -16,16 +16,8 @@ impl fmt::Debug for Value {
             Self::Bytes(value) | Self::ByteArray(value) => {
                 write!(f, "b\"{}\"", value.escape_ascii())
             }
-            Self::Tuple(items) => {
-                let mut tuple = f.debug_tuple("");
-                items.iter().for_each(|item| {
-                    tuple.field(item);
-                });
-                if items.is_empty() {
-                    return f.write_str("()");
-                }
-                tuple.finish()
-            }
+            Self::Tuple(items) if items.is_empty() => f.write_str("()"),
+            Self::Tuple(items) => call(f, "", items),
             Self::List(items) => f.debug_list().entries(items).finish(),
             Self::Dict(items) => f
                 .debug_map()
@@ -40,6 +32,14 @@ impl fmt::Debug for Value {
             Self::Proxy(proxy) => proxy.fmt(f),
         }
     }
+}
+
+fn call(f: &mut fmt::Formatter<'_>, name: &str, args: &[Value]) -> fmt::Result {
+    let mut tuple = f.debug_tuple(name);
+    for arg in args {
+        tuple.field(arg);
+    }
+    tuple.finish()
 }
 
 impl fmt::Debug for BigInt {
@@ -73,11 +73,7 @@ impl BigInt {
 
 impl fmt::Debug for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut tuple = f.debug_tuple(self.name());
-        self.args().iter().for_each(|arg| {
-            tuple.field(arg);
-        });
-        tuple.finish()
+        call(f, self.name(), self.args())
     }
 }
 
@@ -97,21 +93,13 @@ impl fmt::Display for Exception {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut tuple = f.debug_tuple(self.name);
-        self.args.iter().for_each(|arg| {
-            tuple.field(arg);
-        });
-        tuple.finish()
+        call(f, self.name, &self.args)
     }
 }
 
 impl fmt::Debug for ProxyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "<{} object, typeid {:?}>",
-            self.class, self.token.typeid
-        )
+        write!(f, "<{} object, typeid {:?}>", self.class, self.token.typeid)
     }
 }
 

@@ -62,7 +62,10 @@ impl fmt::Display for PickleError {
         match self {
             Self::Truncated => f.write_str("The pickle ends in the middle."),
             Self::UnknownOperation(code) => {
-                write!(f, "The pickle wants operation {code:#04x}, which is refused.")
+                write!(
+                    f,
+                    "The pickle wants operation {code:#04x}, which is refused."
+                )
             }
             Self::UnknownClass(name) => write!(
                 f,

@@ -8,9 +8,7 @@
 use std::str;
 
 use super::classes::{self, Class, Kind};
-use super::value::{
-    BigInt, MadeBy, Object, ProxyRef, Token, Value, int_from_bytes,
-};
+use super::value::{BigInt, MadeBy, Object, ProxyRef, Token, Value, int_from_bytes};
 use super::{MAX_DEPTH, MAX_MEMORY, PickleError};
 use crate::managers::Address;
 
@@ -307,15 +305,19 @@ impl<'a> Reader<'a> {
     // The bytes.
 
     fn bytes(&mut self, count: usize) -> Step<&'a [u8]> {
-        let (bytes, rest) =
-            self.rest.split_at_checked(count).ok_or(PickleError::Truncated)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(PickleError::Truncated)?;
         self.rest = rest;
         Ok(bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
-        let (array, rest) =
-            self.rest.split_first_chunk().ok_or(PickleError::Truncated)?;
+        let (array, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or(PickleError::Truncated)?;
         self.rest = rest;
         Ok(*array)
     }
@@ -416,7 +418,8 @@ impl<'a> Reader<'a> {
     }
 
     fn take_from(&mut self, left: usize) -> Step<Vec<Id>> {
-        self.memory.charge((self.stack.len() - left) * size_of::<Id>())?;
+        self.memory
+            .charge((self.stack.len() - left) * size_of::<Id>())?;
         Ok(self.stack.split_off(left))
     }
 
@@ -426,7 +429,7 @@ impl<'a> Reader<'a> {
             (Node::List(held), Adds::Items) | (Node::Set(held), Adds::Members) => {
                 held.extend(items);
             }
-            (Node::Dict(held), Adds::Entries) if items.len() % 2 == 0 => {
+            (Node::Dict(held), Adds::Entries) if items.len().is_multiple_of(2) => {
                 held.extend(items);
             }
             _ => {
@@ -455,24 +458,18 @@ impl<'a> Reader<'a> {
     fn recall(&mut self, index: usize) -> Step {
         match self.memo.get(index) {
             Some(&id) => self.push_id(id),
-            None => {
-                Err(PickleError::Malformed("it fetches what it never stored"))
-            }
+            None => Err(PickleError::Malformed("it fetches what it never stored")),
         }
     }
 
     fn class(&mut self, module: &str, name: &str) -> Step {
-        match classes::find(module, name) {
-            Some(class) => self.push(Node::Class(class)),
-            None => {
-                let name: String = format!("{module}.{name}")
-                    .chars()
-                    .filter(|char| !char.is_control())
-                    .take(80)
-                    .collect();
-                Err(PickleError::UnknownClass(name))
-            }
+        if let Some(class) = classes::find(module, name) {
+            return self.push(Node::Class(class));
         }
+        let name = format!("{module}.{name}");
+        // It may be anything; it is shown to people.
+        let name = name.chars().filter(|char| !char.is_control()).take(80);
+        Err(PickleError::UnknownClass(name.collect()))
     }
 
     fn instance(&mut self, class: Id, made_by: MadeBy, args: Id) -> Step {
@@ -552,7 +549,10 @@ impl<'n, 'a> Values<'n, 'a> {
     }
 
     fn values(&mut self, items: &[Id], depth: usize) -> Step<Vec<Value>> {
-        items.iter().map(|&item| self.value(item, depth + 1)).collect()
+        items
+            .iter()
+            .map(|&item| self.value(item, depth + 1))
+            .collect()
     }
 
     fn instance(&mut self, instance: &Instance, depth: usize) -> Step<Value> {

@@ -82,9 +82,9 @@ fn hash<H: Hasher>(value: &Value, state: &mut H) {
 /// The `i64` that a float equals.
 fn whole(value: f64) -> Option<i64> {
     // 2^63 itself is one too many.
-    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0)
-        .contains(&value);
-    (fits && value.trunc() == value).then_some(value as i64)
+    let fits =
+        (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
+    (fits && value.fract() == 0.0).then_some(value as i64)
 }
 
 /// Python's `a == b`.
@@ -102,7 +102,8 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
             Value::Set(b) | Value::FrozenSet(b),
         ) => {
             a.len() == b.len()
-                && a.iter().all(|item| b.iter().any(|other| equal(item, other)))
+                && a.iter()
+                    .all(|item| b.iter().any(|other| equal(item, other)))
         }
         (Value::Dict(a), Value::Dict(b)) => {
             a.len() == b.len()
@@ -112,8 +113,8 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
                     })
                 })
         }
-        _ => match compare_numbers(a, b) {
-            Some(ordering) => ordering == Some(Ordering::Equal),
+        _ => match numbers(a, b) {
+            Some((a, b)) => a.compare(b) == Some(Ordering::Equal),
             None => a == b,
         },
     }
@@ -128,8 +129,8 @@ pub(in crate::managers) fn compare(
     a: &Value,
     b: &Value,
 ) -> Result<Option<Ordering>, Exception> {
-    if let Some(ordering) = compare_numbers(a, b) {
-        return Ok(ordering);
+    if let Some((a, b)) = numbers(a, b) {
+        return Ok(a.compare(b));
     }
     match (a, b) {
         (Value::Str(a), Value::Str(b)) => Ok(Some(a.cmp(b))),
@@ -153,34 +154,42 @@ pub(in crate::managers) fn compare(
     }
 }
 
-/// The order of two numbers, `Some(None)` if one is NaN; nothing if one is no number.
-fn compare_numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
-    Some(match (number(a)?, number(b)?) {
-        (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
-        (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b),
-        (Number::Int(a), Number::Float(b)) => int_with_float(a, b),
-        (Number::Float(a), Number::Int(b)) => {
-            int_with_float(b, a).map(Ordering::reverse)
-        }
-    })
+/// Both of them, if both are numbers.
+fn numbers(a: &Value, b: &Value) -> Option<(Number, Number)> {
+    Some((Number::new(a)?, Number::new(b)?))
 }
 
+#[derive(Clone, Copy)]
 enum Number {
     Int(i64),
     Float(f64),
 }
 
-fn number(value: &Value) -> Option<Number> {
-    Some(match value {
-        Value::Bool(value) => Number::Int(i64::from(*value)),
-        Value::Int(value) => Number::Int(*value),
-        Value::Float(value) => Number::Float(*value),
-        _ => return None,
-    })
+impl Number {
+    fn new(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Bool(value) => Self::Int(i64::from(*value)),
+            Value::Int(value) => Self::Int(*value),
+            Value::Float(value) => Self::Float(*value),
+            _ => return None,
+        })
+    }
+
+    /// Their order; nothing if one is NaN.
+    fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => Some(a.cmp(&b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(&b),
+            (Self::Int(a), Self::Float(b)) => compare_exactly(a, b),
+            (Self::Float(a), Self::Int(b)) => {
+                compare_exactly(b, a).map(Ordering::reverse)
+            }
+        }
+    }
 }
 
-/// Exact, where a plain conversion would round.
-fn int_with_float(a: i64, b: f64) -> Option<Ordering> {
+/// Without the rounding of a plain conversion.
+fn compare_exactly(a: i64, b: f64) -> Option<Ordering> {
     match whole(b.trunc()) {
         Some(whole) if whole == a => 0.0_f64.partial_cmp(&b.fract()),
         Some(whole) => Some(a.cmp(&whole)),

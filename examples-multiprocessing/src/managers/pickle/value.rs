@@ -341,7 +341,7 @@ pub struct ProxyRef {
     pub(crate) exposed: Option<Vec<String>>,
     /// In the server that owns the object: keeps it alive while a container of the
     /// same server holds this.
-    pub(crate) referent: Option<crate::managers::server::Kept>,
+    pub(crate) referent: Option<crate::managers::objects::Kept>,
 }
 
 impl PartialEq for ProxyRef {

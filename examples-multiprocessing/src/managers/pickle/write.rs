@@ -125,7 +125,9 @@ impl Writer<'_> {
     }
 
     fn values(&mut self, items: &[Value], depth: usize) -> Result<(), PickleError> {
-        items.iter().try_for_each(|item| self.value(item, depth + 1))
+        items
+            .iter()
+            .try_for_each(|item| self.value(item, depth + 1))
     }
 
     /// An empty container, and what is added to it.
@@ -269,7 +271,9 @@ impl Writer<'_> {
                 self.out.push(TUPLE2);
             }
             Address::Unix(path) => self.str(&path.to_string_lossy()),
-            Address::Abstract(name) => self.bytes(&[b"\0", name.as_slice()].concat()),
+            Address::Abstract(name) => {
+                self.bytes(&[b"\0", name.as_slice()].concat());
+            }
         }
         self.str(&token.ident);
         self.out.extend([TUPLE3, BUILD]);
@@ -286,7 +290,9 @@ impl Writer<'_> {
             self.out.push(MARK);
             self.str("exposed");
             self.out.push(MARK);
-            exposed.iter().for_each(|method| self.str(method));
+            for method in exposed {
+                self.str(method);
+            }
             self.out.extend([TUPLE, SETITEMS]);
         }
         self.out.extend([TUPLE, REDUCE]);

@@ -1,0 +1,161 @@
+//! Python's indices, slices and iterables.
+
+use crate::managers::pickle::{Exception, Value};
+
+/// The place in a sequence of this length that a Python index means, which counts from
+/// the end if it is negative.
+pub(super) fn place(
+    index: i64,
+    length: usize,
+    what: &str,
+) -> Result<usize, Exception> {
+    let from_start = if index < 0 {
+        index.checked_add_unsigned(length as u64)
+    } else {
+        Some(index)
+    };
+    from_start
+        .and_then(|index| usize::try_from(index).ok())
+        .filter(|&index| index < length)
+        .ok_or_else(|| Exception::index_error(format!("{what} index out of range")))
+}
+
+/// An index that may lie beyond the ends: as near as there is.
+pub(super) fn clamped(index: i64, length: usize) -> usize {
+    if index < 0 {
+        length
+            .saturating_sub(usize::try_from(index.unsigned_abs()).unwrap_or(length))
+    } else {
+        usize::try_from(index).map_or(length, |index| index.min(length))
+    }
+}
+
+/// What stands between the brackets.
+pub(super) enum Subscript {
+    Index(i64),
+    /// Of a slice: the places, in its order.
+    Places(Vec<usize>),
+}
+
+impl Subscript {
+    pub(super) fn new(value: &Value, length: usize) -> Result<Self, Exception> {
+        match value {
+            Value::Int(index) => Ok(Self::Index(*index)),
+            Value::Bool(index) => Ok(Self::Index(i64::from(*index))),
+            Value::Object(object) if object.name() == "slice" => {
+                match object.args() {
+                    [begin, end, stride] => {
+                        slice(begin, end, stride, length).map(Self::Places)
+                    }
+                    _ => Err(Exception::type_error("a slice has three parts")),
+                }
+            }
+            other => Err(Exception::type_error(format!(
+                "indices must be integers or slices, not {}",
+                other.type_name()
+            ))),
+        }
+    }
+}
+
+fn slice(
+    begin: &Value,
+    end: &Value,
+    stride: &Value,
+    length: usize,
+) -> Result<Vec<usize>, Exception> {
+    let part = |value: &Value| match value {
+        Value::None => Ok(None),
+        Value::Int(value) => Ok(Some(*value)),
+        _ => Err(Exception::type_error(
+            "slice indices must be integers or None",
+        )),
+    };
+    let stride = part(stride)?.unwrap_or(1);
+    if stride == 0 {
+        return Err(Exception::value_error("slice step cannot be zero"));
+    }
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let backwards = stride < 0;
+    // Backwards the end may lie before the first place.
+    let (lowest, highest) = if backwards {
+        (-1, length - 1)
+    } else {
+        (0, length)
+    };
+    let bound = |index: Option<i64>, default: i64| match index {
+        None => default,
+        Some(index) if index < 0 => {
+            index.saturating_add(length).clamp(lowest, highest)
+        }
+        Some(index) => index.clamp(lowest, highest),
+    };
+    let (first, last) = if backwards {
+        (highest, lowest)
+    } else {
+        (lowest, highest)
+    };
+    let (begin, end) = (bound(part(begin)?, first), bound(part(end)?, last));
+    Ok(strides(begin, end, stride)
+        .map(|place| place as usize)
+        .collect())
+}
+
+/// Begin, begin + stride, … up to, but without, the end. The stride is not 0.
+fn strides(begin: i64, end: i64, stride: i64) -> impl Iterator<Item = i64> {
+    std::iter::successors(Some(begin), move |place| place.checked_add(stride))
+        .take_while(move |&place| if stride < 0 { place > end } else { place < end })
+}
+
+/// The items that iterating over a value gives.
+pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
+    match value {
+        Value::List(items)
+        | Value::Tuple(items)
+        | Value::Set(items)
+        | Value::FrozenSet(items) => Ok(items),
+        Value::Dict(entries) => {
+            Ok(entries.into_iter().map(|(key, _)| key).collect())
+        }
+        Value::Str(text) => {
+            Ok(text.chars().map(|char| char.to_string().into()).collect())
+        }
+        Value::Bytes(bytes) | Value::ByteArray(bytes) => {
+            Ok(bytes.into_iter().map(Value::from).collect())
+        }
+        Value::Object(object) if object.name() == "range" => range(object.args()),
+        // Another object of this server: what it holds at this moment.
+        Value::Proxy(proxy) => {
+            let referent = proxy.referent.as_ref();
+            match referent.and_then(|object| object.managed.value()) {
+                Some(value) => iterate(value),
+                None => Err(not_iterable(&Value::Proxy(proxy))),
+            }
+        }
+        other => Err(not_iterable(&other)),
+    }
+}
+
+fn not_iterable(value: &Value) -> Exception {
+    Exception::type_error(format!("'{}' object is not iterable", value.type_name()))
+}
+
+/// The most items that a range may unfold to.
+const LONGEST_RANGE: usize = 1 << 22;
+
+fn range(args: &[Value]) -> Result<Vec<Value>, Exception> {
+    let &[Value::Int(begin), Value::Int(end), Value::Int(stride)] = args else {
+        return Err(Exception::type_error("a range has three parts"));
+    };
+    if stride == 0 {
+        return Err(Exception::value_error("range() arg 3 must not be zero"));
+    }
+    let numbers: Vec<_> = strides(begin, end, stride)
+        .take(LONGEST_RANGE + 1)
+        .map(Value::Int)
+        .collect();
+    if numbers.len() > LONGEST_RANGE {
+        return Err(Exception::new("builtins", "MemoryError", Vec::new()));
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,46 @@
+//! A worker finds the queues of `task_master` on the network, squares ten numbers and
+//! reports each.
+//!
+//! Listing N17, notebook, 分布式进程. Python's own `task_master.py` may be the master. An
+//! argument is the master's address. Names need not be registered before they are
+//! asked for.
+
+use std::env;
+
+use examples_multiprocessing::managers::{
+    Address, BaseManager, ManagerError, QueueProxy,
+};
+use examples_threading::{interval, pause};
+
+fn main() -> anyhow::Result<()> {
+    let argument = env::args().nth(1);
+    let server_addr = argument.as_deref().unwrap_or("127.0.0.1");
+    println!("Connect to server {server_addr}...");
+
+    let address: Address = match &argument {
+        Some(address) => address.parse()?,
+        None => (server_addr, 5000).into(),
+    };
+    // Port and key are the master's.
+    let mut m = BaseManager::new(address, b"abc");
+    m.connect()?;
+
+    let task: QueueProxy = m.create("get_task_queue", ())?;
+    let result: QueueProxy = m.create("get_result_queue", ())?;
+
+    for _ in 0..10 {
+        match task.get_timeout::<i64>(interval(1.0)) {
+            Ok(n) => {
+                println!("run task {n} * {n}...");
+                let r = format!("{n} * {n} = {}", n * n);
+                pause(1.0);
+                result.put(r)?;
+            }
+            // Python's listing says Queue.Empty, and means queue.Empty.
+            Err(ManagerError::Empty) => println!("task queue is empty"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    println!("worker exit");
+    Ok(())
+}

@@ -24,13 +24,13 @@ use examples_multiprocessing::{
 use libtest_mimic::{Arguments, Trial};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
 use support::{Finished, Listing, Running};
 
 /// Every subject with its function. `claims` says what it must do.
-const SUBJECTS: [(&str, fn()); 17] = [
+const SUBJECTS: [(&str, fn()); 18] = [
     ("threads", threads),
     ("forked_family", forked_family),
     ("spawned_family", spawned_family),
@@ -48,6 +48,7 @@ const SUBJECTS: [(&str, fn()); 17] = [
     ("arguments", arguments),
     ("unsupported", unsupported),
     ("errors", errors),
+    ("reaped_by_others", reaped_by_others),
 ];
 
 fn main() {
@@ -254,6 +255,10 @@ fn claims() -> Vec<Trial> {
                 assert!(run.lines.is_empty(), "{run:#?}");
             }
         }),
+        claim("a_child_that_others_reap_ends_with_an_unknown_code", || {
+            let run = start("reaped_by_others").run();
+            assert_eq!(run.success(), ["Some(255)", "Some(255)"]);
+        }),
         claim("errors_of_use_are_values", || {
             assert_eq!(start("errors").run().success(), ["as it should be"]);
         }),
@@ -457,6 +462,22 @@ fn readable_sentinel(p: &Process) -> bool {
         nix::poll::PollFlags::POLLIN,
     )];
     nix::poll::poll(&mut fds, 0u8) == Ok(1)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "nix leaves it to the caller to set a signal's action"
+)]
+fn reaped_by_others() {
+    let mut p = Process::new(|| ());
+    p.start().unwrap();
+    waitpid(Pid::from_raw(p.pid().unwrap()), None).unwrap();
+    assert!(p.join_timeout(Duration::from_secs(20)).unwrap());
+    say(&format!("{:?}", p.exitcode()));
+
+    // SAFETY: no handler is installed, and none was before.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+    say(&format!("{:?}", run(Process::new(|| ()))));
 }
 
 /// The ways to end.

@@ -126,9 +126,9 @@ impl Child {
     }
 
     fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
-        let life = self.life();
+        let mut life = self.life();
         if self.sentinel.get().is_none() {
-            let fd = if life.reaped {
+            let fd = if self.look(&mut life)?.is_some() {
                 // Always readable, as the sentinel of a process that has ended is.
                 File::open("/dev/null").map(OwnedFd::from)
             } else {

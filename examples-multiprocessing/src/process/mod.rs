@@ -72,8 +72,10 @@ use crate::sys::spawn::Spawned;
 ///
 /// The end of a process goes unnoticed where it calls `abort`, `_exit` or `exec`: its
 /// children are killed then (by `abort` and `_exit`) or go on under the new program
-/// (`exec`). A child that changes its user or group id is no longer killed with its
-/// parent. A fork that the program makes by itself is not counted among the children.
+/// (`exec`). A forked child that changes its user or group id is no longer killed with
+/// its parent. A fork that the program makes by itself is not counted among the
+/// children. A generator of random numbers that the program has used is copied like
+/// everything else, and gives parent and child the same numbers.
 pub struct Process<'a> {
     identity: Box<Identity>,
     state: State<'a>,

@@ -1,6 +1,6 @@
 //! A fresh copy of this program that runs one function of it.
 //!
-//! The parent writes an order into a sealed memory file: which function, by its place
+//! The parent writes an order into a file in memory: which function, by its place
 //! in the program, what to call it with, and the numbers of the descriptors that go
 //! with that. The number of that file goes over in the environment.
 #![allow(
@@ -10,7 +10,7 @@
 
 use std::ffi::{CString, OsStr, c_void};
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -18,7 +18,7 @@ use std::process::{ExitCode, Termination};
 use std::{env, fs, mem, ops, ptr};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
+use nix::fcntl::{FdFlag, OFlag};
 use nix::libc;
 use nix::spawn::{
     PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn,
@@ -43,7 +43,7 @@ const ORDER: &str = "MULTIPROCESSING_ORDER";
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[expect(
     clippy::unsafe_derive_deserialize,
-    reason = "only a sealed order of the same program is deserialised"
+    reason = "only an order of the same program is deserialised"
 )]
 pub(crate) struct Function(usize);
 
@@ -203,7 +203,7 @@ pub(crate) fn spawn(
         lifeline: lifeline_of_child.as_raw_fd(),
     };
     let order = codec::encode(&order, Vec::new()).map_err(io::Error::other)?;
-    let order = sealed(&order)?;
+    let order = in_memory(&order)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_dup2(nothing()?.as_raw_fd(), 0)?;
@@ -246,18 +246,10 @@ fn program() -> io::Result<(u64, u64)> {
     Ok((file.dev(), file.ino()))
 }
 
-/// What nobody can make but by [`sealed`] or the like: not a file by the same name.
-const SEALS: SealFlag = SealFlag::F_SEAL_WRITE
-    .union(SealFlag::F_SEAL_GROW)
-    .union(SealFlag::F_SEAL_SHRINK);
-
-/// A file in memory that holds these bytes for good.
-fn sealed(bytes: &[u8]) -> io::Result<File> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create("order", flags)?);
+/// A file in memory that holds these bytes.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("order", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(bytes)?;
-    file.rewind()?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file)
 }
 
@@ -285,9 +277,6 @@ pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
     let refused = || io::Error::other("it is not addressed to this process");
     let number = number.to_str().and_then(|number| number.parse().ok());
     let file = File::from(owned(number.ok_or_else(refused)?)?);
-    if fcntl(&file, FcntlArg::F_GET_SEALS)? & SEALS.bits() != SEALS.bits() {
-        return Err(refused());
-    }
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     file.read_exact_at(&mut bytes, 0)?;
     let order: Order = codec::decode(&bytes).map_err(io::Error::other)?;

@@ -767,6 +767,15 @@ fn errors() {
     }));
     assert_eq!(daemon, Some(0));
 
+    // What ties a spawned child to this process, no other process may hold.
+    let mut p = Process::spawned(|()| sleep(), ());
+    p.start().unwrap();
+    let files = open_files();
+    let sibling = run(Process::new(|| assert_eq!(open_files(), files - 1)));
+    assert_eq!(sibling, Some(0));
+    p.kill().unwrap();
+    p.join().unwrap();
+
     // Joined by several threads at once, each gets the code.
     let p = &mut Process::spawned(|()| process::exit(9), ());
     p.start().unwrap();

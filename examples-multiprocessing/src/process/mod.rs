@@ -3,7 +3,6 @@
 mod children;
 mod error;
 mod handle;
-pub(crate) mod hooks;
 mod identity;
 mod spawn;
 
@@ -155,21 +154,21 @@ impl<'a> Process<'a> {
     /// the only one of its process (it can be tried again once they have ended); or the
     /// system's refusal.
     pub fn start(&mut self) -> Result<(), ProcessError> {
-        match &self.state {
-            State::New(_) => {}
-            State::Started(_) => return Err(ProcessError::AlreadyStarted),
-            State::Closed => return Err(ProcessError::Closed),
-        }
         let parent = current_process();
         if parent.daemon() {
             return Err(ProcessError::DaemonHasNoChildren);
         }
+        let target = match mem::replace(&mut self.state, State::Closed) {
+            State::New(target) => target,
+            State::Started(handle) => {
+                self.state = State::Started(handle);
+                return Err(ProcessError::AlreadyStarted);
+            }
+            State::Closed => return Err(ProcessError::Closed),
+        };
         self.identity.parent = Some((parent.name().into(), getpid()));
         prepare();
         children::reap();
-        let State::New(target) = mem::replace(&mut self.state, State::Closed) else {
-            unreachable!("the state was looked at above");
-        };
         match self.launch(target) {
             Ok(handle) => {
                 children::remember(handle.clone());
@@ -209,18 +208,15 @@ impl<'a> Process<'a> {
         // All that can be done beforehand is: what the child does by itself, it does on
         // memory that it has to copy first.
         let identity = self.identity.clone();
-        hooks::before();
         // Or both processes print what is in the buffer. What cannot be written now
         // will be tried, and told, when the parent writes next.
         let _failed = io::stdout().flush();
         match fork::fork() {
             Ok(Side::Child) => run(identity, function),
             Ok(Side::Parent(pid)) => {
-                hooks::in_parent(Some(pid));
                 Ok(ProcessHandle::of_child(pid, *identity, None))
             }
             Err(refused) => {
-                hooks::in_parent(None);
                 let error = match refused {
                     Refused::Threads(others) => ProcessError::ThreadsRunning(others),
                     Refused::System(source) => {
@@ -455,7 +451,6 @@ fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
         children::forget_all();
         identity::assume(identity);
-        hooks::in_child();
         run_to_the_end(function)
     };
     let code = panic::catch_unwind(AssertUnwindSafe(life));

@@ -1,7 +1,7 @@
 """Something handed over, between threads and between processes."""
 from queue import Queue
 from threading import Barrier, Thread
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 from lock import share
 from squares import fork
@@ -120,27 +120,38 @@ def threads_round_trip(times):
     return took, sum(answers)
 
 
-def round_trip(times, put, get, reply_get, reply_put):
+def round_trip(rest, times, put, get, reply_get, reply_put):
+    """Rests so many microseconds before each question. What is timed is from the
+    question to the answer, and with no rest the whole."""
     answers, answer = fork.Pipe(duplex=False)
 
     def ask():
-        total = 0
+        total = took = 0
         for _ in range(times):
+            if rest:
+                sleep(rest / 1e6)
+            start = perf_counter_ns()
             put()
             total += get()[-1]
-        answer.send(total)
+            took += perf_counter_ns() - start
+        answer.send((total, took))
 
     def reply():
         for _ in range(times):
             reply_put(reply_get())
 
-    return by_processes([ask, reply], answers, 1)
+    workers, start = race(fork.Process, fork.Barrier, [ask, reply])
+    total, asked = answers.recv()
+    took = perf_counter_ns() - start
+    join(workers, start)
+    return asked if rest else took, total
 
 
-def pipe_round_trip(size, times):
+def pipe_round_trip(size, rest, times):
     here, there = fork.Pipe()
     message = item(size)
     return round_trip(
+        rest,
         times,
         lambda: here.send_bytes(message),
         here.recv_bytes,
@@ -149,8 +160,8 @@ def pipe_round_trip(size, times):
     )
 
 
-def processes_round_trip(size, times):
+def processes_round_trip(size, rest, times):
     there, back, message = fork.Queue(), fork.Queue(), item(size)
     return round_trip(
-        times, lambda: there.put(message), back.get, there.get, back.put
+        rest, times, lambda: there.put(message), back.get, there.get, back.put
     )

@@ -117,6 +117,7 @@ impl Bench {
                 name: row.name,
                 workers: row.workers,
                 role: row.role,
+                limited: row.limited,
                 note: row.note,
                 python_part: row.python.and_then(|piece| Some(piece.part?.scale)),
                 cells,

@@ -16,7 +16,7 @@ pub(crate) fn facts(took: Duration) -> Vec<(&'static str, String)> {
         ("kernel", read("/proc/sys/kernel/osrelease")),
         ("compiler", output("rustc", &["--version"])),
         ("commit", commit()),
-        ("load at the end", read("/proc/loadavg")),
+        ("load average at the end", read("/proc/loadavg")),
         ("the run took", format!("{} s", took.as_secs())),
     ]
 }

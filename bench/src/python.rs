@@ -80,7 +80,7 @@ impl Python {
             },
             Err(error) => Self {
                 name: path.display().to_string(),
-                state: State::Missing(format!("not here: {error}")),
+                state: State::Missing(error.to_string()),
             },
         }
     }

@@ -34,6 +34,8 @@ pub struct Line {
     pub(crate) name: String,
     pub(crate) workers: Option<u64>,
     pub(crate) role: Role,
+    /// The limit is its own, too.
+    pub(crate) limited: bool,
     pub(crate) note: Option<String>,
     /// How many times as much as in Python is done in Rust, where it is more.
     pub(crate) python_part: Option<f64>,
@@ -121,9 +123,10 @@ impl Results {
     }
 }
 
-/// A factor with two or three digits.
+/// A factor with two or three digits, a small one as a fraction.
 pub(crate) fn factor(factor: f64) -> String {
     match factor {
+        f if f < 0.1 => format!("1/{:.0}", 1.0 / f),
         f if f >= 100.0 => format!("{f:.0} ×"),
         f if f >= 10.0 => format!("{f:.1} ×"),
         f => format!("{f:.2} ×"),
@@ -162,5 +165,6 @@ mod tests {
         assert_eq!(time(168_400.0), "168 µs");
         assert_eq!(time(2_345_678_900.0), "2.35 s");
         assert_eq!([factor(117.2), factor(1.977)], ["117 ×", "1.98 ×"]);
+        assert_eq!([factor(0.5), factor(0.02)], ["0.50 ×", "1/50"]);
     }
 }

@@ -82,6 +82,8 @@ pub struct Row<'a> {
     /// With how many workers: the same contender is several rows then.
     pub(crate) workers: Option<u64>,
     pub(crate) role: Role,
+    /// The scenario's limit is its own, too.
+    pub(crate) limited: bool,
     pub(crate) rust: Option<Piece<'a>>,
     pub(crate) absent: Option<String>,
     /// What must come out, where it is not what the others do.
@@ -125,6 +127,7 @@ impl<'a> Row<'a> {
             name: name.into(),
             workers: None,
             role: Role::Contender,
+            limited: true,
             rust,
             absent: None,
             answer: None,
@@ -195,6 +198,13 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn limit(mut self) -> Self {
         self.role = Role::Limit;
+        self
+    }
+
+    /// It does something else than what the limit is the limit of.
+    #[must_use]
+    pub fn unlimited(mut self) -> Self {
+        self.limited = false;
         self
     }
 

@@ -73,7 +73,7 @@ fn table(results: &Results) -> Vec<Vec<String>> {
         row.push(faster.map_or("–".into(), factor));
         row.extend(line.cells[1..].iter().map(|cell| python(cell, line)));
         if results.pythons.is_empty() {
-            row.push("no Python asked for".into());
+            row.push("none".into());
         }
         if scales {
             row.push(percent(line.workers.and_then(|workers| {
@@ -88,7 +88,8 @@ fn table(results: &Results) -> Vec<Vec<String>> {
             ));
         }
         if let Some(limit) = limit {
-            let reached = median.filter(|_| line.role == Role::Contender);
+            let reached =
+                median.filter(|_| line.limited && line.role == Role::Contender);
             row.push(percent(reached.map(|median| limit / median)));
         }
         rows.push(row);
@@ -106,9 +107,12 @@ fn speed_up(results: &Results, line: &Line) -> Option<f64> {
 
 /// The mark of a row that a note explains.
 const MARK: &str = " †";
+/// The mark of a Python that does less.
+const PART: &str = " ‡";
 
 fn name(line: &Line) -> String {
-    let mark = if line.note.is_some() { MARK } else { "" };
+    let explained = line.note.is_some() || matches!(line.cells[0], Cell::Absent(_));
+    let mark = if explained { MARK } else { "" };
     match line.role {
         Role::Contender => format!("{}{mark}", line.label()),
         Role::Limit => format!("{}{mark} (limit)", line.label()),
@@ -119,29 +123,28 @@ fn name(line: &Line) -> String {
 fn own(line: &Line) -> String {
     match &line.cells[0] {
         Cell::Empty => "–".into(),
-        Cell::Absent(why) | Cell::Failed(why) => why.clone(),
+        Cell::Absent(_) => "absent".into(),
+        Cell::Failed(_) => "failed".into(),
         Cell::Samples(_) => line.median().map_or("–".into(), time),
     }
 }
 
 fn python(cell: &Cell, line: &Line) -> String {
-    match (cell, cell.median()) {
-        (Cell::Absent(why), _) => why.clone(),
-        (Cell::Failed(why), _) => format!("failed: {why}"),
-        (_, Some(theirs)) => {
-            let mark = if line.python_part.is_some() {
-                " ‡"
-            } else {
-                ""
+    match cell {
+        Cell::Empty => "–".into(),
+        Cell::Absent(_) => "absent".into(),
+        Cell::Failed(_) => "failed".into(),
+        Cell::Samples(_) => {
+            let Some(theirs) = cell.median() else {
+                return "–".into();
             };
+            let mark = if line.python_part.is_some() { PART } else { "" };
+            let took = format!("{}{mark}", time(theirs));
             match line.median() {
-                Some(ours) => {
-                    format!("{}{mark} ({})", time(theirs), factor(theirs / ours))
-                }
-                None => format!("{}{mark}", time(theirs)),
+                Some(ours) => format!("{took} ({})", factor(theirs / ours)),
+                None => took,
             }
         }
-        _ => "–".into(),
     }
 }
 
@@ -153,13 +156,28 @@ fn percent(share: Option<f64>) -> String {
 fn paragraphs(results: &Results) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for line in &results.lines {
+        let name = &line.name;
         if let Some(note) = &line.note {
-            notes.push(format!("† {}: {note}.", line.name));
+            notes.push(format!("† {name}: {note}."));
+        }
+        if let Cell::Absent(why) = &line.cells[0] {
+            notes.push(format!("† {name} is absent: {why}."));
         }
         if let Some(scale) = line.python_part {
             notes.push(format!(
                 "‡ Python does 1/{scale:.0} of the work; its time is multiplied."
             ));
+        }
+        for (cell, python) in line.cells[1..].iter().zip(&results.pythons) {
+            match cell {
+                Cell::Absent(why) => {
+                    notes.push(format!("{python} is absent: {why}."));
+                }
+                Cell::Failed(why) => {
+                    notes.push(format!("{python} failed at {name}: {why}."));
+                }
+                Cell::Empty | Cell::Samples(_) => {}
+            }
         }
     }
     notes.sort();

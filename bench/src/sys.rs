@@ -209,12 +209,12 @@ impl PingPong {
         Ok(Self(Shared::new(AtomicU32::new(0))?))
     }
 
-    /// Waits until the word is `expected`, and makes it the next number.
-    pub fn turn(&self, expected: u32, wait: Wait) {
+    /// Waits until the word has this value.
+    pub fn wait_for(&self, expected: u32, wait: Wait) {
         loop {
             let value = self.0.load(Ordering::Acquire);
             if value == expected {
-                break;
+                return;
             }
             match wait {
                 Wait::Spin => hint::spin_loop(),
@@ -222,7 +222,11 @@ impl PingPong {
                 Wait::Sleep => self.futex(libc::FUTEX_WAIT, value),
             }
         }
-        self.0.store(expected.wrapping_add(1), Ordering::Release);
+    }
+
+    /// Gives the word this value, and wakes the other side where it sleeps.
+    pub fn put(&self, value: u32, wait: Wait) {
+        self.0.store(value, Ordering::Release);
         if wait == Wait::Sleep {
             self.futex(libc::FUTEX_WAKE, 1);
         }

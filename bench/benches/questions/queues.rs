@@ -1,8 +1,10 @@
 //! What does it cost to hand something over, between threads and between processes?
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, mpsc};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bench::sys::{Message, PingPong, Ring, Wait};
@@ -10,7 +12,7 @@ use bench::{
     Bench, Part, Results, Row, Scenario, race_processes, race_threads, share,
 };
 use crossbeam::channel;
-use examples_multiprocessing::{cpu_count, pipe};
+use examples_multiprocessing::{RawValue, cpu_count, pipe};
 use examples_threading::Queue;
 use ipc_channel::ipc;
 use nix::unistd;
@@ -34,7 +36,8 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         between_processes(sides, 64 << 10, bench)?;
     }
     thread_round_trip(bench);
-    process_round_trip(bench)
+    process_round_trip(Duration::ZERO, bench)?;
+    process_round_trip(REST, bench)
 }
 
 #[derive(Clone, Copy)]
@@ -290,207 +293,203 @@ fn in_words(results: &Results) -> String {
     text
 }
 
+/// Asks and gets the answer so many times, after a rest each time. What is timed is
+/// from the question to the answer, and with no rest the whole, so that the clock
+/// itself does not count.
+fn round_trips<'a>(
+    race: fn(Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)>,
+    rest: Duration,
+    times: u64,
+    ask: impl Fn() -> anyhow::Result<u64> + Send + 'a,
+    reply: impl Fn() -> anyhow::Result<()> + Send + 'a,
+) -> anyhow::Result<(Duration, u64)> {
+    let asked = &RawValue::new(0_u64)?;
+    let parts: Vec<Part<'_>> = vec![
+        Box::new(move || {
+            (0..times).try_fold(0, |sum, _| {
+                if rest.is_zero() {
+                    return Ok(sum + ask()?);
+                }
+                thread::sleep(rest);
+                let start = Instant::now();
+                let answer = ask()?;
+                asked.set(asked.get() + start.elapsed().as_nanos() as u64);
+                Ok(sum + answer)
+            })
+        }),
+        Box::new(move || {
+            for _ in 0..times {
+                reply()?;
+            }
+            Ok(0)
+        }),
+    ];
+    let (took, sum) = race(parts)?;
+    if rest.is_zero() {
+        return Ok((took, sum));
+    }
+    Ok((Duration::from_nanos(asked.get()), sum))
+}
+
+/// Long enough for the other side to fall asleep.
+const REST: Duration = Duration::from_millis(1);
+
 fn thread_round_trip(bench: &mut Bench) {
+    const AWAKE: Duration = Duration::ZERO;
     let std = Row::new("std sync_channel", |times| {
         let (to, at) = mpsc::sync_channel::<u64>(1);
         let (back, home) = mpsc::sync_channel::<u64>(1);
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    to.send(1)?;
-                    Ok(sum + home.recv()?)
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    back.send(at.recv()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_threads(parts)
+        let ask = move || {
+            to.send(1)?;
+            Ok(home.recv()?)
+        };
+        let reply = move || Ok(back.send(at.recv()?)?);
+        round_trips(race_threads, AWAKE, times, ask, reply)
     });
     let crossbeam = Row::new("crossbeam", |times| {
         let (to, at) = channel::bounded::<u64>(1);
         let (back, home) = channel::bounded::<u64>(1);
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    to.send(1)?;
-                    Ok(sum + home.recv()?)
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    back.send(at.recv()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_threads(parts)
+        let ask = move || {
+            to.send(1)?;
+            Ok(home.recv()?)
+        };
+        let reply = move || Ok(back.send(at.recv()?)?);
+        round_trips(race_threads, AWAKE, times, ask, reply)
     });
     let ours = Row::new("Queue", |times| {
         let (there, back) = (&Queue::<u64>::new(1), &Queue::<u64>::new(1));
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    there.put(1)?;
-                    Ok(sum + back.get()?)
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    back.put(there.get()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_threads(parts)
+        let ask = move || {
+            there.put(1)?;
+            Ok(back.get()?)
+        };
+        let reply = move || Ok(back.put(there.get()?)?);
+        round_trips(race_threads, AWAKE, times, ask, reply)
     });
-    bench.scenario(
-        Scenario::new(
-            QUESTION,
-            "threads, round trip",
-            "one item there and back",
-            1,
+    let scenario = Scenario::new(
+        QUESTION,
+        "threads, round trip",
+        "one item there and back",
+        1,
+    )
+    .row(std)
+    .row(crossbeam)
+    .row(ours.python("queues.threads_round_trip"));
+    bench.scenario(scenario.says(|results| {
+        let ours = results.median("Queue");
+        format!(
+            "An answer from another thread takes Python's Queue {} as long as ours.",
+            results.times(results.python("Queue"), ours)
         )
-        .row(std)
-        .row(crossbeam)
-        .row(ours.python("queues.threads_round_trip"))
-        .says(|results| {
-            let ours = results.median("Queue");
-            format!(
-                "An answer from another thread takes Python {} as long.",
-                results.times(results.python("Queue"), ours)
-            )
-        }),
-    );
+    }));
 }
 
-fn process_round_trip(bench: &mut Bench) -> anyhow::Result<()> {
+fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
     let (here, there) = &pipe(true)?;
     let connection = Row::new("Pipe", move |times| {
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    here.send_bytes(&item::<64>())?;
-                    Ok(sum + last(&here.recv_bytes()?))
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    there.send_bytes(&there.recv_bytes()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_processes(parts)
+        let ask = || {
+            here.send_bytes(&item::<64>())?;
+            Ok(last(&here.recv_bytes()?))
+        };
+        let reply = || Ok(there.send_bytes(&there.recv_bytes()?)?);
+        round_trips(race_processes, rest, times, ask, reply)
     });
-    let (ask, reply) = (
+    let (forth, back) = (
         &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
         &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
     );
     let queue = Row::new("Queue", move |times| {
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    ask.put(ByteBuf::from(item::<64>()))?;
-                    Ok(sum + last(&reply.get()?))
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    reply.put(ask.get()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_processes(parts)
+        let ask = || {
+            forth.put(ByteBuf::from(item::<64>()))?;
+            Ok(last(&back.get()?))
+        };
+        let reply = || Ok(back.put(forth.get()?)?);
+        round_trips(race_processes, rest, times, ask, reply)
     });
-    let channel = Row::new("ipc-channel", |times| {
+    let channel = Row::new("ipc-channel", move |times| {
         let (to, at) = ipc::bytes_channel()?;
         let (back, home) = ipc::bytes_channel()?;
-        let (ends, others) = (Mutex::new((to, home)), Mutex::new((back, at)));
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(|| {
-                let (to, home) = &*ends.lock().unwrap();
-                (0..times).try_fold(0, |sum, _| {
-                    to.send(&item::<64>())?;
-                    Ok(sum + last(&home.recv()?))
-                })
-            }),
-            Box::new(|| {
-                let (back, at) = &*others.lock().unwrap();
-                for _ in 0..times {
-                    back.send(&at.recv()?)?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_processes(parts)
+        let ask = move || {
+            to.send(&item::<64>())?;
+            Ok(last(&home.recv()?))
+        };
+        let reply = move || Ok(back.send(&at.recv()?)?);
+        round_trips(race_processes, rest, times, ask, reply)
     });
     let (at, to) = &unistd::pipe()?;
-    let (home, back) = &unistd::pipe()?;
+    let (home, from) = &unistd::pipe()?;
     let raw = Row::new("raw pipe", move |times| {
-        let parts: Vec<Part<'_>> = vec![
-            Box::new(move || {
-                (0..times).try_fold(0, |sum, _| {
-                    write(to, &item::<64>())?;
-                    Ok(sum + read(home, 64)?)
-                })
-            }),
-            Box::new(move || {
-                for _ in 0..times {
-                    read(at, 64)?;
-                    write(back, &item::<64>())?;
-                }
-                Ok(0)
-            }),
-        ];
-        race_processes(parts)
+        let ask = || {
+            write(to, &item::<64>())?;
+            read(home, 64)
+        };
+        let reply = || {
+            read(at, 64)?;
+            write(from, &item::<64>())
+        };
+        round_trips(race_processes, rest, times, ask, reply)
     });
     let ping_pong = |wait: Wait| {
         move |times: u64| {
             let word = &PingPong::new()?;
-            let turns = move |first: u32| -> Part<'_> {
-                Box::new(move || {
-                    for turn in 0..times {
-                        word.turn((2 * turn) as u32 + first, wait);
-                    }
-                    Ok(u64::from(first) * times)
-                })
+            let (asked, answered) = (Cell::new(0), Cell::new(0));
+            let ask = move || {
+                asked.set(asked.get() + 2);
+                word.put(asked.get() - 1, wait);
+                word.wait_for(asked.get(), wait);
+                Ok(1)
             };
-            race_processes(vec![turns(0), turns(1)])
+            let reply = move || {
+                answered.set(answered.get() + 2);
+                word.wait_for(answered.get() - 1, wait);
+                word.put(answered.get(), wait);
+                Ok(())
+            };
+            round_trips(race_processes, rest, times, ask, reply)
         }
     };
-    bench.scenario(
-        Scenario::new(
-            QUESTION,
-            "processes, round trip",
-            "64 bytes there and back, both sides busy",
-            1,
-        )
-        .row(connection.python("queues.pipe_round_trip 64"))
-        .row(queue.python("queues.processes_round_trip 64"))
-        .row(channel)
-        .row(raw)
-        .row(Row::new("futex ping-pong", ping_pong(Wait::Sleep)).note("no message, one word"))
-        .row(
-            Row::new("spinning ping-pong", ping_pong(Wait::Spin))
-                .limit()
-                .note("no message, one word, and each side needs a core"),
-        )
-        .says(|results| {
-            let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
-            format!(
-                "An answer from another process takes {} as long over Python's Queue as \
-                 over ours, {} over its Pipe as over ours, and {} over our Pipe as over \
-                 a raw pipe.",
-                results.times(results.python("Queue"), queue),
-                results.times(results.python("Pipe"), pipe),
-                results.times(pipe, results.median("raw pipe")),
+    let futex = Row::new("futex ping-pong", ping_pong(Wait::Sleep));
+    let futex = futex.note("no message, only a word that changes");
+    let (name, work) = if rest.is_zero() {
+        ("awake", "64 bytes there and back, again and again")
+    } else {
+        ("asleep", "64 bytes there and back, once a millisecond")
+    };
+    let mut scenario =
+        Scenario::new(QUESTION, format!("processes, round trip, {name}"), work, 1)
+            .row(
+                connection.python(format!(
+                    "queues.pipe_round_trip 64 {}",
+                    rest.as_micros()
+                )),
             )
-        }),
-    );
+            .row(queue.python(format!(
+                "queues.processes_round_trip 64 {}",
+                rest.as_micros()
+            )))
+            .row(channel)
+            .row(raw);
+    if rest.is_zero() {
+        let spin = Row::new("spinning ping-pong", ping_pong(Wait::Spin));
+        scenario = scenario.row(futex).row(
+            spin.limit()
+                .note("no message, only a word, and each side needs a core"),
+        );
+    } else {
+        // Nearly all of it is rest.
+        scenario = scenario
+            .row(futex.limit())
+            .budget(Duration::from_millis(100));
+    }
+    bench.scenario(scenario.says(|results| {
+        let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
+        format!(
+            "An answer from another process takes {} as long over Python's Queue as \
+             over ours, {} over its Pipe as over ours, and {} over our Pipe as over a \
+             raw pipe.",
+            results.times(results.python("Queue"), queue),
+            results.times(results.python("Pipe"), pipe),
+            results.times(pipe, results.median("raw pipe")),
+        )
+    }));
     Ok(())
 }

@@ -43,14 +43,18 @@ fn worker(bench: &mut Bench) {
             thread::spawn(nothing).join().unwrap();
             Ok(1)
         })
+        .unlimited()
         .python("start.thread"),
     )
-    .row(Row::timed("scoped thread", || {
-        thread::scope(|s| {
-            s.spawn(nothing);
-        });
-        Ok(1)
-    }))
+    .row(
+        Row::timed("scoped thread", || {
+            thread::scope(|s| {
+                s.spawn(nothing);
+            });
+            Ok(1)
+        })
+        .unlimited(),
+    )
     .row(
         Row::timed("Process", || join(Process::new(nothing)))
             .python("start.process"),
@@ -59,6 +63,7 @@ fn worker(bench: &mut Bench) {
         Row::timed("Process, spawned", || {
             join(Process::spawned(nothing_spawned, ()))
         })
+        .unlimited()
         .python("start.spawned"),
     )
     .row(
@@ -67,7 +72,7 @@ fn worker(bench: &mut Bench) {
             Ok(1)
         })
         .limit()
-        .note("its child only ends: the limit of what forks, not of threads"),
+        .note("its child only ends: the limit of what forks, of nothing else"),
     )
     .says(|results| {
         let (thread, process) =

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use bench::sys::PthreadMutex;
 use bench::{Bench, Part, Row, Scenario, race_processes, race_threads, share};
-use examples_multiprocessing::{Lock, RLock, RawValue, Semaphore, Value};
+use examples_multiprocessing::{Lock, RLock, RawValue, Semaphore, Value, cpu_count};
 
 const QUESTION: &str = "sync";
 
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    for workers in [1, 2] {
+    for workers in [1, 2, 2 * cpu_count().max(2)] {
         at(workers, bench)?;
     }
     Ok(())
@@ -45,12 +45,12 @@ fn row<'a>(
 fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
     let (name, work) = match workers {
         1 => (
-            "alone",
-            "a number increased under its lock, nobody else wants it",
+            "alone".to_owned(),
+            "a number increased under its lock, nobody else wants it".to_owned(),
         ),
         _ => (
-            "contended",
-            "a number increased under its lock by two at a time",
+            format!("{workers} at a time"),
+            format!("a number increased under its lock, {workers} at a time"),
         ),
     };
     let std = &Mutex::new(0_u64);
@@ -75,6 +75,7 @@ fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
                 || *std.lock().unwrap() += 1,
                 || std::mem::take(&mut *std.lock().unwrap()),
             )
+            .unlimited()
             .python(python("thread_lock"))
             .note("it works between threads only, and so does Python's beside it"),
         )

@@ -262,7 +262,7 @@ fn memory(bench: &mut Bench) -> anyhow::Result<()> {
                     .reduce(|| 0, u64::wrapping_add)
             }))
             .row(process.workers(workers).note(
-                "the numbers are in shared memory, nothing is sent but the sum",
+                "the numbers are in shared memory, which each process first has to map",
             ));
     }
     bench.scenario(with_ceiling(scenario).says(|results| {

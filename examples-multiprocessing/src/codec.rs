@@ -52,7 +52,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 /// ```
 /// use examples_multiprocessing::{SendError, pipe};
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let (_receiver, sender) = pipe(false)?;
 /// let endless = Endless;
 /// # struct Endless;
@@ -86,7 +86,7 @@ impl std::error::Error for EncodeError {}
 /// ```
 /// use examples_multiprocessing::{RecvError, pipe};
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let (receiver, sender) = pipe(false)?;
 /// sender.send("seven")?;
 /// sender.send(&7)?;

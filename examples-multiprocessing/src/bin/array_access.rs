@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use examples_multiprocessing::{Array, Process};
+use examples_threading::Failure;
 
 fn trans(a: &Array<i32>, size: usize) {
     // How long it took to get at the elements.
@@ -22,7 +23,7 @@ fn timedelta(time: Duration) -> String {
     format!("0:00:{:02}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("test share memory:");
     let num = 10;
     let a = Array::zeroed(num)?;

@@ -3,6 +3,7 @@
 //! Listing D25, 达内 course notes, day02 银行存取款模型 and its exercise (作业 2).
 
 use examples_multiprocessing::{Lock, Process, RawValue};
+use examples_threading::Failure;
 
 fn withdraw(money: &RawValue<i32>, lock: &Lock) {
     for _ in 0..10 {
@@ -20,7 +21,7 @@ fn deposit(money: &RawValue<i32>, lock: &Lock) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     // A `Value` has a lock of its own; the exercise wants to see one.
     let money = RawValue::new(10000)?;
     let lock = Lock::new()?;

@@ -3,12 +3,13 @@
 //! Listing D1, 达内 course notes, day01 创建 Process 对象.
 
 use examples_multiprocessing::Process;
+use examples_threading::Failure;
 
 fn t1() {
     println!("child process");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(t1);
     p.start()?;
     println!("main process");

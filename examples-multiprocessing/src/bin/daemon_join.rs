@@ -3,7 +3,7 @@
 //! Listing D15, 达内 course notes, day01 Python daemon 进程.
 
 use examples_multiprocessing::{Process, ctime};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn t1(interval: u32) {
     for _ in 0..interval {
@@ -12,7 +12,7 @@ fn t1(interval: u32) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| t1(5));
     p.set_daemon(true)?;
     p.start()?;

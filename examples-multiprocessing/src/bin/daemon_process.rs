@@ -3,7 +3,7 @@
 //! Listing D10, 达内 course notes, day01 编程实践: Process 类的使用, myTimer.
 
 use examples_multiprocessing::{Process, ctime};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn t1(interval: u32) {
     for _ in 0..interval {
@@ -12,7 +12,7 @@ fn t1(interval: u32) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     // Mind that the parent would wait for the child.
     let mut p = Process::new(|| t1(5));
     p.set_daemon(true)?;

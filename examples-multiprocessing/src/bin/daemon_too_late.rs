@@ -4,7 +4,7 @@
 //! has lost its line 14, which its traceback shows: `p.daemon = True`.
 
 use examples_multiprocessing::{Process, ctime};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn t1(interval: u32) {
     for _ in 0..interval {
@@ -13,7 +13,7 @@ fn t1(interval: u32) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| t1(5));
     p.start()?;
     p.set_daemon(true)?;

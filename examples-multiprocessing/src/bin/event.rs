@@ -3,7 +3,7 @@
 //! Listing D35, 达内 course notes, day02 事件 and day03 event (prose).
 
 use examples_multiprocessing::{Event, Process, RawValue, current_process};
-use examples_threading::{interval, pause};
+use examples_threading::{Failure, interval, pause};
 
 fn block(e: &Event, data: &RawValue<i32>) {
     let name = current_process().name().to_string();
@@ -22,7 +22,7 @@ fn block_timeout(e: &Event, data: &RawValue<i32>) {
     println!("{name}: {}", data.get());
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let e = Event::new()?;
     let data = RawValue::new(0)?;
 

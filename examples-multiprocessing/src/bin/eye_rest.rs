@@ -6,7 +6,7 @@
 use std::process;
 
 use examples_multiprocessing::{Process, ctime, current_process};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn call_time() {
     loop {
@@ -17,7 +17,7 @@ fn call_time() {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("you are tired, you need some time to relax");
     let mut p = Process::new(call_time);
     p.set_daemon(false)?;

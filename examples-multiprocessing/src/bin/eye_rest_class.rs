@@ -6,7 +6,7 @@
 use std::process;
 
 use examples_multiprocessing::{Process, ctime, current_process};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 struct MyTimer {
     interval: f64,
@@ -23,7 +23,7 @@ impl MyTimer {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("you are tired, you need some time to relax");
     let timer = MyTimer { interval: 27000.0 };
     let mut p = Process::builder().name("MyTimer").target(|| timer.run());

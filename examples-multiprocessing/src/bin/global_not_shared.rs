@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use examples_multiprocessing::Process;
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 static G_NUM: AtomicI32 = AtomicI32::new(100);
 
@@ -18,7 +18,7 @@ fn get_time(interval: f64) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| get_time(1.0));
     p.start()?;
 

@@ -4,14 +4,14 @@
 //! lost are put back.
 
 use examples_multiprocessing::Process;
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn f(name: &str) {
     pause(1.0);
     println!("\x1b[31;1m hello {name}\x1b[0m");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| f("陈鑫"));
     p.start()?;
     p.join()?; // Waits until the process is done.

@@ -3,7 +3,7 @@
 //! Listing N4, notebook, 多进程 multiprocessing.
 
 use examples_multiprocessing::Process;
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn func_one(name: &str) {
     println!("My name is {name}");
@@ -17,7 +17,7 @@ fn func_two(name: &str) {
     println!("This is func_two");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p_one = Process::new(|| func_one("Jack"));
     let mut p_two = Process::new(|| func_two("Mick"));
     p_one.start()?;

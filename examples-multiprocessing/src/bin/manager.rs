@@ -6,6 +6,7 @@ use examples_multiprocessing::Process;
 use examples_multiprocessing::managers::{
     DictProxy, ListProxy, ManagerError, Value, manager,
 };
+use examples_threading::Failure;
 
 fn f(d: &DictProxy, l: &ListProxy) -> Result<(), ManagerError> {
     d.set(1, 1)?;
@@ -17,7 +18,7 @@ fn f(d: &DictProxy, l: &ListProxy) -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let manager = manager()?;
     let d = manager.dict::<Value, Value>([])?;
 

@@ -3,8 +3,9 @@
 //! Listing D31, 达内 course notes, day02 互斥量.
 
 use examples_multiprocessing::{Lock, Process, RawValue};
+use examples_threading::Failure;
 
-fn f(money: &RawValue<i32>, lock: &Lock) -> anyhow::Result<()> {
+fn f(money: &RawValue<i32>, lock: &Lock) -> Result<(), Failure> {
     for _ in 0..1000 {
         // Keep what lies between the two small: nobody else gets on meanwhile.
         lock.acquire();
@@ -14,7 +15,7 @@ fn f(money: &RawValue<i32>, lock: &Lock) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let money = RawValue::new(0)?;
     let lock = Lock::new()?;
 

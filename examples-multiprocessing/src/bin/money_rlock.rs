@@ -4,8 +4,9 @@
 //! here f1 takes the lock once more, where a `Lock` would wait for itself for ever.
 
 use examples_multiprocessing::{Process, RLock, RawValue};
+use examples_threading::Failure;
 
-fn f(money: &RawValue<i32>, lock: &RLock) -> anyhow::Result<()> {
+fn f(money: &RawValue<i32>, lock: &RLock) -> Result<(), Failure> {
     lock.acquire();
     f1(money, lock)?;
     money.set(money.get() + 1);
@@ -13,7 +14,7 @@ fn f(money: &RawValue<i32>, lock: &RLock) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn f1(money: &RawValue<i32>, lock: &RLock) -> anyhow::Result<()> {
+fn f1(money: &RawValue<i32>, lock: &RLock) -> Result<(), Failure> {
     lock.acquire();
     f0(money);
     lock.release()?; // Not free yet: f has it.
@@ -24,7 +25,7 @@ fn f0(money: &RawValue<i32>) {
     money.set(money.get() + 1);
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let money = RawValue::new(0)?;
     let lock = RLock::new()?;
 

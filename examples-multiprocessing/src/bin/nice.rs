@@ -4,7 +4,9 @@
 
 use rustix::process::{getpriority_process, nice, setpriority_process};
 
-fn main() -> anyhow::Result<()> {
+use examples_threading::Failure;
+
+fn main() -> Result<(), Failure> {
     println!("priority: {}", getpriority_process(None)?);
     println!("5 nicer: {}", nice(5)?);
     setpriority_process(None, 15)?;

@@ -3,7 +3,7 @@
 //! Listing D34, 达内 course notes, day03 信号量 (prose).
 
 use examples_multiprocessing::{Process, Semaphore, current_process};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn car(spaces: &Semaphore) {
     // A car that is towed away, its process killed, gives its space back too.
@@ -14,7 +14,7 @@ fn car(spaces: &Semaphore) {
     drop(space);
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let spaces = Semaphore::new(3)?;
 
     let mut cars = Vec::new();

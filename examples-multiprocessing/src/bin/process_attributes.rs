@@ -4,7 +4,7 @@
 //! Listing D18, 达内 course notes, day01 创建 Process 对象 and 附录 Process 类 (prose).
 
 use examples_multiprocessing::{Process, current_process};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn f() {
     pause(1.0);
@@ -20,7 +20,7 @@ fn attributes(p: &Process) {
     println!("authkey: {:?}  inherited: {inherited}", p.authkey());
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(f);
     attributes(&p);
     println!(

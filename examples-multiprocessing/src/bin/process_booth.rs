@@ -5,7 +5,7 @@
 //! gives the lock back first: or the others could only wait for it to be noticed.
 
 use examples_multiprocessing::{Process, Value};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 // This function could be any function to do other chores.
 fn do_chore() {
@@ -29,7 +29,7 @@ fn booth(tid: i32, tickets: &Value<i32>) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let tickets = &Value::new(100)?;
 
     let mut booths = Vec::new();

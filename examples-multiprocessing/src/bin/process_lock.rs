@@ -4,13 +4,14 @@
 //! 'hello world' and '__main__'.
 
 use examples_multiprocessing::{Lock, Process};
+use examples_threading::Failure;
 
 fn f(l: &Lock, i: i32) {
     let _held = l.lock(); // Released at the end, whatever happens before.
     println!("hello world {i}");
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let lock = &Lock::new()?;
 
     for num in 0..10 {

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use examples_multiprocessing::Process;
+use examples_threading::Failure;
 use nix::unistd::{
     Gid, Pid, Uid, getegid, geteuid, getgid, getpgid, getpgrp, getsid, getuid,
     setegid, seteuid, setgid, setpgid, setsid, setuid,
@@ -54,7 +55,7 @@ fn users() {
     tell("uid taken back", setuid(Uid::from_raw(0)), getuid());
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     // Each in a process of its own, for what it changes, it changes for good.
     for part in [groups, session, users] {
         let mut p = Process::new(part);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use examples_multiprocessing::{Connection, Process, pipe};
+use examples_threading::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -17,7 +18,7 @@ fn child(told: &Connection) {
 }
 
 /// Waits until the kernel has this letter for a process, and prints the whole word.
-fn expect(pid: Pid, letter: char) -> anyhow::Result<()> {
+fn expect(pid: Pid, letter: char) -> Result<(), Failure> {
     loop {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let state = status
@@ -33,7 +34,7 @@ fn expect(pid: Pid, letter: char) -> anyhow::Result<()> {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let (told, tell) = pipe(false)?;
     let mut p = Process::new(|| child(&told));
     println!("new: {:?}", p.pid());

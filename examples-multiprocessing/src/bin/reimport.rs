@@ -6,7 +6,7 @@
 //! what stands above it is outside, so the parent's two lines come first.
 
 use examples_multiprocessing::{Process, ctime, freeze_support};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn t1(interval: f64) {
     loop {
@@ -16,7 +16,7 @@ fn t1(interval: f64) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("who are you");
     println!("!!!!!!");
 

@@ -5,12 +5,13 @@
 use std::process;
 
 use examples_multiprocessing::Process;
+use examples_threading::Failure;
 
 fn run_proc(name: &str) {
     println!("Run child process {name} ({})...", process::id());
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("Parent process {}.", process::id());
     let mut p = Process::new(|| run_proc("test"));
     println!("Child process will start");

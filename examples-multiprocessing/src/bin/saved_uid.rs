@@ -5,6 +5,7 @@
 //! `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`, then run
 //! `saved_uid` as yourself: `(1000, 0, 0)`, and remove it afterwards.
 
+use examples_threading::Failure;
 use nix::unistd::{Uid, getresuid, seteuid, setresuid};
 
 /// The id that many systems know as `nobody`: one without rights.
@@ -23,7 +24,7 @@ fn print_ids() -> nix::Result<()> {
     Ok(())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     print_ids()?;
     let ids = getresuid()?;
     if !ids.saved.is_root() {

@@ -3,7 +3,7 @@
 //! Listing D33, 达内 course notes, day03 信号量.
 
 use examples_multiprocessing::{Process, Semaphore, current_process};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn consumer(s: &Semaphore) {
     s.acquire();
@@ -14,7 +14,7 @@ fn consumer(s: &Semaphore) {
     println!("{}release", current_process().name());
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let s = Semaphore::new(2)?;
 
     for _ in 0..5 {

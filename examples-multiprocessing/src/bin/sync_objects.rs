@@ -7,18 +7,19 @@ use std::time::Duration;
 use examples_multiprocessing::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Process, RLock, Semaphore,
 };
+use examples_threading::Failure;
 
 const SOON: Duration = Duration::from_millis(50);
 
 /// Runs the function in another process and waits for its end.
-fn elsewhere(function: impl FnOnce()) -> anyhow::Result<()> {
+fn elsewhere(function: impl FnOnce()) -> Result<(), Failure> {
     let mut p = Process::new(function);
     p.start()?;
     p.join()?;
     Ok(())
 }
 
-fn lock() -> anyhow::Result<()> {
+fn lock() -> Result<(), Failure> {
     let lock = Lock::new()?;
     lock.acquire();
     println!("Lock, taken: {:?}", lock.try_acquire());
@@ -30,7 +31,7 @@ fn lock() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rlock() -> anyhow::Result<()> {
+fn rlock() -> Result<(), Failure> {
     let lock = RLock::new()?;
     lock.acquire();
     println!("RLock, again: {:?}", lock.try_acquire());
@@ -42,7 +43,7 @@ fn rlock() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn semaphores() -> anyhow::Result<()> {
+fn semaphores() -> Result<(), Failure> {
     let semaphore = Semaphore::new(1)?;
     semaphore.acquire();
     println!("Semaphore, none left: {}", semaphore.acquire_timeout(SOON));
@@ -55,7 +56,7 @@ fn semaphores() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn condition() -> anyhow::Result<()> {
+fn condition() -> Result<(), Failure> {
     let condition = Condition::new()?;
     println!("Condition, without its lock: {:?}", condition.notify(1));
     let held = condition.lock();
@@ -74,7 +75,7 @@ fn condition() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn event() -> anyhow::Result<()> {
+fn event() -> Result<(), Failure> {
     let event = Event::new()?;
     println!("Event, nobody sets it: {}", event.wait_timeout(SOON));
     elsewhere(|| event.set())?;
@@ -82,7 +83,7 @@ fn event() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn barrier() -> anyhow::Result<()> {
+fn barrier() -> Result<(), Failure> {
     let barrier = Barrier::new(2)?;
     println!("Barrier, nobody comes: {:?}", barrier.wait_timeout(SOON));
     println!("Barrier, broken: {}", barrier.broken());
@@ -96,7 +97,7 @@ fn barrier() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     lock()?;
     rlock()?;
     semaphores()?;

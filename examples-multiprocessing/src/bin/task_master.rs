@@ -9,9 +9,9 @@ use std::env;
 use std::sync::Arc;
 
 use examples_multiprocessing::managers::{Address, BaseManager, QueueProxy};
-use examples_threading::{Queue, interval};
+use examples_threading::{Failure, Queue, interval};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let task_queue = Arc::new(Queue::new(0)); // hands out tasks
     let result_queue = Arc::new(Queue::new(0)); // takes in results
 

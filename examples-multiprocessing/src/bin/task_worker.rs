@@ -10,9 +10,9 @@ use std::env;
 use examples_multiprocessing::managers::{
     Address, BaseManager, ManagerError, QueueProxy,
 };
-use examples_threading::{interval, pause};
+use examples_threading::{Failure, interval, pause};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let argument = env::args().nth(1);
     let server_addr = argument.as_deref().unwrap_or("127.0.0.1");
     println!("Connect to server {server_addr}...");

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::{process, thread};
 
 use examples_multiprocessing::{Lock, Process};
+use examples_threading::Failure;
 
 // worker function
 fn worker<Guard>(sign: &str, acquire: impl FnOnce() -> Guard) {
@@ -15,7 +16,7 @@ fn worker<Guard>(sign: &str, acquire: impl FnOnce() -> Guard) {
 }
 
 // Main
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     println!("Main: {}", process::id());
 
     // Multi-thread

@@ -3,7 +3,7 @@
 //! Listing D3, 达内 course notes, day01 创建 Process 对象.
 
 use examples_multiprocessing::{Process, ctime};
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 
 fn t1(interval: f64) {
     loop {
@@ -12,7 +12,7 @@ fn t1(interval: f64) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| t1(1.0));
     p.start()?;
 

@@ -9,6 +9,7 @@
 )]
 
 use examples_multiprocessing::{Array, Process, Value};
+use examples_threading::Failure;
 
 fn func(a: &Value<f64>, b: &Array<i32>) {
     a.set(3.333333333333333);
@@ -20,7 +21,7 @@ fn func(a: &Value<f64>, b: &Array<i32>) {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     let num = Value::new(0.0)?;
     let arr = Array::new(0..11)?;
 

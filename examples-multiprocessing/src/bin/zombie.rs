@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use examples_threading::pause;
+use examples_threading::{Failure, pause};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -18,7 +18,7 @@ fn state(pid: Pid) -> String {
     state.unwrap_or_else(|| "no such process".into())
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> Result<(), Failure> {
     #[expect(unsafe_code, reason = "fork is the lesson")]
     // SAFETY: this process has only the one thread.
     let pid = unsafe { fork() }?;

@@ -58,7 +58,7 @@ const MOST_LOOKS: u32 = 32;
 /// ```
 /// use examples_multiprocessing::{RecvError, pipe};
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let (receiver, sender) = pipe(false)?;
 /// sender.send(&("hello", 42))?;
 /// assert_eq!(receiver.recv::<(String, i32)>()?, ("hello".into(), 42));
@@ -194,7 +194,7 @@ impl Connection {
     /// use examples_multiprocessing::pipe;
     /// use std::time::Duration;
     ///
-    /// # fn main() -> anyhow::Result<()> {
+    /// # fn main() -> Result<(), examples_threading::Failure> {
     /// let (a, b) = pipe(true)?;
     /// assert!(!a.poll(Duration::ZERO)?);
     /// b.send("here")?;
@@ -293,7 +293,7 @@ impl<'de> Deserialize<'de> for Connection {
 /// ```
 /// use examples_multiprocessing::{SendError, pipe};
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let (receiver, sender) = pipe(false)?;
 /// assert!(matches!(receiver.send(&1), Err(SendError::ReceivesOnly)));
 /// receiver.close();

@@ -24,7 +24,7 @@ use nix::sys::time::TimeSpec;
 /// use examples_multiprocessing::{pipe, wait};
 /// use std::os::fd::AsFd;
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let (a, to_a) = pipe(false)?;
 /// let (b, to_b) = pipe(false)?;
 /// to_b.send("here")?;

@@ -22,7 +22,7 @@ use crate::sys::segment::{Shared, shareable};
 /// ```
 /// use examples_multiprocessing::{JoinableQueue, TaskDoneTooOften};
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let q = JoinableQueue::new(0)?;
 /// q.put("wash up".to_string())?;
 /// assert_eq!(q.get()?, "wash up");

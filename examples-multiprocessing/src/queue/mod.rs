@@ -42,7 +42,7 @@ pub use simple::SimpleQueue;
 /// use examples_multiprocessing::{GetError, PutError, Queue};
 /// use std::time::Duration;
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let q = Queue::new(1)?; // at most one item at a time; 0 for any number
 /// q.put("bone".to_string())?;
 /// assert_eq!((q.qsize(), q.full()), (1, true));

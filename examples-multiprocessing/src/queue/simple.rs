@@ -14,7 +14,7 @@ use crate::error::Error;
 /// ```
 /// use examples_multiprocessing::SimpleQueue;
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> Result<(), examples_threading::Failure> {
 /// let q = SimpleQueue::new()?;
 /// q.put((1, 2.5))?;
 /// assert!(!q.empty());

@@ -18,6 +18,13 @@ const NOBODY: u32 = 0;
 const SOMEBODY: u32 = 1;
 
 impl Bell {
+    /// With nobody asleep.
+    pub(crate) fn new() -> Self {
+        Self {
+            asleep: AtomicU32::new(NOBODY),
+        }
+    }
+
     /// Sleeps until somebody rings, unless `look` finds what this waits for.
     pub(crate) fn sleep_unless(
         &self,

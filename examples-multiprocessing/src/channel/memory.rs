@@ -6,7 +6,7 @@ use super::Ring;
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, KEPT};
-use crate::sys::segment::{Shared, shareable};
+use crate::sys::segment::{Shared, Word, shareable};
 
 /// Places are counted in units of two words.
 pub(super) const UNIT_WORDS: usize = 2;
@@ -81,6 +81,16 @@ fn chunk_bytes(chunks: Range<usize>) -> Range<usize> {
 }
 
 impl Map {
+    /// With nothing mapped.
+    pub(super) fn new() -> Self {
+        Self {
+            mapped: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            begins_anew: AtomicU64::new(0),
+        }
+    }
+
     /// Makes sure that `units` from `tail` on are mapped, where `head` is what the
     /// consumers have not left yet. For the producer whose turn it is.
     #[inline]
@@ -195,7 +205,7 @@ impl Map {
         Ok(())
     }
 
-    fn entry(ring: &Shared<Ring>, chunk: u32) -> &AtomicU64 {
+    fn entry(ring: &Shared<Ring>, chunk: u32) -> &Word {
         &ring.tail()[chunk as usize % CHUNKS]
     }
 
@@ -211,7 +221,7 @@ impl Map {
     /// The memory from a place of the stream up to the end of the chunk it lies in.
     /// Nothing where the table is broken.
     #[inline]
-    pub(super) fn words(ring: &Shared<Ring>, place: u32) -> &[AtomicU64] {
+    pub(super) fn words(ring: &Shared<Ring>, place: u32) -> &[Word] {
         let memory = Self::entry(ring, chunk_of(place)).load(Ordering::Relaxed);
         let within = (place % CHUNK_UNITS) as usize * UNIT_WORDS;
         let start = (memory as usize)

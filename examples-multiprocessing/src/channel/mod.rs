@@ -151,9 +151,26 @@ impl Channel {
     /// as there is memory for.
     pub(crate) fn new(limit: u32) -> Result<Self, Error> {
         membership::found_family()?;
-        let ring = Shared::<Ring>::sparse(TAIL)?;
-        ring.producers.limit.store(limit, Ordering::Relaxed);
-        Ok(Self::over(ring))
+        let place = || Place {
+            mark: AtomicU64::new(0),
+        };
+        let ring = Ring {
+            producers: Producers {
+                turn: RawLock::new(),
+                limit: AtomicU32::new(limit),
+                head_seen: AtomicU64::new(0),
+            },
+            map: Map::new(),
+            tail: place(),
+            consumers: Consumers {
+                turn: RawLock::new(),
+                tail_seen: AtomicU64::new(0),
+            },
+            head: place(),
+            not_empty: Bell::new(),
+            not_full: Bell::new(),
+        };
+        Ok(Self::over(Shared::sparse(ring, TAIL)?))
     }
 
     /// The ring of another process's channel.

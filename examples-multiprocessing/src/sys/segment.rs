@@ -82,6 +82,10 @@ pub(crate) use shareable;
 /// What the smallest segment takes.
 pub(crate) const PAGE: usize = 4096;
 
+/// A word of a tail. Whoever reads and writes it orders that by other words. A model
+/// check has a type of the same name that finds out where nothing does.
+pub(crate) type Word = AtomicU64;
+
 /// From this many bytes on it is worth asking how many there are.
 const BIG: usize = 1 << 24;
 
@@ -266,13 +270,15 @@ impl<T: Shareable> Shared<T> {
         Self::at_start_of(Segment::new(len)?)
     }
 
-    /// A value of zero bytes, and behind it so many whose space is not taken yet: see
-    /// [`take_space`](Self::take_space).
-    pub(crate) fn sparse(tail: usize) -> Result<Self, Error> {
-        Self::at_start_of(Segment::sparse(
-            Self::TAIL_START.saturating_add(tail),
-            Self::TAIL_START,
-        )?)
+    /// Puts a value into shared memory, and behind it so many bytes of zeroes whose
+    /// space is not taken yet: see [`take_space`](Self::take_space).
+    pub(crate) fn sparse(value: T, tail: usize) -> Result<Self, Error> {
+        let len = Self::TAIL_START.saturating_add(tail);
+        let shared = Self::at_start_of(Segment::sparse(len, Self::TAIL_START)?)?;
+        // SAFETY: `at_start_of` made sure that the segment is long enough and aligned,
+        // and nobody else has it yet.
+        unsafe { shared.value.write(value) };
+        Ok(shared)
     }
 
     /// Takes the space of these bytes of a sparse tail, where it is not taken yet. No
@@ -311,7 +317,7 @@ impl<T: Shareable> Shared<T> {
     }
 
     /// What lies behind the value, in whole words.
-    pub(crate) fn tail(&self) -> &[AtomicU64] {
+    pub(crate) fn tail(&self) -> &[Word] {
         self.segment.words(Self::TAIL_START)
     }
 

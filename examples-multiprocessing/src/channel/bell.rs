@@ -49,7 +49,7 @@ impl Bell {
     /// Wakes one sleeper, if there may be one: after a change that it waits for. No
     /// system call where nobody sleeps.
     #[inline]
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         fence(Ordering::SeqCst);
         self.ring_again();
     }
@@ -57,7 +57,7 @@ impl Bell {
     /// [`ring`](Self::ring) for a change that somebody else made, and that this process
     /// saw after its own last ring or sleep: hands a wake-up on.
     #[inline]
-    pub(super) fn ring_again(&self) {
+    pub(crate) fn ring_again(&self) {
         if self.asleep.load(Ordering::Relaxed) == SOMEBODY {
             self.wake(1);
         }

@@ -25,7 +25,7 @@ use crate::sync::raw_lock::{RawGuard, RawLock};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::chunk::MOST_LOOKS;
 use crate::sys::futex::{Deadline, SLICE, Slept};
-use crate::sys::membership;
+use crate::sys::membership::{self, MemberId};
 use crate::sys::segment::{Shared, shareable};
 
 pub(crate) use bell::Bell;
@@ -286,13 +286,13 @@ impl Channel {
 
     /// Receives a message into `message`, waiting for one, but no longer than there is
     /// hope that one will come: asked at first, and then a few times a second.
-    /// `taking` is called at the last moment before the message is taken.
+    /// `taking` is called with it at the last moment before it is taken.
     pub(crate) fn recv(
         &self,
         message: &mut Vec<u8>,
         deadline: Deadline,
         hope: impl Fn() -> bool,
-        taking: impl Fn(),
+        taking: impl Fn(&[u8]),
     ) -> Result<(), NotReceived> {
         let ring = &self.ring;
         let mut slept = false;
@@ -315,7 +315,7 @@ impl Channel {
             let units = self
                 .copy_out(head.place, tail.place, message)
                 .ok_or(NotReceived::Broken)?;
-            taking();
+            taking(message);
             let head = head.after_message(units);
             // Release: whoever reuses its memory does so after this was read.
             head.store(&ring.head.mark, Ordering::Release);
@@ -432,6 +432,27 @@ impl Channel {
             }
             head = then;
         }
+    }
+
+    /// Whether no message waits: what is cheap to ask, and often.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // Acquire, both: who sees a message sent or taken sees what was written before.
+        let head = Mark::load(&self.ring.head.mark, Ordering::Acquire);
+        let tail = Mark::load(&self.ring.tail.mark, Ordering::Acquire);
+        tail.place == head.place
+    }
+
+    /// How many were taken so far, a number that wraps.
+    pub(crate) fn taken(&self) -> u32 {
+        Mark::load(&self.ring.head.mark, Ordering::Acquire).count
+    }
+
+    /// Ends whatever turn this process has, for who has just seen it dead: the others
+    /// need not find that out by waiting.
+    pub(crate) fn bury(&self, dead: MemberId) {
+        self.ring.producers.turn.bury(dead);
+        self.ring.consumers.turn.bury(dead);
     }
 
     /// How many were sent so far, a number that wraps.

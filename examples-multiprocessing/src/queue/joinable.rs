@@ -167,7 +167,7 @@ impl<T> JoinableQueue<T> {
         let put = channel.sent();
         // In this order: a task is in the queue, then open, then done, and seen in
         // one of the three.
-        if channel.len() > 0 || ledger.somebody_works() {
+        if !channel.is_empty() || ledger.somebody_works() {
             return Ok(());
         }
         let done = ledger.done.load(Ordering::Acquire);

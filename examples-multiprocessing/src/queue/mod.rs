@@ -166,7 +166,7 @@ impl<T> Queue<T> {
             ledger,
         } = &*self.inner;
         let mut message = codec::scratch();
-        let taking = || {
+        let taking = |_: &[u8]| {
             if let Some(ledger) = ledger {
                 ledger.open_task();
             }

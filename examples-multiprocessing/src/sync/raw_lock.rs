@@ -153,6 +153,18 @@ impl RawLock {
         futex::wake(&self.word, 1);
     }
 
+    /// Frees the lock if this process holds it, for who has just seen it dead: those
+    /// who wait need not find out by themselves.
+    pub(crate) fn bury(&self, dead: MemberId) {
+        // It is no longer its holder's: those who wait may only have added their mark.
+        if self.swap_in(dead, FREE) {
+            return;
+        }
+        if self.swap_in(dead | CONTENDED, FREE) {
+            self.wake_one();
+        }
+    }
+
     /// Takes the lock for as long as the guard lives.
     #[inline]
     pub(crate) fn lock(&self) -> RawGuard<'_> {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +35,43 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
 ) -> Result<Vec<u8>, EncodeError> {
     bytes.clear();
     postcard::to_extend(value, bytes).map_err(EncodeError)
+}
+
+/// Appends the bytes of `value`; leaves `bytes` as they were where it has none.
+pub(crate) fn append<T: Serialize + ?Sized>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    struct Behind<'a>(&'a mut Vec<u8>);
+    impl Flavor for Behind<'_> {
+        type Output = ();
+        fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+            self.0.push(byte);
+            Ok(())
+        }
+        fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+        fn finalize(self) -> postcard::Result<()> {
+            Ok(())
+        }
+    }
+    let before = bytes.len();
+    postcard::serialize_with_flavor(value, Behind(bytes)).map_err(|error| {
+        bytes.truncate(before);
+        EncodeError(error)
+    })
+}
+
+/// Takes the value at the front of `bytes`.
+pub(crate) fn take_front<T: DeserializeOwned>(
+    bytes: &mut &[u8],
+) -> Result<T, DecodeError> {
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|e| DecodeError(Some(e)))?;
+    *bytes = rest;
+    Ok(value)
 }
 
 /// The value whose bytes these are, all of them.

@@ -286,6 +286,11 @@ impl ProcessHandle {
         self.child()?.send(Signal::SIGKILL)
     }
 
+    /// Sends it a signal that the two have agreed on.
+    pub(crate) fn notify(&self, signal: Signal) -> Result<(), ProcessError> {
+        self.child()?.send(signal)
+    }
+
     /// In a fork of the parent: lets go of what ties the child to the life of whoever
     /// holds it.
     pub(super) fn let_go(&self) {

@@ -483,7 +483,8 @@ fn tell_panic(name: &str, info: &panic::PanicHookInfo<'_>) {
     let _failed = io::stderr().write_all(line.as_bytes());
 }
 
-fn message_of(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn message_of(panic: &(dyn Any + Send)) -> &str {
     (panic.downcast_ref::<String>().map(String::as_str))
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic with a value that is no text")
@@ -494,6 +495,11 @@ fn number(code: ExitCode) -> i32 {
     (0..=u8::MAX)
         .find(|&number| ExitCode::from(number) == code)
         .map_or(1, i32::from)
+}
+
+/// Lets this process, a daemon, have children all the same: it sees to their end itself.
+pub(crate) fn allow_children() {
+    identity::lock().daemon = false;
 }
 
 /// How many processors this process may use: Python's

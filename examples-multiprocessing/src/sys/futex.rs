@@ -50,7 +50,7 @@ impl Deadline {
 }
 
 /// The monotonic clock, from an origin that all processes of the machine share.
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     // The clock always exists; the zero only keeps a panic out of the signature.
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }

@@ -12,6 +12,8 @@ pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;
 pub(crate) mod random;
+pub(crate) mod routine;
 pub(crate) mod segment;
+pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod wait;

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::{ExitCode, Termination};
+use std::sync::OnceLock;
 use std::{env, fs, mem, ops, ptr};
 
 use nix::errno::Errno;
@@ -82,13 +83,13 @@ impl Function {
             );
         }
         let entry: Entry = entry::<F, A, R>;
-        let program = Program::find();
+        let program = Program::this();
         let place = entry as usize;
         (program.code.contains(&place)).then(|| Self(place - program.base))
     }
 
     fn entry(self) -> Option<Entry> {
-        let program = Program::find();
+        let program = Program::this();
         let place = program.base.checked_add(self.0)?;
         if !program.code.contains(&place) {
             return None;
@@ -112,12 +113,18 @@ impl Function {
 }
 
 /// Where the program's own file lies in this process's memory.
-struct Program {
-    base: usize,
-    code: ops::Range<usize>,
+pub(super) struct Program {
+    pub(super) base: usize,
+    pub(super) code: ops::Range<usize>,
 }
 
 impl Program {
+    /// It never moves, and a fork's lies where its parent's does.
+    pub(super) fn this() -> &'static Self {
+        static THIS: OnceLock<Program> = OnceLock::new();
+        THIS.get_or_init(Self::find)
+    }
+
     fn find() -> Self {
         unsafe extern "C" fn first(
             info: *mut libc::dl_phdr_info,

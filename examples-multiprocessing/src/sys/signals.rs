@@ -1,0 +1,58 @@
+//! Taking signals when one is ready for them, instead of being interrupted: see
+//! [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
+#![allow(unsafe_code, reason = "nix has no sigtimedwait")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal};
+
+/// Signals that wait until they are taken. They do so from when this was made on, so
+/// that none of them is lost between a look and a [`wait`](Self::wait).
+pub(crate) struct Signals {
+    set: SigSet,
+    /// What was blocked before.
+    before: SigSet,
+}
+
+impl Signals {
+    /// Holds these signals back, in the calling thread.
+    pub(crate) fn hold(signals: &[Signal]) -> io::Result<Self> {
+        let set: SigSet = signals.iter().copied().collect();
+        let before = SigSet::thread_get_mask()?;
+        set.thread_block()?;
+        Ok(Self { set, before })
+    }
+
+    /// Lets them through again: in a child, which inherits what is held back.
+    pub(crate) fn let_go(&self) -> io::Result<()> {
+        Ok(self.before.thread_set_mask()?)
+    }
+
+    /// Waits for the next of them, at most so long; nothing if none came, or the wait
+    /// was interrupted by another.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<Signal> {
+        let timeout = timeout.map(|timeout| {
+            // SAFETY: zero bytes make a timespec, whatever padding it has.
+            let mut time: libc::timespec =
+                unsafe { MaybeUninit::zeroed().assume_init() };
+            time.tv_sec = libc::time_t::try_from(timeout.as_secs())
+                .unwrap_or(libc::time_t::MAX);
+            time.tv_nsec = timeout.subsec_nanos().into();
+            time
+        });
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the set and the time outlive the call, which writes to neither, and
+        // the null pointer says that nobody wants to know more of the signal.
+        let got = unsafe {
+            libc::sigtimedwait(self.set.as_ref(), ptr::null_mut(), timeout)
+        };
+        Errno::result(got)
+            .ok()
+            .and_then(|signal| Signal::try_from(signal).ok())
+    }
+}

@@ -84,6 +84,7 @@ mod error;
 mod handover;
 pub mod managers;
 mod pipe;
+mod pool;
 mod process;
 mod queue;
 mod shared;
@@ -95,6 +96,10 @@ pub use codec::{DecodeError, EncodeError};
 pub use ctime::ctime;
 pub use error::Error;
 pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
+pub use pool::{
+    AsyncResult, Call, Imap, Pool, PoolBuilder, PoolError, StartMethod, Task,
+    TaskError,
+};
 pub use process::{
     AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
     cpu_count, current_process, freeze_support, parent_process, set_authkey,

@@ -182,7 +182,14 @@ impl Common {
         let seats = processes
             .checked_mul(SEAT * size_of::<u64>())
             .ok_or(PoolError::TooFew)?;
-        let board = Shared::<Board>::sparse(seats + TICKETS as usize * CANCEL)?;
+        let board = Board {
+            bell: Bell::new(),
+            lookout: Lookout {
+                seat: AtomicU32::new(0),
+            },
+            closing: AtomicU32::new(0),
+        };
+        let board = Shared::sparse(board, seats + TICKETS as usize * CANCEL)?;
         board.take_space(0..seats)?;
         Ok(Self::over(
             board,

@@ -29,8 +29,8 @@
 //! One concept a file in `src/`, one listing a file in `src/bin/` (`protest` and
 //! `increment_first` there are programs that listings start), and `tests/` run the
 //! listings as a reader would, with stand-ins for `ping` and `nslookup`. How much the
-//! library adds to a bare [`Command`] is measured by `cargo bench -p bench --bench
-//! spawn`.
+//! library adds to a bare [`Command`] is measured by `cargo bench -p bench --
+//! start`.
 //!
 //! # Limitations
 //!

@@ -262,10 +262,53 @@ impl<O: Order> BlockingQueue<O> {
         self.get_waiting(Wait::AtMost(Duration::ZERO))
     }
 
+    /// [`get_timeout`](Self::get_timeout) for somebody who may have gone in the
+    /// meantime: an item that is no longer wanted is left to the next.
+    ///
+    /// `wanted` is asked once there is an item, and the queue waits for the answer.
+    /// `None` means that it said no.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_timeout`](Self::get_timeout).
+    ///
+    /// ```
+    /// use examples_threading::Queue;
+    /// use std::time::Duration;
+    ///
+    /// let q = Queue::new(0);
+    /// q.put(1).unwrap();
+    /// assert_eq!(q.get_timeout_if(Duration::ZERO, || false), Ok(None));
+    /// assert_eq!(q.get_timeout_if(Duration::ZERO, || true), Ok(Some(1)));
+    /// ```
+    pub fn get_timeout_if(
+        &self,
+        timeout: Duration,
+        wanted: impl FnOnce() -> bool,
+    ) -> Result<Option<O::Item>, GetError> {
+        let state = self.wait_for_item(Wait::AtMost(timeout));
+        if !state.items.is_empty() && !wanted() {
+            // The wake-up that came with the item is the next one's too.
+            self.not_empty.notify_one();
+            return Ok(None);
+        }
+        self.take(state).map(Some)
+    }
+
     fn get_waiting(&self, wait: Wait) -> Result<O::Item, GetError> {
-        let mut state = self.wait_while(&self.not_empty, wait, |state| {
+        self.take(self.wait_for_item(wait))
+    }
+
+    fn wait_for_item(&self, wait: Wait) -> MutexGuard<'_, State<O>> {
+        self.wait_while(&self.not_empty, wait, |state| {
             !state.shut_down && state.items.is_empty()
-        });
+        })
+    }
+
+    fn take(
+        &self,
+        mut state: MutexGuard<'_, State<O>>,
+    ) -> Result<O::Item, GetError> {
         match state.items.pop() {
             Some(item) => {
                 self.not_full.notify_one();

@@ -12,7 +12,7 @@ use std::num::NonZero;
 use std::os::fd::BorrowedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{ExitCode, Termination};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 use std::{fmt, mem, thread};
 
@@ -468,10 +468,23 @@ fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
             1
         }
     };
+    if let Some(handler) = AT_END.get() {
+        handler();
+    }
     children::settle();
     // There is nobody left to tell.
     let _failed = io::stdout().flush();
     code
+}
+
+static AT_END: OnceLock<fn()> = OnceLock::new();
+
+/// Has `handler` called when this process, somebody's child, has done its function: its
+/// parent's variables, which it has copies of, are never dropped here. Only the first
+/// handler counts.
+pub(crate) fn at_end_of_child(handler: fn()) {
+    // A second one is the first again.
+    let _registered_already = AT_END.set(handler);
 }
 
 /// One line on standard error, in one piece even where several processes panic.

@@ -3,12 +3,10 @@
 //! Listing T21, 《Python(十) 进程、线程、协程篇》 Manager 实现内存共享.
 
 use examples_multiprocessing::Process;
-use examples_multiprocessing::managers::{
-    DictProxy, ListProxy, ManagerError, Value, manager,
-};
+use examples_multiprocessing::managers::{DictProxy, ListProxy, Value, manager};
 use examples_threading::Failure;
 
-fn f(d: &DictProxy, l: &ListProxy) -> Result<(), ManagerError> {
+fn f(d: &DictProxy, l: &ListProxy) -> Result<(), Failure> {
     d.set(1, 1)?;
     d.set(2, 2)?;
     d.set(0.25, Value::None)?;

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Where a manager's server listens.
 ///
@@ -180,26 +180,21 @@ impl Stream {
         }
     }
 
-    /// Ends the connection for both sides, and for every thread that waits on it.
-    pub(super) fn shut_down(&self) {
-        let both = std::net::Shutdown::Both;
+    /// Ends the connection in this direction or both, for every thread that uses it.
+    pub(super) fn shut_down(&self, how: Shutdown) {
         // It fails where the connection has ended already.
         let _ended = match self {
-            Self::Tcp(stream) => stream.shutdown(both),
-            Self::Unix(stream) => stream.shutdown(both),
+            Self::Tcp(stream) => stream.shutdown(how),
+            Self::Unix(stream) => stream.shutdown(how),
         };
     }
 
     /// Whether the other side has ended the connection, or died.
     pub(super) fn is_closed(&self) -> bool {
-        // Linux's own; nix has no name for it.
-        let half_closed = PollFlags::from_bits_retain(libc::POLLRDHUP);
-        let mut fd = [PollFd::new(self.as_fd(), half_closed)];
-        let closed = half_closed | PollFlags::POLLHUP | PollFlags::POLLERR;
-        poll(&mut fd, PollTimeout::ZERO).is_ok()
-            && fd[0]
-                .revents()
-                .is_some_and(|events| events.intersects(closed))
+        let mut fd = [PollFd::new(self, PollFlags::RDHUP)];
+        let at_once = Timespec::default();
+        let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut fd, Some(&at_once)).is_ok() && fd[0].revents().intersects(closed)
     }
 }
 
@@ -282,8 +277,15 @@ impl Listener {
         };
         // Whoever accepts waits with `poll`, and finds the caller gone at times.
         match &listener.socket {
-            Socket::Tcp(socket) => socket.set_nonblocking(true)?,
-            Socket::Unix(socket) => socket.set_nonblocking(true)?,
+            Socket::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                // A full queue costs whoever comes then a second; std's is short.
+                listen(socket, Backlog::MAXALLOWABLE)?;
+            }
+            Socket::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                listen(socket, Backlog::MAXALLOWABLE)?;
+            }
         }
         Ok(listener)
     }

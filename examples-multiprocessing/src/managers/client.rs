@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::mem;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::convert::{FromValue, IntoArgs};
 use super::error::ManagerError;
 use super::pickle::{ProxyRef, Reader, Token, Value};
 use super::{Address, Digests};
+use crate::process::at_end_of_child;
 use crate::{AuthKey, current_process};
 
 /// How long a server may take to answer a connection.
@@ -22,6 +24,9 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// How long dropping a proxy may wait for the server to hear of it.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// No process's id.
+const NOBODY: u32 = 0;
 
 /// What all proxies of one server have in common.
 pub(super) struct Link {
@@ -249,7 +254,7 @@ struct Inner {
     token: Token,
     /// Its methods, where the server told them.
     exposed: Vec<String>,
-    /// The process whose reference this is. A fork's copy has none yet.
+    /// The process whose reference this is, or [`NOBODY`]. A fork's copy has none yet.
     owner: AtomicU32,
 }
 
@@ -360,7 +365,7 @@ impl Proxy {
         kwargs: &[(String, Value)],
     ) -> Result<Answer, ManagerError> {
         let inner = &*self.inner;
-        inner.register()?;
+        register(&self.inner)?;
         inner.link.call(&inner.token.ident, method, args, kwargs)
     }
 
@@ -424,29 +429,52 @@ impl fmt::Debug for Proxy {
     }
 }
 
-impl Inner {
-    /// Takes a reference for this process if the one here is another's: of the parent
-    /// that this process was forked from.
-    fn register(&self) -> Result<(), ManagerError> {
-        if self.owner.load(Ordering::Relaxed) != process::id() {
-            let ident = [self.token.ident.as_str().into()];
-            self.link.ask("incref", &ident, HANDSHAKE)?;
-            // Two threads may both have come here; the reference of one is too many.
-            if self.owner.swap(process::id(), Ordering::Relaxed) == process::id() {
-                self.link.ask("decref", &ident, HANDSHAKE)?;
-            }
-        }
-        Ok(())
-    }
+/// The proxies that this process, somebody's child, has registered as its own. Most are
+/// copies of its parent's variables, which are never dropped here.
+static INHERITED: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+
+fn inherited() -> MutexGuard<'static, Vec<Weak<Inner>>> {
+    // Nothing that can panic runs under the lock.
+    INHERITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let is_ours = *self.owner.get_mut() == process::id();
+/// Takes a reference for this process if the one here is another's: of the parent that
+/// this process was forked from.
+fn register(inner: &Arc<Inner>) -> Result<(), ManagerError> {
+    if inner.owner.load(Ordering::Relaxed) == process::id() {
+        return Ok(());
+    }
+    let ident = [inner.token.ident.as_str().into()];
+    inner.link.ask("incref", &ident, HANDSHAKE)?;
+    if inner.owner.swap(process::id(), Ordering::Relaxed) == process::id() {
+        // Two threads have come here; the reference of one is too many.
+        inner.link.ask("decref", &ident, HANDSHAKE)?;
+        return Ok(());
+    }
+    at_end_of_child(|| {
+        let inherited = mem::take(&mut *inherited());
+        for inner in inherited.iter().filter_map(Weak::upgrade) {
+            inner.give_back();
+        }
+    });
+    inherited().push(Arc::downgrade(inner));
+    Ok(())
+}
+
+impl Inner {
+    /// Gives this process's reference back, if it has one.
+    fn give_back(&self) {
+        let is_ours = self.owner.swap(NOBODY, Ordering::Relaxed) == process::id();
         if is_ours && !self.link.closed.load(Ordering::Relaxed) {
             // Without a server there is nothing to give back.
             let ident = [self.token.ident.as_str().into()];
             let _gone = self.link.ask("decref", &ident, GOODBYE);
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }

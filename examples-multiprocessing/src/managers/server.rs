@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
@@ -196,7 +197,7 @@ impl Server {
 impl Connections {
     fn turn_oldest_away(&mut self) {
         if let Some((_, stream)) = self.strangers.pop_first() {
-            stream.shut_down();
+            stream.shut_down(Shutdown::Both);
             self.turned_away += 1;
         }
     }
@@ -435,7 +436,7 @@ impl Shared {
             let sent = match request
                 .and_then(|request| self.carry_out(request, &caller, &mut held))
             {
-                Ok(Ok(reply)) => self.answer(connection, &caller, reply.0),
+                Ok(Ok(reply)) => self.answer(connection, reply.0),
                 Ok(Err(exception)) => {
                     let exception = Value::Exception(Box::new(exception));
                     send(connection, "#ERROR", &exception)
@@ -510,18 +511,12 @@ impl Shared {
     fn answer(
         &self,
         connection: &mut Connection,
-        caller: &Caller,
         answer: Answer,
     ) -> Result<(), Lost> {
         match answer {
             Answer::Value(value) => send(connection, "#RETURN", &value),
             Answer::Taken(value, put_back) => {
-                // A dead client's kernel takes a message over TCP all the same.
-                let sent = if caller.is_gone() {
-                    Err(Lost)
-                } else {
-                    send(connection, "#RETURN", &value)
-                };
+                let sent = send(connection, "#RETURN", &value);
                 if sent.is_err() {
                     put_back(value);
                 }
@@ -545,24 +540,24 @@ impl Shared {
         let _awake_already = (&self.waker).write(&[0]);
     }
 
-    /// Ends all connections, and waits a little for those who are being served.
+    /// Ends all connections. Calls that are being carried out get their answers, if
+    /// that is soon; those that wait for something end.
     fn say_farewell(&self) {
         let connections = self.connections();
-        connections
-            .strangers
-            .values()
-            .for_each(|stream| stream.shut_down());
-        connections
-            .clients
-            .values()
-            .for_each(|stream| stream.shut_down());
-        let all_ended = |connections: &mut Connections| {
+        for stream in connections.strangers.values() {
+            stream.shut_down(Shutdown::Both);
+        }
+        for stream in connections.clients.values() {
+            // Nothing more is read, but what there is to say is still said.
+            stream.shut_down(Shutdown::Read);
+        }
+        let any_left = |connections: &mut Connections| {
             !(connections.strangers.is_empty() && connections.clients.is_empty())
         };
         // A thread that ends in between is not missed: it needs the lock to say so.
         let _ended_or_late =
             self.changed
-                .wait_timeout_while(connections, FAREWELL, all_ended);
+                .wait_timeout_while(connections, FAREWELL, any_left);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lock::{Kind, Lock};
 use super::waiting::{Monitor, gone};
 use crate::managers::convert::{Arguments, optional, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, Unmet, no_method};
+use crate::managers::managed::{Caller, Managed, Reply, no_method};
 use crate::managers::pickle::{Exception, Value};
 
 /// Clients that wait for each other's news under a lock.
@@ -99,18 +99,17 @@ impl Condition {
         // One that was told between its last look and its end was told all the same.
         let told_late = self.waiters.change(|waiters| {
             waiters.waiting.retain(|&waiting| waiting != waiter);
-            let told_late = waiters.was_told(waiter);
-            if told_late && told == Err(Unmet::Gone) {
-                // The news of a client that has died is another's.
-                waiters.notify(1);
-            }
-            told_late
+            waiters.was_told(waiter)
         });
-        if told == Err(Unmet::Gone) {
+        let told = told.is_ok() || told_late;
+        if caller.is_gone() || self.lock.retake(caller, held).is_err() {
+            if told {
+                // What a client that has died was told is the next one's news.
+                self.waiters.change(|waiters| waiters.notify(1));
+            }
             return Err(gone());
         }
-        self.lock.retake(caller, held).map_err(|_| gone())?;
-        Ok(told.is_ok() || told_late)
+        Ok(told)
     }
 
     fn notify(&self, caller: &Caller, count: usize) -> Result<(), Exception> {

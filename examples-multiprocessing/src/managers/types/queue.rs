@@ -133,9 +133,10 @@ fn get(
     caller: &Caller,
 ) -> Result<Reply, Exception> {
     let got = caller.wait(time.and_then(seconds), |patience| {
-        match queue.get_timeout(patience) {
-            Ok(item) => Some(Ok(item)),
-            Err(GetError::Empty) => None,
+        // Over TCP a dead client would not refuse it.
+        match queue.get_timeout_if(patience, || !caller.is_gone()) {
+            Ok(Some(item)) => Some(Ok(item)),
+            Ok(None) | Err(GetError::Empty) => None,
             Err(GetError::ShutDown) => Some(Err(shut_down())),
         }
     });

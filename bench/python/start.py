@@ -1,5 +1,6 @@
 """Something started that does nothing, and waited for."""
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from threading import Thread
 
@@ -29,6 +30,27 @@ def process(times):
 
 def spawned(times):
     return timed(lambda: started(spawn.Process), times)
+
+
+def thread_pool(workers, times):
+    def work():
+        with ThreadPoolExecutor(workers) as pool:
+            # It starts its threads with the tasks.
+            for _ in range(workers):
+                pool.submit(nothing)
+        return 1
+
+    return timed(work, times)
+
+
+def pool(workers, times):
+    def work():
+        pool = fork.Pool(workers)
+        pool.close()
+        pool.join()
+        return 1
+
+    return timed(work, times)
 
 
 def program(mebibytes, times):

@@ -119,7 +119,9 @@ impl Bench {
                 role: row.role,
                 limited: row.limited,
                 note: row.note,
-                python_part: row.python.and_then(|piece| Some(piece.part?.scale)),
+                python_part: (row.python.and_then(|piece| piece.part))
+                    .map(|part| part.scale)
+                    .filter(|scale| *scale > 1.0),
                 cells,
             })
             .collect();

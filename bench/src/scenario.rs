@@ -108,11 +108,11 @@ pub(crate) enum Role {
 pub(crate) struct PythonPiece {
     /// The module in `python/` and the function in it, and what it is called with.
     pub(crate) call: String,
-    /// Where it does less than the others.
+    /// Where it does less than the others, or something else.
     pub(crate) part: Option<Part>,
 }
 
-/// A part of the work.
+/// A part of the work, or other work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part {
     /// What must come out of it.
@@ -241,6 +241,12 @@ impl<'a> Row<'a> {
             part: Some(Part { answer, scale }),
         });
         self
+    }
+
+    /// Work in Python of which something else must come out.
+    #[must_use]
+    pub fn python_answer(self, call: impl Into<String>, answer: u64) -> Self {
+        self.python_part(call, answer, 1.0)
     }
 
     /// In what the comparison is one-sided.

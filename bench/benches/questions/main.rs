@@ -1,10 +1,12 @@
 //! The questions, in the order in which they are answered.
 
+mod pool;
 mod queues;
 mod shared;
 mod start;
 mod sync;
 mod threads_vs_processes;
+mod work;
 
 use std::process::ExitCode;
 
@@ -12,10 +14,12 @@ use bench::Bench;
 use examples_multiprocessing::freeze_support;
 
 fn main() -> anyhow::Result<ExitCode> {
-    // A process that the bench spawned is another copy of this program.
+    // A process that the bench or procspawn spawned is another copy of this program.
     freeze_support();
+    procspawn::init();
     let mut bench = Bench::from_args()?;
     threads_vs_processes::measure(&mut bench)?;
+    pool::measure(&mut bench)?;
     queues::measure(&mut bench)?;
     sync::measure(&mut bench)?;
     start::measure(&mut bench);

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bench::{Bench, Results, Row, Scenario, sys};
-use examples_multiprocessing::Process;
+use examples_multiprocessing::{Pool, Process, cpu_count};
 use examples_subprocess::Popen;
+use examples_threading::ThreadPool;
 
 const QUESTION: &str = "start";
 
 pub(crate) fn measure(bench: &mut Bench) {
     worker(bench);
+    pool(bench);
     for (name, mebibytes) in [("program", 1_usize), ("program from 256 MiB", 256)] {
         program(bench, name, mebibytes);
     }
@@ -95,6 +97,61 @@ fn worker(bench: &mut Bench) {
             );
         }
         text
+    });
+    bench.scenario(scenario);
+}
+
+fn pool(bench: &mut Bench) {
+    let workers = cpu_count();
+    let scenario = Scenario::new(
+        QUESTION,
+        "pool",
+        format!("a pool of {workers} started and ended"),
+        1,
+    )
+    .row(
+        Row::timed("ThreadPool", move || {
+            drop(ThreadPool::new(workers)?);
+            Ok(1)
+        })
+        .unlimited()
+        .python(format!("start.thread_pool {workers}")),
+    )
+    .row(
+        Row::timed("Pool", move || {
+            let pool = Pool::new(workers)?;
+            pool.close();
+            pool.join()?;
+            Ok(1)
+        })
+        .python(format!("start.pool {workers}")),
+    )
+    .row(
+        Row::timed("procspawn", move || {
+            procspawn::Pool::new(workers)?.shutdown();
+            Ok(1)
+        })
+        .unlimited(),
+    )
+    .row(
+        Row::timed("bare forks", move || {
+            // As many as the pool has workers, and one for its supervisor.
+            for _ in 0..=workers {
+                sys::bare_fork()?;
+            }
+            Ok(1)
+        })
+        .limit()
+        .note("one for each worker and the supervisor, one after the other"),
+    )
+    .says(|results| {
+        let ours = results.median("Pool");
+        format!(
+            "A Pool takes {} as long as the forks that it needs; Python's takes {} as \
+             long as it.",
+            results.times(ours, results.median("bare forks")),
+            results.times(results.python("Pool"), ours)
+        )
     });
     bench.scenario(scenario);
 }

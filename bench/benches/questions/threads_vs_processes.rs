@@ -9,8 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::{Bench, Results, Row, Scenario, processes, share, worker_counts};
-use examples_multiprocessing::{RawArray, Slot, Value, cpu_count};
+use examples_multiprocessing::{Pool, RawArray, Slot, Value, cpu_count};
 use rayon::prelude::*;
+
+use crate::work::{cal, cal_known};
 
 const QUESTION: &str = "threads_vs_processes";
 
@@ -19,24 +21,6 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     squares(bench);
     memory(bench)?;
     lock(bench)
-}
-
-/// Listing D53's function. The compiler would solve the sum in closed form, and none
-/// of the work would be left, so each step is hidden from it. Never inlined, so that
-/// all contenders run the same code.
-#[inline(never)]
-fn cal(n: u64) -> u64 {
-    let mut sum = 0_u64;
-    for i in 0..n {
-        sum = sum.wrapping_add(black_box(i * i));
-    }
-    sum
-}
-
-/// What [`cal`] must return, modulo 2⁶⁴.
-fn cal_known(n: u64) -> u64 {
-    let n = u128::from(n);
-    (n.saturating_sub(1) * n * (2 * n).saturating_sub(1) / 6) as u64
 }
 
 /// So many steps of [`cal`] that the start of a thread does not count.
@@ -174,6 +158,14 @@ fn squares(bench: &mut Bench) {
         let process =
             Row::timed("Process", move || processes(workers, part(workers)));
         let process = python(process, &format!("processes {workers}"));
+        let pool = Row::timed("Pool", move || {
+            let pool = Pool::new(workers)?;
+            let sums = pool.map(cal, 0..COUNT)?;
+            pool.close();
+            pool.join()?;
+            Ok(sums.into_iter().fold(0, u64::wrapping_add))
+        });
+        let pool = python(pool, &format!("pool {workers}"));
         scenario = scenario
             .row(scope.workers(workers))
             .row(rayon_row(workers, || {
@@ -182,7 +174,8 @@ fn squares(bench: &mut Bench) {
                     .map(cal)
                     .reduce(|| 0, u64::wrapping_add)
             }))
-            .row(process.workers(workers));
+            .row(process.workers(workers))
+            .row(pool.workers(workers));
     }
     let executor = Row::only_python("ProcessPoolExecutor").workers(cpu_count());
     let executor = python(executor, &format!("executor {}", cpu_count()));

@@ -1,0 +1,405 @@
+//! When does a pool pay, and by which of its methods?
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bench::sys::{PingPong, Wait};
+use bench::{Bench, Part, Results, Row, Scenario, race_processes};
+use crossbeam::channel;
+use examples_multiprocessing::{Pool, cpu_count};
+use examples_threading::ThreadPool;
+use rayon::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
+
+use crate::work::{cal, cal_known, steps_per_microsecond};
+
+const QUESTION: &str = "pool";
+
+pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    let steps = steps_per_microsecond();
+    let few = 2 * cpu_count();
+    for (name, microseconds, count) in [
+        ("no-op", 0.001, 1000),
+        ("1 µs", 1.0, 1000),
+        ("100 µs", 100.0, 100),
+        ("10 ms", 10_000.0, few),
+    ] {
+        // A no-op is a task without a step.
+        let steps = (microseconds * steps) as u64 & !1;
+        tasks(name, microseconds, steps, count, bench)?;
+    }
+    for (name, size, count) in [
+        ("8 B", 8, 1000),
+        ("4 KiB", 4096, 200),
+        ("1 MiB", 1 << 20, few),
+    ] {
+        arguments(name, size, count, bench)?;
+    }
+    round_trip(bench)
+}
+
+/// So many steps; one more, so that a no-op has something to tell.
+fn task(steps: u64) -> u64 {
+    cal(steps).wrapping_add(1)
+}
+
+fn no_task() -> u64 {
+    task(0)
+}
+
+/// Runs and times something that a pool of threads or processes, which is started
+/// before and ended afterwards, does so many times.
+fn clocked(
+    times: u64,
+    mut batch: impl FnMut() -> anyhow::Result<u64>,
+) -> anyhow::Result<(Duration, u64)> {
+    let start = Instant::now();
+    let mut sum = 0_u64;
+    for _ in 0..times {
+        sum = sum.wrapping_add(batch()?);
+    }
+    Ok((start.elapsed(), sum))
+}
+
+fn total(results: impl IntoIterator<Item = u64>) -> u64 {
+    results.into_iter().fold(0, u64::wrapping_add)
+}
+
+/// A row of a pool of threads that must be gone before anybody forks.
+fn rayon_row<'a>(batch: impl Fn() -> u64 + Sync + 'a) -> Row<'a> {
+    Row::new("rayon", move |times| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(cpu_count());
+        threads.build()?.install(|| clocked(times, || Ok(batch())))
+    })
+}
+
+/// A row of our pool of threads.
+fn thread_pool_row<'a, A: Send + 'static>(
+    function: fn(A) -> u64,
+    inputs: impl Fn() -> Vec<A> + 'a,
+) -> Row<'a> {
+    Row::new("ThreadPool", move |times| {
+        let pool = ThreadPool::new(cpu_count())?;
+        clocked(times, || {
+            let mut results = pool.map(inputs(), function);
+            Ok(results.try_fold(0_u64, |sum, result| {
+                result.map(|result| sum.wrapping_add(result))
+            })?)
+        })
+    })
+}
+
+/// As many tasks of procspawn's at a time: each holds descriptors, and it panics when
+/// there are no more.
+const PROCSPAWN_AT_A_TIME: usize = 50;
+
+fn procspawn_row<'a, A: Serialize + DeserializeOwned + 'a>(
+    function: fn(A) -> u64,
+    inputs: impl Fn() -> Vec<A> + 'a,
+) -> Row<'a> {
+    let row = Row::new("procspawn", move |times| {
+        let pool = procspawn::Pool::new(cpu_count())?;
+        let taken = clocked(times, || {
+            let mut inputs = inputs().into_iter();
+            let mut sum = 0_u64;
+            loop {
+                let some = inputs.by_ref().take(PROCSPAWN_AT_A_TIME);
+                let tasks: Vec<_> =
+                    some.map(|input| pool.spawn(input, function)).collect();
+                if tasks.is_empty() {
+                    return Ok(sum);
+                }
+                for task in tasks {
+                    sum = sum.wrapping_add(task.join()?);
+                }
+            }
+        });
+        pool.shutdown();
+        taken
+    });
+    row.note(format!(
+        "at most {PROCSPAWN_AT_A_TIME} tasks at a time, as each holds descriptors"
+    ))
+}
+
+fn crossmist_row<'a>() -> Row<'a> {
+    let why = "1.1.2, the newest, panics at its first message under Rust 1.95";
+    Row::absent("crossmist", why)
+}
+
+/// The same batch of tasks in Python.
+struct InPython {
+    /// What the functions' names begin with.
+    kind: &'static str,
+    /// Their arguments besides the number of workers and the chunk size.
+    batch: String,
+    answer: u64,
+}
+
+impl InPython {
+    fn beside<'a>(&self, row: Row<'a>, method: &str, chunksize: usize) -> Row<'a> {
+        let Self {
+            kind,
+            batch,
+            answer,
+        } = self;
+        let workers = cpu_count();
+        let call = format!("pool.{kind}_{method} {workers} {chunksize} {batch}");
+        row.python_answer(call, *answer)
+    }
+}
+
+/// The methods of a pool, each with a batch of tasks.
+fn with_methods<'a, A: Clone + Serialize + DeserializeOwned + 'a>(
+    mut scenario: Scenario<'a>,
+    pool: &'a Pool,
+    function: impl Fn(A) -> u64 + Copy + Send + 'static,
+    inputs: impl Fn() -> Vec<A> + Copy + 'a,
+    python: &InPython,
+) -> Scenario<'a> {
+    let map = Row::timed("map", move || Ok(total(pool.map(function, inputs())?)));
+    scenario = scenario.row(python.beside(map, "map", 0));
+    for chunksize in [1, 100] {
+        let map = Row::timed(format!("map by {chunksize}"), move || {
+            Ok(total(pool.chunksize(chunksize).map(function, inputs())?))
+        });
+        scenario = scenario.row(python.beside(map, "map_chunks", chunksize));
+    }
+    let apply = Row::timed("apply", move || {
+        inputs().into_iter().try_fold(0_u64, |sum, input| {
+            Ok(sum.wrapping_add(pool.apply(function, (input,))?))
+        })
+    });
+    let apply_async = Row::timed("apply_async", move || {
+        let tasks: Vec<_> = (inputs().into_iter())
+            .map(|input| pool.apply_async(function, (input,)))
+            .collect();
+        tasks
+            .into_iter()
+            .try_fold(0_u64, |sum, task| Ok(sum.wrapping_add(task.get()?)))
+    });
+    let imap = Row::timed("imap", move || {
+        pool.imap(function, inputs())
+            .try_fold(0_u64, |sum, result| Ok(sum.wrapping_add(result?)))
+    });
+    let imap_unordered = Row::timed("imap_unordered", move || {
+        pool.imap_unordered(function, inputs())
+            .try_fold(0_u64, |sum, result| Ok(sum.wrapping_add(result?)))
+    });
+    scenario
+        .row(python.beside(apply, "apply", 0))
+        .row(python.beside(apply_async, "apply_async", 0))
+        .row(python.beside(imap, "imap", 0))
+        .row(python.beside(imap_unordered, "imap_unordered", 0))
+}
+
+fn tasks(
+    name: &str,
+    microseconds: f64,
+    steps: u64,
+    count: usize,
+    bench: &mut Bench,
+) -> anyhow::Result<()> {
+    let workers = cpu_count();
+    let pool = &Pool::new(workers)?;
+    let inputs = move || vec![steps; count];
+    let python = &InPython {
+        kind: "tasks",
+        // As long, not as many steps: its steps are slower. It returns how many tasks
+        // were right.
+        batch: format!("{} {count}", (microseconds * 1e3) as u64),
+        answer: count as u64,
+    };
+    let known = cal_known(steps).wrapping_add(1).wrapping_mul(count as u64);
+    let one = Row::timed("one thread", move || {
+        Ok(total(inputs().into_iter().map(task)))
+    });
+    let scenario = Scenario::new(
+        QUESTION,
+        format!("{name} tasks"),
+        format!(
+            "{count} tasks of {name}, by {workers} workers that wait for them; map by \
+             so many at a time is its chunksize"
+        ),
+        known,
+    )
+    .at("length of a task in µs", microseconds)
+    .row(
+        python
+            .beside(one, "one", 0)
+            .note("a task of Python's lasts as long as one of ours and has fewer steps"),
+    );
+    let scenario = with_methods(scenario, pool, task, inputs, python)
+        .row(python.beside(Row::only_python("ProcessPoolExecutor"), "executor", 0))
+        .row(procspawn_row(task, inputs))
+        .row(crossmist_row())
+        .row(python.beside(thread_pool_row(task, inputs), "thread_executor", 0))
+        .row(rayon_row(move || {
+            inputs()
+                .into_par_iter()
+                .map(task)
+                .reduce(|| 0, u64::wrapping_add)
+        }));
+    bench.scenario(scenario.says(who_pays));
+    Ok(())
+}
+
+/// Which methods are faster than no pool at all.
+fn who_pays(results: &Results) -> String {
+    let one = results.median("one thread");
+    let faster: Vec<&str> = METHODS
+        .into_iter()
+        .filter(|method| results.median(method) < one)
+        .collect();
+    let faster = match faster.as_slice() {
+        [] => "none of the pool's methods".to_owned(),
+        these => these.join(", "),
+    };
+    format!(
+        "Faster than one thread: {faster}. Python's apply takes {} as long as ours, its \
+         map {}.",
+        results.times(results.python("apply"), results.median("apply")),
+        results.times(results.python("map"), results.median("map")),
+    )
+}
+
+const METHODS: [&str; 7] = [
+    "map",
+    "map by 1",
+    "map by 100",
+    "apply",
+    "apply_async",
+    "imap",
+    "imap_unordered",
+];
+
+/// An argument that is only looked at: its last byte.
+fn last(bytes: ByteBuf) -> u64 {
+    bytes.last().copied().map_or(0, u64::from)
+}
+
+fn arguments(
+    name: &str,
+    size: usize,
+    count: usize,
+    bench: &mut Bench,
+) -> anyhow::Result<()> {
+    let pool = &Pool::new(cpu_count())?;
+    let mut argument = vec![0; size];
+    argument[size - 1] = 1;
+    let argument = &ByteBuf::from(argument);
+    let inputs = move || vec![argument.clone(); count];
+    let python = &InPython {
+        kind: "arguments",
+        batch: format!("{size} {count}"),
+        answer: count as u64,
+    };
+    let one = Row::timed("one thread", move || {
+        Ok(total(inputs().into_iter().map(last)))
+    });
+    let scenario = Scenario::new(
+        QUESTION,
+        format!("{name} arguments"),
+        format!("{count} tasks that look at the last byte of an argument of {name}"),
+        count as u64,
+    )
+    .at("size of an argument in bytes", size as f64)
+    .row(
+        python.beside(one, "one", 0).note(
+            "a batch makes its arguments anew in Rust, Python has them already",
+        ),
+    );
+    let scenario = with_methods(scenario, pool, last, inputs, python)
+        .row(if size < 1 << 20 {
+            procspawn_row(last, inputs)
+        } else {
+            let why = "1.0.2 waits for ever when it is given several such arguments";
+            Row::absent("procspawn", why)
+        })
+        .row(crossmist_row())
+        .row(python.beside(thread_pool_row(last, inputs), "thread_executor", 0))
+        .row(rayon_row(move || inputs().into_par_iter().map(last).sum()));
+    bench.scenario(scenario.says(who_pays));
+    Ok(())
+}
+
+/// A task given and its result awaited, before the next is given.
+fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
+    let pool = &Pool::new(cpu_count())?;
+    let worker = Row::new("crossbeam and a thread", |times| {
+        let (to, at) = channel::bounded::<fn() -> u64>(1);
+        let (back, home) = channel::bounded(1);
+        thread::scope(|s| {
+            s.spawn(move || {
+                // It ends when nobody is left who could ask or who listens.
+                while let Ok(task) = at.recv() {
+                    if back.send(task()).is_err() {
+                        break;
+                    }
+                }
+            });
+            let taken = clocked(times, || {
+                to.send(no_task)?;
+                Ok(home.recv()?)
+            });
+            drop(to);
+            taken
+        })
+    });
+    let threads = Row::new("ThreadPool", |times| {
+        let pool = ThreadPool::new(cpu_count())?;
+        clocked(times, || Ok(pool.submit(no_task).result()?))
+    });
+    let procspawn = Row::new("procspawn", |times| {
+        let pool = procspawn::Pool::new(cpu_count())?;
+        let taken = clocked(times, || Ok(pool.spawn(0, task).join()?));
+        pool.shutdown();
+        taken
+    });
+    let limit = Row::new("spinning ping-pong", |times| {
+        let word = &PingPong::new()?;
+        let turns = |first: u32| -> Part<'_> {
+            Box::new(move || {
+                for turn in 0..times as u32 {
+                    word.wait_for(2 * turn + first, Wait::Spin);
+                    word.put(2 * turn + first + 1, Wait::Spin);
+                }
+                Ok(u64::from(first) * times)
+            })
+        };
+        race_processes(vec![turns(0), turns(1)])
+    });
+    let workers = cpu_count();
+    let scenario = Scenario::new(
+        QUESTION,
+        "round trip",
+        "a no-op given, and its result awaited before the next is given",
+        1,
+    )
+    .row(worker)
+    .row(
+        Row::timed("apply", || Ok(pool.apply(no_task, ())?))
+            .python(format!("pool.apply_round_trip {workers}")),
+    )
+    .row(threads.python(format!("pool.thread_round_trip {workers}")))
+    .row(procspawn)
+    .row(crossmist_row())
+    .row(
+        limit
+            .limit()
+            .note("no task, only a word that changes, and each side needs a core"),
+    );
+    bench.scenario(scenario.says(|results| {
+        let ours = results.median("apply");
+        format!(
+            "A call in another process and back takes {} as long as one in another \
+             thread, Python's {} as long as ours and procspawn's {}.",
+            results.times(ours, results.median("crossbeam and a thread")),
+            results.times(results.python("apply"), ours),
+            results.times(results.median("procspawn"), ours),
+        )
+    }));
+    Ok(())
+}

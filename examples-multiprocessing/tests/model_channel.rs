@@ -69,16 +69,16 @@ fn recv(channel: &Channel) -> Vec<u8> {
 #[test]
 fn messages_arrive_whole_and_in_order_however_the_memory_goes_round() {
     model(2, || {
-        let channel = channel(1);
+        let channel = channel(2);
         let sender = {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {
-                for byte in 1..=3 {
+                for byte in 1..=5 {
                     send(&channel, &[byte; 3]);
                 }
             })
         };
-        for byte in 1..=3 {
+        for byte in 1..=5 {
             assert_eq!(recv(&channel), [byte; 3]);
         }
         sender.join().unwrap();

@@ -169,6 +169,13 @@ fn what_was_sent_before_the_end_is_received_before_the_end() {
 }
 
 #[test]
+fn a_message_with_bytes_left_over_is_an_error() {
+    let (receiver, sender) = pipe(false).unwrap();
+    sender.send(&(7, 8)).unwrap();
+    assert!(matches!(receiver.recv::<i32>(), Err(RecvError::Decode(_))));
+}
+
+#[test]
 fn poll_waits_as_long_as_it_says() {
     let (a, _b) = pipe(true).unwrap();
     let start = Instant::now();

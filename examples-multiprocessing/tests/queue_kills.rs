@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use examples_multiprocessing::{
     Connection, GetError, JoinableQueue, Process, Queue, RecvError, active_children,
-    pipe, wait,
+    freeze_support, pipe, wait,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -218,13 +218,48 @@ fn joining_round(random: &mut StdRng) {
     assert_eq!(workers[1].exitcode(), Some(0));
 }
 
+/// What a spawned process is handed stays connected.
+fn spawned_round() {
+    type Handles = (Queue<u32>, JoinableQueue<u32>, Connection);
+    fn work((results, tasks, connection): Handles) {
+        let first: u32 = connection.recv().unwrap();
+        results.put(first).unwrap();
+        tasks.close();
+        while let Ok(task) = tasks.get() {
+            results.put(task).unwrap();
+            tasks.task_done().unwrap();
+        }
+    }
+    let (results, tasks) = (Queue::new(0).unwrap(), JoinableQueue::new(2).unwrap());
+    let (here, there) = pipe(true).unwrap();
+    let handles = (results.clone(), tasks.clone(), there);
+    let mut p = Process::spawned(work, handles);
+    p.start().unwrap();
+    here.send(&0).unwrap();
+    for task in 1..5 {
+        tasks.put(task).unwrap();
+    }
+    tasks.join().unwrap();
+    tasks.close();
+    results.close();
+    for number in 0..5 {
+        assert_eq!(results.get(), Ok(number));
+    }
+    assert_eq!(results.get(), Err(GetError::Closed));
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+    assert!(matches!(here.recv::<u32>(), Err(RecvError::EndOfFile)));
+}
+
 fn main() {
+    freeze_support();
     let from_env = |name| env::var(name).ok().and_then(|text| text.parse().ok());
     let kills = from_env("KILLS").unwrap_or(150);
     let seed = from_env("SEED").unwrap_or_else(rand::random);
     println!("{kills} kills, SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
 
+    spawned_round();
     // What the library opens once and keeps is open after this.
     joining_round(&mut random);
     let before = belongings();

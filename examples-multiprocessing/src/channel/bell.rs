@@ -71,7 +71,12 @@ impl Bell {
 
     #[cold]
     fn wake(&self, count: u32) {
-        if self.asleep.swap(NOBODY, Ordering::Relaxed) == SOMEBODY {
+        let relaxed = Ordering::Relaxed;
+        let mark = &self.asleep;
+        if mark
+            .compare_exchange(SOMEBODY, NOBODY, relaxed, relaxed)
+            .is_ok()
+        {
             futex::wake(&self.asleep, count);
         }
     }

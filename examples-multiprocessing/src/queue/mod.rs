@@ -377,7 +377,9 @@ pub enum GetError {
     /// There is no item, or none came in time: Python's `queue.Empty`.
     Empty,
     /// There is no item and none will come: this process has closed the queue, and
-    /// every other that had it has closed it or ended. Python waits for ever.
+    /// every other that had it has closed it or ended. A forked process has every
+    /// queue that its parent had not closed, whether it uses it or not. Python waits
+    /// for ever.
     Closed,
     /// The item is no value of this type: it was put by a program whose types are
     /// others. It is taken.

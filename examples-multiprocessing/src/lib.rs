@@ -18,6 +18,9 @@
 //! | `os.mkfifo` | [`NamedPipe`] |
 //! | `Queue`, `JoinableQueue`, `SimpleQueue` | [`Queue`], [`JoinableQueue`], [`SimpleQueue`] |
 //! | `Manager`, `BaseManager` | [`managers`] |
+//! | `Pool(4)`, `Pool(initializer=…, maxtasksperchild=…)` | [`Pool::new`], [`Pool::builder`] |
+//! | `apply`, `apply_async`, `map`, `map_async`, `starmap`, `imap`, `imap_unordered` | the same names |
+//! | `AsyncResult`, `callback=…` | [`AsyncResult`], [`AsyncResult::callback`] |
 //! | pickle | serde, by [postcard](https://docs.rs/postcard) |
 //! | `time.ctime` | [`ctime()`] |
 //!
@@ -61,6 +64,7 @@
 //! | `channel/` | the ring that messages travel in |
 //! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
 //! | `process/` | processes: starting, waiting, ending |
+//! | `pool/` | a supervisor, its workers, and the tasks they are given |
 //! | `managers/` | objects in a server process, on Python's own wire |
 //! | `bin/` | the listings, one a file |
 //!
@@ -91,6 +95,8 @@ mod shared;
 mod spin;
 mod sync;
 mod sys;
+mod timeline;
+mod tree;
 
 pub use codec::{DecodeError, EncodeError};
 pub use ctime::ctime;
@@ -117,3 +123,5 @@ pub use sync::{
     LockGuard, NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften,
     Semaphore,
 };
+pub use timeline::Timeline;
+pub use tree::{Copied, Tree, copy_file};

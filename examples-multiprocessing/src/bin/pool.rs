@@ -1,0 +1,33 @@
+//! Five tasks for a pool of four: the fifth waits until a worker is free.
+//!
+//! Listing N5, notebook, 多进程 multiprocessing.
+
+use std::process;
+use std::time::Instant;
+
+use examples_multiprocessing::Pool;
+use examples_threading::{Failure, pause};
+
+fn long_time_task(name: i32) {
+    println!("Run task {name} ({})...", process::id());
+    let start = Instant::now();
+    pause(rand::random::<f64>() * 3.0);
+    let end = Instant::now();
+    println!(
+        "Task {name} runs {:.2} seconds.",
+        (end - start).as_secs_f64()
+    );
+}
+
+fn main() -> Result<(), Failure> {
+    println!("Parent Process is {}", process::id());
+    let p = Pool::new(4)?;
+    for i in 0..5 {
+        p.apply_async(long_time_task, (i,));
+    }
+    println!("Waiting for all subprocess done");
+    p.close(); // Without it, join would be an error: more tasks could come.
+    p.join()?;
+    println!("All subprocesses done");
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Four blocking calls: each waits for the one before it, though there are three workers.
+//!
+//! Listing D51, 达内 course notes, day03, 进程池编程实例.
+
+use std::time::Instant;
+
+use examples_multiprocessing::Pool;
+use examples_threading::{Failure, pause};
+
+fn func(str: String) {
+    println!("Pool: {str}");
+    pause(3.0);
+    println!("Pool: {str} end");
+}
+
+fn main() -> Result<(), Failure> {
+    let p = Pool::new(3)?;
+    let time1 = Instant::now();
+    for i in 0..4 {
+        let msg = format!("apply {i}");
+        p.apply(func, (msg,))?;
+    }
+    println!("for end");
+    p.close();
+    p.join()?;
+    println!("Main end");
+    println!("{}", time1.elapsed().as_secs_f64());
+    Ok(())
+}

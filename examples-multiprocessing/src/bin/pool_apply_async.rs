@@ -1,0 +1,30 @@
+//! Four calls that do not block: three at once, and the fourth when a worker is free.
+//!
+//! Listing D52, 达内 course notes, day03, 进程池编程实例 (续1). The listing closes and
+//! joins a `pool` that it calls `p`.
+
+use std::time::Instant;
+
+use examples_multiprocessing::Pool;
+use examples_threading::{Failure, pause};
+
+fn func(str: String) {
+    println!("Pool: {str}");
+    pause(3.0);
+    println!("Pool: {str} end");
+}
+
+fn main() -> Result<(), Failure> {
+    let p = Pool::new(3)?;
+    let time1 = Instant::now();
+    for i in 0..4 {
+        let msg = format!("apply_async {i}");
+        p.apply_async(func, (msg,));
+    }
+    println!("for end");
+    p.close();
+    p.join()?;
+    println!("Main end");
+    println!("{}", time1.elapsed().as_secs_f64());
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! A hundred tasks for five workers, and what each returns goes to a callback.
+//!
+//! Listing T23, 《Python(十) 进程、线程、协程篇》1.2.3. The quotes that the listing has
+//! lost are put back.
+
+use examples_multiprocessing::Pool;
+use examples_threading::{Failure, pause};
+
+fn foo(i: i32) -> i32 {
+    pause(1.0);
+    i + 100
+}
+
+/// Runs in the parent, in a thread of the pool.
+fn bar(arg: i32) {
+    println!("--->exec done {arg}");
+}
+
+fn main() -> Result<(), Failure> {
+    let pool = Pool::new(5)?;
+    for i in 0..100 {
+        pool.apply_async(foo, (i,)).callback(bar);
+    }
+    println!("end");
+    pool.close();
+    pool.join()?; // Without it, the program would end here and nothing would be done.
+    Ok(())
+}

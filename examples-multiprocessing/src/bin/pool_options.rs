@@ -1,0 +1,69 @@
+//! What a pool can be told, and how its tasks can end.
+//!
+//! Listing D56, 达内 course notes, day03, Pool 类 (prose). Where a worker is killed,
+//! Python waits for ever.
+
+use std::collections::HashSet;
+use std::process;
+
+use examples_multiprocessing::{Pool, TaskError, current_process};
+use examples_threading::{Failure, pause};
+use nix::sys::signal::{Signal, raise};
+
+fn prepare(greeting: String) {
+    println!("{greeting} from {}", current_process().name());
+}
+
+fn pid(_: i32) -> u32 {
+    process::id()
+}
+
+fn divide(a: i32, b: i32) -> i32 {
+    a / b
+}
+
+fn kill_oneself() {
+    raise(Signal::SIGKILL).unwrap();
+}
+
+fn different<T: Eq + std::hash::Hash>(values: Vec<T>) -> usize {
+    HashSet::<T>::from_iter(values).len()
+}
+
+fn main() -> Result<(), Failure> {
+    println!("processes=2, initializer=prepare, initargs=(\"hello\",)");
+    let pool = Pool::builder()
+        .processes(2)
+        .initializer(prepare, ("hello".to_string(),))
+        .start()?;
+
+    println!("divide(7, 2) = {}", pool.apply(divide, (7, 2))?);
+    // The panic of a task is an error here, and its worker goes on.
+    if let Err(TaskError::Panicked { message, .. }) = pool.apply(divide, (7, 0)) {
+        println!("divide(7, 0): {message}");
+    }
+    // The pool starts another worker, which runs the initializer, too.
+    if let Err(error) = pool.apply(kill_oneself, ()) {
+        println!("kill_oneself(): {error}");
+    }
+    println!("divide(9, 3) = {}", pool.apply(divide, (9, 3))?);
+
+    pool.close();
+    if let Err(error) = pool.apply(divide, (1, 1)) {
+        println!("after close: {error}");
+    }
+    pool.join()?;
+
+    println!("maxtasksperchild=2, chunksize=3");
+    let pool = Pool::builder().processes(1).maxtasksperchild(2).start()?;
+    let pids = pool.chunksize(3).map(pid, 0..12)?;
+    println!("12 items, 4 chunks, {} workers", different(pids));
+
+    let endless = pool.apply_async(|| pause(1e6), ());
+    pool.terminate();
+    if let Err(error) = endless.get() {
+        println!("after terminate: {error}");
+    }
+    pool.join()?;
+    Ok(())
+}

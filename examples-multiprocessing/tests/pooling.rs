@@ -1,0 +1,370 @@
+//! The listings of pools, and the big exercise.
+
+#[path = "../../examples-threading/tests/support/mod.rs"]
+mod support;
+
+use std::collections::HashSet;
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::Signal;
+use support::{Finished, Listing, listing, sorted};
+
+#[test]
+fn the_fifth_task_waits_for_a_worker() {
+    let lines = listing!("pool").tempo(20).run().success();
+    let begins = |text: &str| lines.iter().filter(|l| l.starts_with(text)).count();
+    assert!(lines[0].starts_with("Parent Process is "));
+    assert_eq!(lines.last().unwrap(), "All subprocesses done");
+    assert_eq!((begins("Run task "), begins("Task ")), (5, 5));
+    assert_eq!(begins("Waiting for all subprocess done"), 1);
+    let pids: HashSet<&str> = lines
+        .iter()
+        .filter_map(|line| line.split(['(', ')']).nth(1))
+        .collect();
+    assert!(pids.len() <= 4);
+    // A worker that is free is one whose task has ended.
+    let mut running = 0;
+    for line in &lines {
+        running += i32::from(line.starts_with("Run task "));
+        running -= i32::from(line.starts_with("Task "));
+        assert!((0..=4).contains(&running), "{lines:#?}");
+    }
+}
+
+#[test]
+fn a_hundred_callbacks_come_before_the_end() {
+    let lines = listing!("pool_callback").tempo(50).run().success();
+    assert_eq!(lines[0], "end");
+    let expected: Vec<_> =
+        (100..200).map(|n| format!("--->exec done {n}")).collect();
+    assert_eq!(sorted(lines[1..].to_vec()), expected);
+}
+
+/// The tasks' lines, and the seconds that the listing prints at its end.
+fn timed(lines: &[String]) -> (&[String], f64) {
+    let (seconds, lines) = lines.split_last().unwrap();
+    (lines, seconds.parse().unwrap())
+}
+
+#[test]
+fn blocking_calls_come_one_after_the_other() {
+    let lines = listing!("pool_apply").tempo(30).run().success();
+    let (lines, seconds) = timed(&lines);
+    let tasks = (0..4)
+        .flat_map(|n| [format!("Pool: apply {n}"), format!("Pool: apply {n} end")]);
+    let ends = ["for end", "Main end"].map(String::from);
+    assert_eq!(lines, tasks.chain(ends).collect::<Vec<_>>());
+    assert!(seconds >= 12.0 / 30.0);
+}
+
+#[test]
+fn calls_that_do_not_block_run_three_at_a_time() {
+    let lines = listing!("pool_apply_async").tempo(10).run().success();
+    let (lines, seconds) = timed(&lines);
+    assert_eq!(lines[0], "for end");
+    assert_eq!(lines.last().unwrap(), "Main end");
+    let first: Vec<_> = lines[1..4].iter().map(|l| l.contains("end")).collect();
+    assert_eq!(first, [false; 3]);
+    assert_eq!(lines.len(), 10);
+    assert!((6.0 / 10.0..12.0 / 10.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_pool_finds_the_sums_that_one_process_finds() {
+    let lines = listing!("pool_map").run().success();
+    assert_eq!([&lines[0], &lines[2]], ["333833500"; 2]);
+    for (line, begin) in
+        [(&lines[1], "进程池花费了 "), (&lines[3], "单个进程花费了 ")]
+    {
+        let seconds = line.strip_prefix(begin).unwrap();
+        assert!(seconds.parse::<f64>().unwrap() > 0.0);
+        assert_eq!(seconds.split('.').nth(1).unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn a_pool_that_is_not_waited_for_finishes_nothing() {
+    let lines = listing!("pool_callback_no_wait").run().success();
+    assert!(lines.contains(&"Main end".to_string()));
+    assert!(!lines.iter().any(|l| l.ends_with(" end") && l != "Main end"));
+    assert!(!lines.contains(&"callback".to_string()));
+    assert!(
+        lines
+            .iter()
+            .any(|l| l.parse::<f64>().is_ok_and(|s| s < 3.0))
+    );
+}
+
+#[test]
+fn a_schedule_shows_every_task_once() {
+    let folder = Folder::new();
+    let svg = folder.path("schedule.svg");
+    let lines = listing!("pool_schedule")
+        .tempo(20)
+        .arg(&svg)
+        .run()
+        .success();
+    let charts = ["apply, ", "apply_async, ", "map, chunksize 2, "];
+    let titles = lines.iter().filter(|l| !l.contains('|')).zip(charts);
+    assert!(
+        titles.clone().all(|(line, chart)| line.starts_with(chart)),
+        "{lines:#?}"
+    );
+    let svg = fs::read_to_string(svg).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    for task in 0..6 {
+        let label = format!(">{task}</text>");
+        assert_eq!(svg.matches(&label).count(), 3, "{task} of three charts");
+    }
+    let rows = lines.iter().filter(|l| l.contains('|')).count();
+    assert!(
+        (3..=9).contains(&rows),
+        "one to three workers each: {lines:#?}"
+    );
+    let unwritable = listing!("pool_schedule")
+        .tempo(50)
+        .arg("/no/such/folder")
+        .run();
+    assert_eq!(unwritable.status.code(), Some(1));
+    assert_eq!(unwritable.errors.len(), 1, "{unwritable:#?}");
+}
+
+#[test]
+fn every_option_and_every_end_is_shown() {
+    let lines = listing!("pool_options").tempo(20).run().success();
+    let find = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(find("hello from ForkPoolWorker-"), 3, "{lines:#?}");
+    for line in [
+        "divide(7, 2) = 3",
+        "divide(7, 0): attempt to divide by zero",
+        "kill_oneself(): the worker was ended by SIGKILL",
+        "divide(9, 3) = 3",
+        "after close: the pool is closed: submit tasks before closing it",
+        "12 items, 4 chunks, 2 workers",
+        "after terminate: the pool was terminated before the task had ended",
+    ] {
+        assert!(lines.contains(&line.to_string()), "{line}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_managed_queue_takes_from_every_worker() {
+    let lines = sorted(listing!("manager_queue_pool").tempo(10).run().success());
+    assert_eq!(lines.len(), 6);
+    for (n, line) in lines.iter().enumerate() {
+        assert!(
+            line.starts_with(&format!("{n} from ForkPoolWorker-")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_pool_and_its_tasks() {
+    for listing in [listing!("pool_apply"), listing!("pool_apply_async")] {
+        let mut run = listing.start();
+        run.line_with("Pool: ");
+        run.signal(Signal::SIGINT);
+        let run = run.finish();
+        assert_eq!(run.signal(), Some(Signal::SIGINT as i32));
+        assert_eq!(run.errors, [""; 0]);
+    }
+}
+
+/// A folder of this test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("{:?}", std::thread::current().id());
+        let name = format!("pooling-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A folder of a thousand files, and of all else that there is to copy.
+    fn source(&self) -> PathBuf {
+        let source = self.path("source");
+        fs::create_dir_all(source.join("deep/deeper/empty")).unwrap();
+        for n in 0..1000 {
+            let folder = ["", "deep", "deep/deeper"][n % 3];
+            let file = source.join(folder).join(format!("file {n}"));
+            fs::write(&file, n.to_string().repeat(n)).unwrap();
+            if n % 100 == 7 {
+                let mode = fs::Permissions::from_mode(0o600 + n as u32 / 100);
+                fs::set_permissions(&file, mode).unwrap();
+            }
+        }
+        symlink("file 0", source.join("link")).unwrap();
+        symlink("../nowhere", source.join("deep/dangling")).unwrap();
+        let old =
+            SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789);
+        for old_one in ["file 3", "deep/deeper"] {
+            let file = File::open(source.join(old_one)).unwrap();
+            file.set_times(FileTimes::new().set_modified(old)).unwrap();
+        }
+        source
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn file_copy(source: &Path, copy: &Path) -> Listing {
+    listing!("file_copy").arg(source).arg(copy)
+}
+
+/// The numbers of the last line: files, copied, unchanged, failed, bytes.
+fn summary(run: &Finished) -> [u64; 5] {
+    let line = run.lines.last().unwrap();
+    let numbers: Vec<u64> = line
+        .split(", ")
+        .filter_map(|part| part.split(' ').next()?.parse().ok())
+        .collect();
+    assert!(line.ends_with(" s") && run.lines.len() == 1, "{run:#?}");
+    numbers.try_into().unwrap()
+}
+
+fn assert_same(source: &Path, copy: &Path) {
+    let mut diff = Command::new("diff");
+    let diff = diff.args(["-r", "--no-dereference"]).arg(source).arg(copy);
+    let diff = diff.output().unwrap();
+    assert!(diff.status.success(), "{diff:?}");
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for path in [&folder].into_iter().cloned().chain(
+            fs::read_dir(source.join(&folder))
+                .unwrap()
+                .map(|entry| folder.join(entry.unwrap().file_name())),
+        ) {
+            let of = |root: &Path| {
+                let status = fs::symlink_metadata(root.join(&path)).unwrap();
+                (status.mode(), status.mtime(), status.mtime_nsec())
+            };
+            assert_eq!(of(source), of(copy), "{}", path.display());
+            if path != folder
+                && source.join(&path).symlink_metadata().unwrap().is_dir()
+            {
+                folders.push(path);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_copied_whole_and_then_what_differs() {
+    let folder = Folder::new();
+    let (source, copy) = (folder.source(), folder.path("copy"));
+    let bytes = (0..1000_u64).map(|n| n * n.to_string().len() as u64).sum();
+
+    let run = file_copy(&source, &copy).run();
+    assert_eq!(run.status.code(), Some(0), "{run:#?}");
+    assert_eq!(summary(&run), [1002, 1002, 0, 0, bytes]);
+    assert_same(&source, &copy);
+
+    // As long as before, and with the old time.
+    let changed = source.join("file 3");
+    let time = fs::metadata(&changed).unwrap().modified().unwrap();
+    fs::write(&changed, "###").unwrap();
+    File::open(&changed)
+        .unwrap()
+        .set_times(FileTimes::new().set_modified(time))
+        .unwrap();
+    fs::set_permissions(source.join("file 9"), fs::Permissions::from_mode(0o640))
+        .unwrap();
+    fs::remove_file(copy.join("link")).unwrap();
+    // What an interrupted run may have left.
+    fs::write(copy.join(".file 3.part"), "half").unwrap();
+    let run = file_copy(&source, &copy).run();
+    assert_eq!(summary(&run), [1002, 2, 1000, 0, 3]);
+    assert_same(&source, &copy);
+}
+
+#[test]
+fn what_cannot_be_copied_is_told_and_the_rest_is_copied() {
+    let folder = Folder::new();
+    let (source, copy) = (folder.path("source"), folder.path("copy"));
+    fs::create_dir_all(source.join("closed")).unwrap();
+    for file in ["good", "secret", "last"] {
+        fs::write(source.join(file), file).unwrap();
+    }
+    nix::unistd::mkfifo(&source.join("fifo"), nix::sys::stat::Mode::S_IRWXU)
+        .unwrap();
+    let nobody = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(source.join("secret"), nobody.clone()).unwrap();
+    fs::set_permissions(source.join("closed"), nobody).unwrap();
+    let run = if nix::unistd::geteuid().is_root() {
+        // Who may read everything has to be somebody else.
+        file_copy(&source, &copy).user(65534)
+    } else {
+        file_copy(&source, &copy)
+    };
+    let run = run.run();
+    fs::set_permissions(source.join("closed"), fs::Permissions::from_mode(0o700))
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    let told = run.errors.concat();
+    for name in ["secret", "closed", "fifo"] {
+        assert!(told.contains(&format!("/source/{name}: ")), "{run:#?}");
+    }
+    assert_eq!(summary(&run), [4, 2, 0, 3, 8]);
+    assert_eq!(fs::read_to_string(copy.join("good")).unwrap(), "good");
+    assert_eq!(fs::read_to_string(copy.join("last")).unwrap(), "last");
+    assert!(!copy.join("secret").exists());
+}
+
+#[test]
+fn what_makes_no_sense_is_said_in_one_sentence() {
+    let folder = Folder::new();
+    let inside = folder.path("inside");
+    for (run, code) in [
+        (listing!("file_copy"), 2),
+        (listing!("file_copy").arg("one"), 2),
+        (file_copy(&folder.path("nothing"), &folder.path("copy")), 1),
+        (file_copy(&folder.0, &inside), 1),
+    ] {
+        let run = run.run();
+        assert_eq!(run.status.code(), Some(code), "{run:#?}");
+        assert_eq!((run.errors.len(), run.lines.len()), (1, 0), "{run:#?}");
+    }
+    assert!(!inside.exists());
+}
+
+#[test]
+fn an_interrupted_copy_has_no_half_written_file() {
+    let folder = Folder::new();
+    let (source, copy) = (folder.path("source"), folder.path("copy"));
+    fs::create_dir(&source).unwrap();
+    let contents = vec![7; 1 << 20];
+    for n in 0..100 {
+        fs::write(source.join(n.to_string()), &contents).unwrap();
+    }
+    let run = file_copy(&source, &copy).start();
+    std::thread::sleep(Duration::from_millis(60));
+    run.signal(Signal::SIGINT);
+    let run = run.finish();
+    assert_eq!(run.errors, [""; 0]);
+    for entry in fs::read_dir(&copy).into_iter().flatten() {
+        let entry = entry.unwrap();
+        if !entry.file_name().to_string_lossy().ends_with(".part") {
+            assert!(fs::read(entry.path()).unwrap() == contents, "{entry:?}");
+        }
+    }
+    let again = file_copy(&source, &copy).run();
+    assert_eq!(again.status.code(), Some(0));
+    let names = fs::read_dir(&copy).unwrap().count();
+    assert_eq!(names, 100, "nothing is left of the first run");
+}

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha512};
 /// use examples_multiprocessing::{Copied, Tree, copy_file};
 /// use std::fs;
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let folder = std::env::temp_dir().join(format!("tree-{}", std::process::id()));
 /// fs::create_dir_all(folder.join("source/empty"))?;
 /// fs::write(folder.join("source/file"), "contents")?;

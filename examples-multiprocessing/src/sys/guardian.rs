@@ -22,6 +22,8 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{Pid, getpid};
 
+use super::membership;
+use super::random;
 use super::segment::{Shared, shareable};
 use super::wait::{self, End, Then};
 use crate::error::Error;
@@ -43,10 +45,17 @@ shareable! {
     }
 }
 
-/// The register of the calling process, and where it ran out of entries another, each
-/// with its guardian. A forked child drops its parent's.
-static REGISTERS: Mutex<(Option<Pid>, Vec<Shared<Register>>)> =
-    Mutex::new((None, Vec::new()));
+/// What the calling process knows of its blocks. A forked child starts anew.
+struct Office {
+    /// Whose it is: see [`membership::generation`].
+    generation: u32,
+    /// The number of the next block, random at first.
+    next: u64,
+    /// Each with its guardian; one more when they are full.
+    registers: Vec<Shared<Register>>,
+}
+
+static OFFICE: Mutex<Option<Office>> = Mutex::new(None);
 
 /// A block in the register, until dropped: after the block was removed.
 #[derive(Debug)]
@@ -54,19 +63,33 @@ pub(crate) struct Entry {
     register: Shared<Register>,
     index: usize,
     /// In a forked child it is not the child's to strike out.
-    maker: Pid,
+    generation: u32,
+    number: u64,
 }
 
 impl Entry {
-    /// Puts a block into the register, before it is made.
-    pub(crate) fn new(number: u64, name: &str) -> Result<Self, Error> {
-        let mut registers = REGISTERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let (owner, registers) = &mut *registers;
-        let me = getpid();
-        if owner.replace(me) != Some(me) {
-            registers.clear();
+    /// Puts a block into the register, before it is made, with a number of its own.
+    pub(crate) fn new(name: &str) -> Result<Self, Error> {
+        let mut office = OFFICE.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = membership::generation();
+        if office
+            .as_ref()
+            .is_some_and(|office| office.generation != generation)
+        {
+            *office = None;
         }
-        let free = registers.iter().find_map(|register| {
+        let office = office.get_or_insert_with(|| {
+            let mut next = [0; size_of::<u64>()];
+            next.copy_from_slice(&random::bytes()[..size_of::<u64>()]);
+            Office {
+                generation,
+                next: u64::from_ne_bytes(next),
+                registers: Vec::new(),
+            }
+        });
+        let number = office.next.max(1);
+        office.next = number.wrapping_add(1);
+        let free = office.registers.iter().find_map(|register| {
             let mut entries = register.entries.iter();
             let free = entries.position(|e| e[0].load(Ordering::Relaxed) == 0)?;
             Some((register.clone(), free))
@@ -77,7 +100,7 @@ impl Entry {
             let register = Shared::<Register>::zeroed(0)?;
             post_guardian(&register)
                 .map_err(Error::system("post a guardian for shared memory"))?;
-            registers.push(register.clone());
+            office.registers.push(register.clone());
             (register, 0)
         };
         let [first, rest @ ..] = &register.entries[index];
@@ -93,14 +116,25 @@ impl Entry {
         Ok(Self {
             register,
             index,
-            maker: me,
+            generation,
+            number,
         })
+    }
+
+    /// Whether the calling process made it, and no fork has come between.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.generation == membership::generation()
+    }
+
+    /// The name that its block has and no other.
+    pub(crate) fn own_name(&self) -> String {
+        format!("{PREFIX}{:016x}", self.number)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if self.maker == getpid() {
+        if self.is_mine() {
             self.register.entries[self.index][0].store(0, Ordering::Release);
         }
     }
@@ -120,11 +154,6 @@ fn file_of(number: u64) -> [u8; 64] {
 }
 
 const PREFIX: &str = "mp-";
-
-/// The name that the block with this number has and no other.
-pub(crate) fn own_name(number: u64) -> String {
-    format!("{PREFIX}{number:016x}")
-}
 
 /// Starts the guardian as a grandchild, which no wait of this program's will meet.
 fn post_guardian(register: &Shared<Register>) -> io::Result<()> {
@@ -237,6 +266,6 @@ mod tests {
         let number = 0x0123_4567_89ab_cdef;
         let file = file_of(number);
         let file = CStr::from_bytes_until_nul(&file).unwrap().to_str().unwrap();
-        assert_eq!(file, format!("{DIRECTORY}{}", own_name(number)));
+        assert_eq!(file, format!("{DIRECTORY}{PREFIX}{number:016x}"));
     }
 }

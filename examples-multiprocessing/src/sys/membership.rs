@@ -84,14 +84,30 @@ pub(crate) fn join_family(census: OwnedFd) -> Result<(), Error> {
 
 /// The first census stays. The drop of a second one is harmless: it is another file.
 fn settle(census: Shared<Census>) {
-    if CENSUS.set(census).is_ok() {
-        extern "C" fn forget_me() {
-            ME.store(0, Ordering::Relaxed);
-        }
-        // SAFETY: the handler is a function of this program, and what it does in the
-        // forked child, one store, needs no lock that a vanished thread might hold.
-        unsafe { libc::pthread_atfork(None, None, Some(forget_me)) };
+    watch_forks();
+    let _second = CENSUS.set(census);
+}
+
+/// How many forks lie between the first process of this program and the calling one:
+/// what tells a forked child from its parent without a system call.
+pub(crate) fn generation() -> u32 {
+    watch_forks();
+    GENERATION.load(Ordering::Relaxed)
+}
+
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+fn watch_forks() {
+    extern "C" fn in_child() {
+        ME.store(0, Ordering::Relaxed);
+        GENERATION.fetch_add(1, Ordering::Relaxed);
     }
+    static WATCHED: OnceLock<()> = OnceLock::new();
+    WATCHED.get_or_init(|| {
+        // SAFETY: the handler is a function of this program, and what it does in the
+        // forked child, two stores, needs no lock that a vanished thread might hold.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
 }
 
 /// This process's id. It keeps it until it ends.

@@ -13,12 +13,10 @@ use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{Pid, getpid};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use super::guardian::{self, DIRECTORY, Entry};
+use super::guardian::{DIRECTORY, Entry};
 use super::numbers::Slot;
-use super::random;
 use crate::error::Error;
 
 /// A block, mapped.
@@ -31,13 +29,12 @@ pub(crate) struct Block {
 }
 
 enum Role {
-    /// This process, while it has this id, removes the block, and then strikes it out
-    /// of its guardian's register.
+    /// The process that made it removes the block, and then strikes it out of its
+    /// guardian's register.
     Maker {
-        pid: Pid,
         /// Whether the block's name is a second one, which the mapping does not know.
         linked: bool,
-        _entry: Entry,
+        entry: Entry,
     },
     /// Somebody else does.
     Guest,
@@ -52,11 +49,10 @@ impl Block {
     /// Makes a block, with a name of its own where none is given.
     pub(crate) fn create(name: Option<&str>, size: usize) -> Result<Self, Error> {
         const DOING: &str = "make a block of shared memory";
-        let number = random_number();
         // In the register first: a process that is killed leaves nothing that its
         // guardian does not know.
-        let entry = Entry::new(number, name.unwrap_or_default())?;
-        let own_name = guardian::own_name(number);
+        let entry = Entry::new(name.unwrap_or_default())?;
+        let own_name = entry.own_name();
         let mapping = ShmemConf::new()
             .os_id(format!("/{own_name}"))
             .size(size)
@@ -79,9 +75,8 @@ impl Block {
             mapping,
             name: name.map_or(own_name, Into::into),
             role: Role::Maker {
-                pid: getpid(),
                 linked: name.is_some(),
-                _entry: entry,
+                entry,
             },
             reserved: OnceLock::new(),
         })
@@ -163,10 +158,10 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        match self.role {
+        match &self.role {
             // The drop of the mapping removes the name that it was made with.
-            Role::Maker { pid, linked, .. } if pid == getpid() => {
-                if linked {
+            Role::Maker { linked, entry } if entry.is_mine() => {
+                if *linked {
                     // If somebody has removed it there is no more to do.
                     let _gone = fs::remove_file(format!("{DIRECTORY}{}", self.name));
                 }
@@ -176,12 +171,6 @@ impl Drop for Block {
             }
         }
     }
-}
-
-fn random_number() -> u64 {
-    let mut some = [0; 8];
-    some.copy_from_slice(&random::bytes()[..8]);
-    u64::from_ne_bytes(some)
 }
 
 /// The system's own reason in the crate's error.

@@ -32,8 +32,9 @@ fn main() {
         kills,
     };
 
-    // What the library opens once and keeps.
-    drop(lock_keeps_a_pair_whole());
+    // What the library opens once and keeps; and a parent that has taken a lock itself
+    // must not be taken for its children.
+    lock_keeps_a_pair_whole()(0);
     let mut nobody = Process::new(|| ());
     nobody.start().unwrap();
     nobody.join().unwrap();
@@ -48,7 +49,28 @@ fn main() {
     killer.run("event", event_lets_everybody_go_on().as_ref());
     killer.run("barrier", barrier_breaks_and_is_reset().as_ref());
     killer.run("shared memory", shared_memory_comes_and_goes().as_ref());
+    a_party_that_dies_waiting_breaks_the_barrier();
     before.insist_that_nothing_was_added();
+}
+
+fn a_party_that_dies_waiting_breaks_the_barrier() {
+    let barrier = Barrier::new(3).unwrap();
+    let wait = || assert!(barrier.wait().is_err());
+    let builder = Process::builder().daemon(true);
+    let mut parties = [(); 2].map(|()| builder.clone().target(wait));
+    for party in &mut parties {
+        party.start().unwrap();
+    }
+    while barrier.n_waiting() < 2 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    parties[0].kill().unwrap();
+    assert!(
+        parties[1].join_timeout(HANG).unwrap(),
+        "it waits for the dead"
+    );
+    assert!(parties[1].exitcode() == Some(0) && barrier.broken());
+    parties[0].join().unwrap();
 }
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -81,12 +103,14 @@ impl Killer {
         let start = Instant::now();
         let steps = &RawArray::<u64>::zeroed(WORKERS).unwrap();
         let hire = |number: usize| {
-            let mut worker = Process::new(move || {
+            let work = move || {
                 loop {
                     step(number);
                     steps[number].set(steps[number].get() + 1);
                 }
-            });
+            };
+            // Ended with this process, should it find something to complain about.
+            let mut worker = Process::builder().daemon(true).target(work);
             worker.start().unwrap();
             worker
         };
@@ -271,9 +295,11 @@ impl Belongings {
             let entries = fs::read_dir(directory).unwrap();
             entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
         };
+        let ours =
+            |name: &String| name.starts_with("mp-") || name.contains("kill-test");
         Self {
             descriptors: names("/proc/self/fd").count(),
-            files: names("/dev/shm").collect(),
+            files: names("/dev/shm").filter(ours).collect(),
         }
     }
 

@@ -115,18 +115,19 @@ fn exactly_one_takes_the_lock_of_the_dead() {
 fn an_rlock_has_one_owner_at_a_time() {
     model(3, || {
         let (lock, protected) = (RLock::new().unwrap(), Protected::new());
-        let work = move |lock: RLock, protected: Arc<Protected>| {
+        let work = |lock: &RLock, protected: &Protected| {
             let _outer = lock.lock();
             let _inner = lock.lock();
             protected.add_one();
         };
         let other = {
             let (lock, protected) = (lock.clone(), Arc::clone(&protected));
-            thread::spawn(move || work(lock, protected))
+            thread::spawn(move || work(&lock, &protected))
         };
-        work(lock, Arc::clone(&protected));
+        work(&lock, &protected);
+        work(&lock, &protected); // Having been its owner is no title.
         other.join().unwrap();
-        assert_eq!(protected.get(), 2);
+        assert_eq!(protected.get(), 3);
     });
 }
 
@@ -254,6 +255,23 @@ fn an_event_wakes_everybody_and_shows_what_was_done_before() {
         for waiter in waiters {
             waiter.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn an_event_lets_go_who_was_there_when_it_was_set() {
+    model(3, || {
+        let event = Event::new().unwrap();
+        let waiter = {
+            let event = event.clone();
+            thread::spawn(move || event.wait())
+        };
+        let is_there = sys::futex::someone_sleeps();
+        event.set();
+        if is_there {
+            event.clear();
+        }
+        waiter.join().unwrap();
     });
 }
 

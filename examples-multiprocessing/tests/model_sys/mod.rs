@@ -119,6 +119,11 @@ pub(crate) mod futex {
         wake(word, u32::MAX);
     }
 
+    /// Whether some thread is asleep.
+    pub(crate) fn someone_sleeps() -> bool {
+        !QUEUE.lock().unwrap().sleepers.is_empty()
+    }
+
     pub(crate) fn spins() -> u32 {
         0
     }

@@ -9,7 +9,7 @@ use criterion::{Criterion, SamplingMode};
 
 use crate::machine;
 use crate::python::Pythons;
-use crate::results::{Cell, Line, Results};
+use crate::results::{Cell, Line, Results, UNKNOWN};
 use crate::rounds::{self, ROUNDS};
 use crate::scenario::Scenario;
 use crate::summary;
@@ -140,9 +140,11 @@ impl Bench {
                 stop(&format!("{question}/{name}/{}: {why}", line.label()));
             }
         }
-        if let Some(says) = scenario.says {
-            results.sentence = says(&results);
-        }
+        let sentences = scenario.says.iter().map(|says| says(&results));
+        let sentences: Vec<String> = sentences
+            .filter(|sentence| !sentence.contains(UNKNOWN))
+            .collect();
+        results.sentence = sentences.join(" ");
         self.results.push(results);
     }
 

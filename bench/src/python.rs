@@ -41,6 +41,11 @@ impl Pythons {
         Self(listed.iter().map(|path| Python::start(path)).collect())
     }
 
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }

@@ -59,6 +59,9 @@ impl Line {
     }
 }
 
+/// A number that was not measured.
+pub(crate) const UNKNOWN: &str = "–";
+
 /// What came out of a scenario.
 #[derive(Debug, Clone)]
 pub struct Results {
@@ -82,19 +85,19 @@ impl Results {
         self.line(label)?.median()
     }
 
-    /// Nanoseconds that the row's counterpart takes in the first Python.
+    /// Nanoseconds that the row's counterpart takes in the first Python there is.
     #[must_use]
     pub fn python(&self, label: &str) -> Option<f64> {
-        self.line(label)?.cells.get(1)?.median()
+        self.line(label)?.cells[1..].iter().find_map(Cell::median)
     }
 
-    /// How many times as long `slow` takes as `fast`, for a sentence; `–` where one of
-    /// the two was not measured.
+    /// How many times as long `slow` takes as `fast`, for a sentence; [`UNKNOWN`]
+    /// where one of the two was not measured.
     #[must_use]
     pub fn times(&self, slow: Option<f64>, fast: Option<f64>) -> String {
         match (slow, fast) {
             (Some(slow), Some(fast)) => factor(slow / fast),
-            _ => "–".into(),
+            _ => UNKNOWN.into(),
         }
     }
 

@@ -157,3 +157,74 @@ pub(crate) fn measure(
     }
     cells
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn scenario<'a>() -> Scenario<'a> {
+        let budget = Duration::from_nanos(1);
+        Scenario::new("question", "scenario", "work", 7).budget(budget)
+    }
+
+    #[test]
+    fn a_wrong_answer_is_never_quoted() {
+        let mut scenario = scenario()
+            .row(Row::timed("right", || Ok(7)))
+            .row(Row::timed("wrong", || Ok(8)))
+            .row(Row::timed("its own", || Ok(9)).answer(9));
+        let cells = measure(&mut scenario, &mut Pythons::none(), false);
+        assert!(matches!(cells[0][0], Cell::Samples(_)));
+        assert!(matches!(cells[1][0], Cell::Failed(_)));
+        assert!(matches!(cells[2][0], Cell::Samples(_)));
+    }
+
+    #[test]
+    fn an_answer_that_turns_wrong_in_the_rounds_is_noticed() {
+        let mut runs = 0;
+        let mut scenario = scenario().row(Row::new("late", |times| {
+            runs += 1;
+            Ok((
+                Duration::from_millis(1),
+                if runs < 5 { 7 * times } else { 0 },
+            ))
+        }));
+        let cells = measure(&mut scenario, &mut Pythons::none(), false);
+        assert!(matches!(cells[0][0], Cell::Failed(_)));
+    }
+
+    #[test]
+    fn every_other_round_runs_in_the_opposite_order() {
+        let runs = RefCell::new(Vec::new());
+        let row = |name| {
+            let runs = &runs;
+            Row::new(name, move |times| {
+                runs.borrow_mut().push(name);
+                Ok((Duration::from_millis(1), 7 * times))
+            })
+        };
+        let mut scenario = scenario().row(row("a")).row(row("b")).row(row("c"));
+        measure(&mut scenario, &mut Pythons::none(), false);
+        drop(scenario);
+        let runs = runs.into_inner();
+        assert_eq!(runs.len(), 3 + 3 * ROUNDS);
+        assert_eq!(runs[3..12], ["a", "b", "c", "c", "b", "a", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_short_piece_is_repeated_until_it_can_be_timed() {
+        let most = RefCell::new(0);
+        let mut scenario = scenario()
+            .budget(Duration::from_millis(ROUNDS as u64))
+            .row(Row::new("short", |times| {
+                most.replace_with(|most| times.max(*most));
+                Ok((Duration::from_nanos(10 * times), 7 * times))
+            }));
+        measure(&mut scenario, &mut Pythons::none(), false);
+        drop(scenario);
+        // A millisecond a sample, or not much less than half of it.
+        assert!((50_000..=200_000).contains(&most.into_inner()));
+    }
+}

@@ -18,7 +18,7 @@ pub struct Scenario<'a> {
     pub(crate) rows: Vec<Row<'a>>,
     pub(crate) budget: Duration,
     pub(crate) at: Option<(String, f64)>,
-    pub(crate) says: Option<Sentence<'a>>,
+    pub(crate) says: Vec<Sentence<'a>>,
 }
 
 /// Puts the result of a scenario into words.
@@ -41,7 +41,7 @@ impl<'a> Scenario<'a> {
             rows: Vec::new(),
             budget: Duration::from_secs(3),
             at: None,
-            says: None,
+            says: Vec::new(),
         }
     }
 
@@ -68,10 +68,11 @@ impl<'a> Scenario<'a> {
         self
     }
 
-    /// What the result means, in a sentence or two.
+    /// What the result means, in a sentence. One that needs a number that was not
+    /// measured, as there is no Python, is left out.
     #[must_use]
     pub fn says(mut self, sentence: impl Fn(&Results) -> String + 'a) -> Self {
-        self.says = Some(Box::new(sentence));
+        self.says.push(Box::new(sentence));
         self
     }
 }

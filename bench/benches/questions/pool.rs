@@ -242,7 +242,7 @@ fn tasks(
                 .map(task)
                 .reduce(|| 0, u64::wrapping_add)
         }));
-    bench.scenario(scenario.says(who_pays));
+    bench.scenario(scenario.says(who_pays).says(beside_python));
     Ok(())
 }
 
@@ -257,11 +257,15 @@ fn who_pays(results: &Results) -> String {
         [] => "none of the pool's methods".to_owned(),
         these => these.join(", "),
     };
+    format!("Faster than one thread: {faster}.")
+}
+
+fn beside_python(results: &Results) -> String {
+    let python = |label| results.times(results.python(label), results.median(label));
     format!(
-        "Faster than one thread: {faster}. Python's apply takes {} as long as ours, its \
-         map {}.",
-        results.times(results.python("apply"), results.median("apply")),
-        results.times(results.python("map"), results.median("map")),
+        "Python's apply takes {} as long as ours, its map {}.",
+        python("apply"),
+        python("map")
     )
 }
 
@@ -321,7 +325,7 @@ fn arguments(
         .row(crossmist_row())
         .row(python.beside(thread_pool_row(last, inputs), "thread_executor", 0))
         .row(rayon_row(move || inputs().into_par_iter().map(last).sum()));
-    bench.scenario(scenario.says(who_pays));
+    bench.scenario(scenario.says(who_pays).says(beside_python));
     Ok(())
 }
 
@@ -391,15 +395,22 @@ fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
             .limit()
             .note("no task, only a word that changes, and each side needs a core"),
     );
-    bench.scenario(scenario.says(|results| {
-        let ours = results.median("apply");
+    let scenario = scenario.says(|results| {
+        let (ours, thread) = (
+            results.median("apply"),
+            results.median("crossbeam and a thread"),
+        );
         format!(
             "A call in another process and back takes {} as long as one in another \
-             thread, Python's {} as long as ours and procspawn's {}.",
-            results.times(ours, results.median("crossbeam and a thread")),
-            results.times(results.python("apply"), ours),
+             thread, and procspawn's {} as long as ours.",
+            results.times(ours, thread),
             results.times(results.median("procspawn"), ours),
         )
+    });
+    bench.scenario(scenario.says(|results| {
+        let ours = results.median("apply");
+        let python = results.times(results.python("apply"), ours);
+        format!("Python's takes {python} as long as ours.")
     }));
     Ok(())
 }

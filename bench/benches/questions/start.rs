@@ -80,23 +80,20 @@ fn worker(bench: &mut Bench) {
         let (thread, process) =
             (results.median("thread"), results.median("Process"));
         let spawned = results.median("Process, spawned");
-        let mut text = format!(
+        format!(
             "A process takes {} as long to start as a thread, a spawned one {}.",
             results.times(process, thread),
             results.times(spawned, thread),
-        );
-        if results.python("Process").is_some() {
-            let (forked, fresh) = (
-                results.python("Process"),
-                results.python("Process, spawned"),
-            );
-            text = format!(
-                "{text} Python's Process takes {} as long as ours, by spawn {}.",
-                results.times(forked, process),
-                results.times(fresh, spawned),
-            );
-        }
-        text
+        )
+    })
+    .says(|results| {
+        let python =
+            |label| results.times(results.python(label), results.median(label));
+        format!(
+            "Python's Process takes {} as long as ours, by spawn {}.",
+            python("Process"),
+            python("Process, spawned")
+        )
     });
     bench.scenario(scenario);
 }
@@ -147,11 +144,14 @@ fn pool(bench: &mut Bench) {
     .says(|results| {
         let ours = results.median("Pool");
         format!(
-            "A Pool takes {} as long as the forks that it needs; Python's takes {} as \
-             long as it.",
+            "A Pool takes {} as long as the forks that it needs.",
             results.times(ours, results.median("bare forks")),
-            results.times(results.python("Pool"), ours)
         )
+    })
+    .says(|results| {
+        let ours = results.median("Pool");
+        let python = results.times(results.python("Pool"), ours);
+        format!("Python's Pool takes {python} as long as ours.")
     });
     bench.scenario(scenario);
 }

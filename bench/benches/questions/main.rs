@@ -1,5 +1,6 @@
 //! The questions, in the order in which they are answered.
 
+mod managers;
 mod pool;
 mod queues;
 mod shared;
@@ -24,5 +25,6 @@ fn main() -> anyhow::Result<ExitCode> {
     sync::measure(&mut bench)?;
     start::measure(&mut bench);
     shared::measure(&mut bench)?;
+    managers::measure(&mut bench)?;
     bench.finish()
 }

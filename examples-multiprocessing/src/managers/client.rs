@@ -44,7 +44,8 @@ enum Answer {
 }
 
 impl Link {
-    /// A connection on which both sides have proved that they know the key.
+    /// A connection on which both sides have proved that they know the key. It keeps
+    /// the deadline.
     fn dial(&self, timeout: Duration) -> Result<Connection, ManagerError> {
         let deadline = Instant::now() + timeout;
         let address = &self.address;
@@ -54,31 +55,45 @@ impl Link {
                 source,
             }
         })?;
-        let stream = Arc::new(stream);
-        let mut connection = Connection::new(Arc::clone(&stream));
+        let mut connection = Connection::new(Arc::new(stream));
         let key = self.key.as_bytes();
         auth::answer_challenge(&mut connection, key, self.digests, deadline)
             .and_then(|()| {
                 auth::deliver_challenge(&mut connection, key, self.digests, deadline)
             })
             .map_err(ManagerError::auth(address))?;
-        stream
-            .set_deadline(None)
+        Ok(connection)
+    }
+
+    /// [`dial`](Self::dial)s for requests that may take any time.
+    fn dial_patiently(&self) -> Result<Connection, ManagerError> {
+        let connection = self.dial(HANDSHAKE)?;
+        connection
+            .wait_for_ever()
             .map_err(|source| ManagerError::Absent {
-                address: address.clone(),
+                address: self.address.clone(),
                 source,
             })?;
         Ok(connection)
     }
 
-    /// Asks the server itself, on a connection that ends with the answer.
+    /// Asks the server itself, on a connection that ends with the answer, which must
+    /// come in time.
     pub(super) fn ask(
         &self,
         function: &str,
         args: &[Value],
         timeout: Duration,
     ) -> Result<Value, ManagerError> {
-        let mut connection = self.dial(timeout)?;
+        self.ask_on(self.dial(timeout)?, function, args)
+    }
+
+    fn ask_on(
+        &self,
+        mut connection: Connection,
+        function: &str,
+        args: &[Value],
+    ) -> Result<Value, ManagerError> {
         match self.exchange(&mut connection, None, function, args, &[])? {
             Answer::Value(value) => Ok(value),
             Answer::Proxy { .. } => Err(self.protocol("it answers with a proxy")),
@@ -110,7 +125,7 @@ impl Link {
     }
 
     fn open_for_calls(&self) -> Result<Connection, ManagerError> {
-        let mut connection = self.dial(HANDSHAKE)?;
+        let mut connection = self.dial_patiently()?;
         let mut name = current_process().name().to_owned();
         if let Some(thread) =
             thread::current().name().filter(|&thread| thread != "main")
@@ -277,7 +292,7 @@ impl Proxy {
         args: Vec<Value>,
     ) -> Result<Self, ManagerError> {
         let args = [vec![typeid.into()], args].concat();
-        let made = link.ask("create", &args, HANDSHAKE)?;
+        let made = link.ask_on(link.dial_patiently()?, "create", &args)?;
         let (ident, exposed) = <(String, Vec<String>)>::from_value(made)?;
         let token = Token {
             typeid: typeid.into(),

@@ -45,7 +45,12 @@ impl Connection {
         }
     }
 
-    /// Waits for a message as long as it takes.
+    /// Lifts the deadline that the last message had.
+    pub(super) fn wait_for_ever(&self) -> io::Result<()> {
+        self.stream.set_deadline(None)
+    }
+
+    /// Waits for a message, as long as it takes or as the last deadline left.
     pub(super) fn receive(&mut self) -> Result<Option<&[u8]>, FrameError> {
         self.reader.read(&*self.stream, MAX_MESSAGE)
     }

@@ -289,7 +289,7 @@ impl Shared {
             return;
         };
         let request = self.read(request);
-        if stream.set_deadline(None).is_err() {
+        if connection.wait_for_ever().is_err() {
             return;
         }
         // Nobody is left to be told where an answer cannot be sent.

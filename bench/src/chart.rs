@@ -19,15 +19,15 @@ pub(crate) struct ChartLine {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-const COLORS: [&str; 10] = [
+const COLORS: [&str; 12] = [
     "#4269d0", "#ff725c", "#3ca951", "#efb118", "#a463f2", "#6cc5b0", "#97bbf5",
-    "#9c6b4e", "#ff8ab7", "#808080",
+    "#9c6b4e", "#ff8ab7", "#808080", "#1b7837", "#222222",
 ];
 
 /// The frame in which the lines are.
-const LEFT: f64 = 60.0;
+const LEFT: f64 = 80.0;
 const TOP: f64 = 40.0;
-const WIDTH: f64 = 440.0;
+const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 280.0;
 
 /// From values to places.
@@ -190,4 +190,30 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_is_whole_and_draws_every_point() {
+        let chart = Chart {
+            title: "a < b".into(),
+            x: "workers".into(),
+            y: "times as fast".into(),
+            y_logarithmic: false,
+            lines: vec![ChartLine {
+                name: "threads & co".into(),
+                dashed: false,
+                points: vec![(1.0, 1.0), (2.0, 1.9), (4.0, 2.0)],
+            }],
+        };
+        let svg = chart.svg();
+        assert!(svg.ends_with("</svg>\n"));
+        assert_eq!(svg.matches("<circle").count(), 3);
+        // From the left edge to the right one, and never outside of the frame.
+        assert!(svg.contains("M80.0 180.0L290.0 54.0L500.0 40.0"));
+        assert!(svg.contains("a &lt; b") && svg.contains("threads &amp; co"));
+    }
 }

@@ -319,6 +319,7 @@ fn crossover(
     axis: &str,
     results: &[&Results],
 ) -> Option<(String, Chart)> {
+    let baseline = results.first()?.baseline()?.label();
     let mut lines: Vec<ChartLine> = Vec::new();
     for result in results {
         let (_, x) = result.at.as_ref()?;
@@ -330,15 +331,14 @@ fn crossover(
             match lines.iter_mut().find(|line| line.name == name) {
                 Some(line) => line.points.push(point),
                 None => lines.push(ChartLine {
+                    dashed: line.role != Role::Contender || name == baseline,
                     name,
-                    dashed: line.role != Role::Contender,
                     points: vec![point],
                 }),
             }
         }
     }
     lines.retain(|line| line.points.len() > 1);
-    let baseline = results.first()?.baseline()?.label();
     let chart = Chart {
         title: format!("{question}: by {axis}"),
         x: axis.into(),

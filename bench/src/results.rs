@@ -91,7 +91,7 @@ impl Results {
         self.line(label)?.cells[1..].iter().find_map(Cell::median)
     }
 
-    /// How many times as long `slow` takes as `fast`, for a sentence; [`UNKNOWN`]
+    /// How many times as long `slow` takes as `fast`, for a sentence; a dash
     /// where one of the two was not measured.
     #[must_use]
     pub fn times(&self, slow: Option<f64>, fast: Option<f64>) -> String {

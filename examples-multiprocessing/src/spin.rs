@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use crate::sys::futex;
+
 /// A budget of looks that adapts: doubled when one of them succeeded, halved when none
 /// did. So two sides that answer at once never sleep, and where the other side is
 /// slow, or waits for the very processor that this one is busy on, next to nothing is
@@ -13,6 +15,16 @@ pub(crate) struct Spin {
     budget: AtomicU32,
     /// What a sleep and its wake-up cost, in looks: more are never worth while.
     most: u32,
+}
+
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
+/// Finds out now what every process would otherwise at its first look: for one that is
+/// about to fork many.
+pub(crate) fn prepare() {
+    LazyLock::force(&PROCESSORS);
+    futex::spins();
 }
 
 /// Of the largest budget, so that a better time is noticed.
@@ -28,8 +40,6 @@ impl Spin {
 
     /// Looks until one look gives something or the budget is spent.
     pub(crate) fn until<R>(&self, mut look: impl FnMut() -> Option<R>) -> Option<R> {
-        static PROCESSORS: LazyLock<usize> =
-            LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
         if *PROCESSORS == 1 {
             return None;
         }

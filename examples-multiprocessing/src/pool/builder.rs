@@ -13,6 +13,7 @@ use super::task::Once;
 use super::{Pool, PoolError, Task};
 use crate::codec::{self, EncodeError};
 use crate::process::{Process, ProcessError, cpu_count};
+use crate::spin;
 use crate::sys::routine::Routine;
 
 /// How a pool's supervisor is started. The workers are forks of it in any case.
@@ -50,7 +51,8 @@ pub enum StartMethod {
 #[derive(Debug)]
 #[must_use = "it becomes a pool by `start`"]
 pub struct PoolBuilder {
-    processes: usize,
+    /// As many as there are processors where nothing is said.
+    processes: Option<usize>,
     initializer: Option<Result<Initializer, NotSendable>>,
     /// Zero is refused when the pool starts.
     maxtasksperchild: Option<u32>,
@@ -67,7 +69,7 @@ enum NotSendable {
 impl PoolBuilder {
     pub(super) fn new() -> Self {
         Self {
-            processes: cpu_count(),
+            processes: None,
             initializer: None,
             maxtasksperchild: None,
             start_method: StartMethod::Fork,
@@ -76,7 +78,7 @@ impl PoolBuilder {
 
     /// How many workers there are: as many as [`cpu_count`] says where nothing is said.
     pub fn processes(mut self, processes: usize) -> Self {
-        self.processes = processes;
+        self.processes = Some(processes);
         self
     }
 
@@ -119,7 +121,8 @@ impl PoolBuilder {
     /// no process could be started, as by fork beside other threads; or the system's
     /// refusal of shared memory.
     pub fn start(self) -> Result<Pool, PoolError> {
-        if self.processes == 0 || self.maxtasksperchild == Some(0) {
+        let processes = self.processes.unwrap_or_else(cpu_count);
+        if processes == 0 || self.maxtasksperchild == Some(0) {
             return Err(PoolError::TooFew);
         }
         let initializer = self.initializer.transpose();
@@ -136,7 +139,9 @@ impl PoolBuilder {
             maxtasksperchild: self.maxtasksperchild.and_then(NonZero::new),
             name: name.into(),
         };
-        let common = Common::new(self.processes)?;
+        // Found out once, and not by every worker anew.
+        spin::prepare();
+        let common = Common::new(processes)?;
         // A daemon: if nobody ends the pool, it ends with this process.
         let process = Process::builder().name("PoolSupervisor").daemon(true);
         let supervisor = match self.start_method {

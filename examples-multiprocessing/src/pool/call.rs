@@ -307,9 +307,7 @@ fn values<R: DeserializeOwned>(
 ) -> Result<Vec<R>, TaskError> {
     let mut values = Vec::with_capacity(chunks.iter().map(|chunk| chunk.1).sum());
     for (outcome, count) in chunks {
-        for value in Values::new(outcome?, VALUE, count) {
-            values.push(value?);
-        }
+        Values::new(outcome?, VALUE, count).append_to(&mut values)?;
     }
     Ok(values)
 }

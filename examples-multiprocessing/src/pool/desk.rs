@@ -465,9 +465,7 @@ impl Desk {
                 let deadline = left.map_or(Deadline::Never, Deadline::after);
                 table = self.receive(deadline);
                 table.receiving = false;
-                if table.followers > 0 {
-                    self.changed.notify_all();
-                }
+                self.notify(&table);
                 if left == Some(Duration::ZERO) {
                     let waited = if done(&mut table) {
                         Waited::Done
@@ -561,13 +559,17 @@ impl Desk {
         if cancelled {
             // Where it has gone, so have all workers.
             let _gone = self.supervisor.notify(LOOK);
-            self.changed.notify_all();
+            self.notify(&table);
         }
         cancelled
     }
 
-    pub(super) fn notify_all(&self) {
-        self.changed.notify_all();
+    /// Has those who wait look again, after a change of the table.
+    pub(super) fn notify(&self, table: &Table) {
+        // To notify nobody would be a system call all the same.
+        if table.followers > 0 {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -593,8 +595,7 @@ impl Desk {
                 self.wait(None, |t| !t.calls.is_empty() || t.calls_due == 0);
             let Some((call, outcome)) = table.calls.pop_front() else {
                 table.caller = None;
-                drop(table);
-                self.changed.notify_all();
+                self.notify(&table);
                 return;
             };
             drop(table);

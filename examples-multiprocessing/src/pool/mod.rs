@@ -257,8 +257,8 @@ impl Pool {
         let mut table = self.desk.lock();
         let calls = table.drop_calls();
         table.end_all(&TaskError::Terminated);
+        self.desk.notify(&table);
         drop(table);
-        self.desk.notify_all();
         drop(calls);
         // Where it has ended already, so have its workers.
         let _gone = self.desk.supervisor.terminate();

@@ -116,11 +116,15 @@ enum Next {
 
 impl Supervisor<'_> {
     fn run(mut self) -> ExitCode {
+        let mut begun = false;
         loop {
             if let Some(error) = self.bury_the_dead() {
                 return self.give_up(&error);
             }
-            let over = self.common.is_closing() && self.common.tasks.is_empty();
+            // All workers are started once, whatever there is to do.
+            let over =
+                begun && self.common.is_closing() && self.common.tasks.is_empty();
+            begun = true;
             if over && self.workers.iter().all(Option::is_none) {
                 self.say(Kind::Farewell, TaskId::from_word(0), None);
                 return ExitCode::SUCCESS;

@@ -94,7 +94,8 @@ where
         let start = answer.len();
         answer.push(Ended::Well as u8);
         let mut message = message;
-        if let Err(error) = run_next(function, &mut message, answer) {
+        let ended = catch(|| run_next(function, &mut message, answer)).flatten();
+        if let Err(error) = ended {
             answer.truncate(start);
             answer.push(Ended::Badly as u8);
             append_error(&error, answer);
@@ -121,19 +122,29 @@ where
         let start = answer.len();
         let (count, mut message) =
             message.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let count = u64::from_ne_bytes(*count);
         let mut failures: Vec<(u64, TaskError)> = Vec::new();
-        let mut unreadable = None;
-        for position in 0..u64::from_ne_bytes(*count) {
-            let ended = match &unreadable {
-                None => run_next(function, &mut message, answer),
-                Some(error) => Err(TaskError::clone(error)),
-            };
-            if let Err(error) = ended {
-                // Nobody knows where the arguments after it begin.
-                if matches!(error, TaskError::Argument(_)) {
-                    unreadable = Some(error.clone());
+        // The next task, and where its value is to begin.
+        let (mut next, mut place) = (0, start);
+        while next < count {
+            // As many as end well in one go.
+            let ended = catch(|| {
+                while next < count {
+                    run_next(function, &mut message, answer)?;
+                    next += 1;
+                    place = answer.len();
                 }
-                failures.push((position, error));
+                Ok(())
+            });
+            if let Err(error) = ended.flatten() {
+                answer.truncate(place);
+                // Nobody knows where the arguments after one that is unreadable begin.
+                let last = match error {
+                    TaskError::Argument(_) => count,
+                    _ => next + 1,
+                };
+                failures.extend((next..last).map(|task| (task, error.clone())));
+                next = last;
             }
         }
         let values = (answer.len() - start) as u64;
@@ -186,18 +197,11 @@ where
     A: DeserializeOwned,
     F::Output: Serialize,
 {
-    let start = answer.len();
-    let ended = catch(|| {
-        let args = codec::take_front(message);
-        let args = args.map_err(|error| TaskError::Argument(error.to_string()))?;
-        let value = function.call(args);
-        codec::append(&value, answer)
-            .map_err(|error| TaskError::Result(error.to_string()))
-    });
-    ended.unwrap_or_else(|panicked| {
-        answer.truncate(start);
-        Err(panicked)
-    })
+    let args = codec::take_front(message);
+    let args = args.map_err(|error| TaskError::Argument(error.to_string()))?;
+    let value = function.call(args);
+    codec::append(&value, answer)
+        .map_err(|error| TaskError::Result(error.to_string()))
 }
 
 pub(super) fn append_error<E: Serialize>(error: &E, answer: &mut Vec<u8>) {
@@ -262,6 +266,22 @@ impl<R: DeserializeOwned> Values<R> {
             failures,
             gives: PhantomData,
         }
+    }
+
+    /// Appends all of them, up to the first error.
+    pub(super) fn append_to(mut self, values: &mut Vec<R>) -> Result<(), TaskError> {
+        if self.next_failure.is_none() {
+            let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
+            for _ in 0..self.count {
+                let value = codec::take_front(&mut rest);
+                values.push(value.map_err(|error| refused(&error))?);
+            }
+            return Ok(());
+        }
+        self.try_for_each(|value| {
+            values.push(value?);
+            Ok(())
+        })
     }
 }
 

@@ -10,7 +10,7 @@ mod support;
 use std::collections::HashMap;
 use std::io::Write;
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime};
@@ -551,9 +551,11 @@ fn callbacks() {
     let see = || {
         let seen = Arc::clone(&seen);
         move |n: u64| {
-            let mut seen = seen.try_lock().expect("one at a time");
-            seen.push(n);
+            static BUSY: AtomicBool = AtomicBool::new(false);
+            assert!(!BUSY.swap(true, Ordering::Relaxed), "one at a time");
             sleep(ms(1));
+            BUSY.store(false, Ordering::Relaxed);
+            seen.lock().unwrap().push(n);
         }
     };
     for n in 0..50 {
@@ -1007,7 +1009,7 @@ fn storm() {
     let pool = pool(4);
     let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
     let children = format!("/proc/{supervisor}/task/{supervisor}/children");
-    let over = std::sync::atomic::AtomicBool::new(false);
+    let over = AtomicBool::new(false);
     let (mut values, mut killed, mut sum) = (0, 0, 0);
     let mut lost_sum = 0;
     let kills = thread::scope(|s| {

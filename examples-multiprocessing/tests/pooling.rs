@@ -137,7 +137,9 @@ fn a_schedule_shows_every_task_once() {
 fn every_option_and_every_end_is_shown() {
     let lines = listing!("pool_options").tempo(20).run().success();
     let find = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
-    assert_eq!(find("hello from ForkPoolWorker-"), 3, "{lines:#?}");
+    // The third worker, in the killed one's place, may find the pool closed already.
+    let greetings = find("hello from ForkPoolWorker-");
+    assert!((2..=3).contains(&greetings), "{lines:#?}");
     for line in [
         "divide(7, 2) = 3",
         "divide(7, 0): attempt to divide by zero",

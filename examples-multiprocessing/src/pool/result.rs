@@ -1,7 +1,7 @@
 //! What becomes of a task, for whoever submitted it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::TaskError;
@@ -73,6 +73,30 @@ impl<T> Parts<T> {
     }
 }
 
+impl<T> Parts<T> {
+    /// Takes the result of what has ended. Decodes it when the table is free again.
+    fn take(&mut self, mut table: MutexGuard<'_, Table>) -> Result<T, TaskError> {
+        let missing = || Err(TaskError::Broken);
+        match std::mem::replace(self, Self::Refused(TaskError::Terminated)) {
+            Self::Refused(error) => Err(error),
+            Self::One(ticket, read) => {
+                let outcome = table.take(ticket);
+                drop(table);
+                let bytes = outcome.unwrap_or_else(missing)?;
+                read(bytes.get(VALUE..).unwrap_or_default())
+            }
+            Self::Many(chunks, read) => {
+                let outcomes = chunks.into_iter().map(|(ticket, count)| {
+                    (table.take(ticket).unwrap_or_else(missing), count)
+                });
+                let outcomes = outcomes.collect();
+                drop(table);
+                read(outcomes)
+            }
+        }
+    }
+}
+
 impl<T> AsyncResult<T> {
     pub(super) fn one(
         desk: &Arc<Desk>,
@@ -122,10 +146,10 @@ impl<T> AsyncResult<T> {
     /// How the task ended instead. Of several, the first in their order that has no
     /// value; all of them have ended then.
     pub fn get(mut self) -> Result<T, TaskError> {
+        let Self { desk, parts } = &mut self;
         // Over when it is broken or terminated at the latest.
-        let (table, _) = self.desk.wait(None, self.parts.all_done());
-        drop(table);
-        self.read()
+        let (table, _) = desk.wait(None, parts.all_done());
+        parts.take(table)
     }
 
     /// Waits for the result, but no longer than this.
@@ -141,32 +165,6 @@ impl<T> AsyncResult<T> {
             Ok(self.get())
         } else {
             Err(self)
-        }
-    }
-
-    /// Of what has ended.
-    fn read(&mut self) -> Result<T, TaskError> {
-        let missing = || Err(TaskError::Broken);
-        match &mut self.parts {
-            Parts::Refused(error) => Err(error.clone()),
-            Parts::One(ticket, read) => {
-                let outcome = self.desk.lock().take(*ticket);
-                let read = *read;
-                self.parts = Parts::Refused(TaskError::Terminated);
-                let bytes = outcome.unwrap_or_else(missing)?;
-                read(bytes.get(VALUE..).unwrap_or_default())
-            }
-            Parts::Many(chunks, read) => {
-                let read = *read;
-                let mut table = self.desk.lock();
-                let outcomes = std::mem::take(chunks).into_iter();
-                let outcomes = outcomes.map(|(ticket, count)| {
-                    (table.take(ticket).unwrap_or_else(missing), count)
-                });
-                let outcomes = outcomes.collect();
-                drop(table);
-                read(outcomes)
-            }
         }
     }
 

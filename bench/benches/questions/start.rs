@@ -16,7 +16,7 @@ const QUESTION: &str = "start";
 pub(crate) fn measure(bench: &mut Bench) {
     worker(bench);
     pool(bench);
-    for (name, mebibytes) in [("program", 1_usize), ("program from 256 MiB", 256)] {
+    for (name, mebibytes) in [("program", 1_usize), ("program from 1 GiB", 1024)] {
         program(bench, name, mebibytes);
     }
 }

@@ -273,12 +273,12 @@ fn main_guard_runs_the_second_line_as_a_program_only() {
         listing!("main_guard").run().success(),
         [
             "> python test.py",
-            "__main__",
             "I'm the first.",
+            "__main__",
             "I'm the second.",
             "> python import_test.py",
-            "test",
             "I'm the first.",
+            "test",
         ]
     );
 }

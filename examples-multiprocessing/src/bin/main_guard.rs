@@ -8,8 +8,8 @@
 mod test {
     /// What stands outside of the guard in `test.py`.
     pub(crate) fn on_import(name: &str) {
-        println!("{name}");
         println!("I'm the first.");
+        println!("{name}");
     }
 
     /// What stands inside of it.

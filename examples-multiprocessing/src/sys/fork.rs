@@ -38,8 +38,8 @@ pub(crate) enum Refused {
 ///
 /// The child ends with its parent, by SIGKILL, even where that is killed itself. Its
 /// signals do what they do by default, those apart that were ignored, that report a
-/// fault of the program's own, and the real-time ones: a handler speaks for the parent, and what it writes
-/// to (signal-hook's pipe) is shared with the parent.
+/// fault of the program's own, and the real-time ones: a handler speaks for the
+/// parent, and what it writes to (signal-hook's pipe) is shared with the parent.
 pub(crate) fn fork() -> Result<Side, Refused> {
     match other_threads() {
         Ok(0) => {}

@@ -1,6 +1,6 @@
 //! Copies a folder of many files by a pool, and proves every copy by its SHA-512.
 //!
-//! Listing D57, 达内 course notes, day02 and day03, 大作业 (exercise). Run it as
+//! Listing D57, 达内 course notes, day01 and day02, 大作业 (exercise). Run it as
 //! `file_copy SOURCE COPY`; a second run copies what differs. A file that cannot be
 //! copied is told, the others are copied, and the exit code is 1.
 

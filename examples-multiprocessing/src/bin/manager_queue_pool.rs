@@ -1,6 +1,6 @@
 //! The workers of a pool fill a queue that lives in a manager's process.
 //!
-//! Listing D58, 达内 course notes, day03, 队列的总结 and day04, 管理器 (prose). Python
+//! Listing D58, 达内 course notes, day01, 队列的总结 and day04, 管理器 (prose). Python
 //! sends the queue's proxy with each task; here the workers inherit it.
 
 use std::sync::OnceLock;

@@ -4,8 +4,11 @@
 mod support;
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use support::{Finished, listing};
 
 #[test]
@@ -136,13 +139,13 @@ fn joinable_queue_waits_for_the_last_task_and_counts_them() {
 fn file_ipc_leaves_no_file() {
     let temp =
         std::env::temp_dir().join(format!("exchanging-{}", std::process::id()));
-    std::fs::create_dir(&temp).unwrap();
+    fs::create_dir(&temp).unwrap();
     let lines = listing!("file_ipc").env("TMPDIR", &temp).run().success();
     assert_eq!(
         lines,
         ["read: How are you?", "How are you?", "I am fine, thank you"]
     );
-    std::fs::remove_dir(&temp).expect("it is empty");
+    fs::remove_dir(&temp).expect("it is empty");
 }
 
 #[test]
@@ -154,6 +157,21 @@ fn anonymous_pipe_ends_when_its_writer_does() {
     assert_eq!(said, format!("hello from {parent}"));
     assert_ne!(child, format!("child {parent}"));
     assert_eq!(lines.len(), 1);
+}
+
+/// Waits until the process sleeps, which it must soon.
+fn asleep(pid: Pid) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // The program's name comes before, in brackets.
+        let (_, state) = stat.rsplit_once(") ").unwrap();
+        if state.starts_with('S') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{stat}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -168,8 +186,7 @@ fn named_pipe_connects_two_runs_and_survives_one_that_was_interrupted() {
     let mut first = listing!("named_pipe").arg(&path).start();
     first.line_with("waiting at");
     // It says so before it opens the FIFO: until then the second would wait itself.
-    let opening = std::time::Duration::from_millis(100);
-    std::thread::sleep(opening);
+    asleep(first.pid());
     let second = listing!("named_pipe").arg(&path).start();
     let writer = second.pid();
     assert!(second.finish().success().is_empty());

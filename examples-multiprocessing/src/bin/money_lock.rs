@@ -6,8 +6,7 @@ use examples_multiprocessing::{Lock, Process, RawValue};
 use examples_threading::Failure;
 
 fn f(money: &RawValue<i32>, lock: &Lock) -> Result<(), Failure> {
-    for _ in 0..1000 {
-        // Keep what lies between the two small: nobody else gets on meanwhile.
+    for _ in 0..100_000 {
         lock.acquire();
         money.set(money.get() + 1);
         lock.release()?;

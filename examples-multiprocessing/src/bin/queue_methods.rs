@@ -10,7 +10,7 @@ use examples_threading::{Failure, interval, pause};
 fn refill(q: &Queue<String>) -> Result<(), Failure> {
     pause(0.5);
     println!("child: get() -> {:?}", q.get()?);
-    pause(0.5);
+    pause(1.0);
     println!("child: put(\"d\")");
     q.put("d".into())?;
     Ok(())

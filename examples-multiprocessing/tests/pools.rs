@@ -21,13 +21,11 @@ use examples_multiprocessing::{
     current_process, freeze_support,
 };
 use libtest_mimic::{Arguments, Trial};
-use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, raise};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use support::{Finished, Listing, Running};
+use support::{Finished, Listing, everybody_ends, nobody_left};
 
 /// Every subject with its function.
 const SUBJECTS: [(&str, fn()); 26] = [
@@ -181,35 +179,6 @@ fn claims() -> Vec<Trial> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Waits for the end of the process and of all that it started, and insists that the
-/// signal ended it and nobody said a word.
-#[track_caller]
-fn everybody_ends(run: Running, signal: Signal) {
-    let pid = run.pid();
-    let run: Finished = run.finish();
-    assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
-    assert_eq!(run.errors, [""; 0]);
-    nobody_left(pid);
-}
-
-/// Insists that nobody of this process group is left. Those who were orphaned are
-/// children of this process now.
-#[track_caller]
-fn nobody_left(group: Pid) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let group = Pid::from_raw(-group.as_raw());
-    loop {
-        match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
-            Err(Errno::ECHILD) => return,
-            Ok(WaitStatus::StillAlive) => {
-                assert!(Instant::now() < deadline, "somebody of {group} lives on");
-                sleep(Duration::from_millis(1));
-            }
-            _reaped => {}
-        }
-    }
 }
 
 /// The options of a pool that is started as this run of the subject is to.

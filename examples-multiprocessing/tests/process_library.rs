@@ -13,7 +13,7 @@ use std::io::{Write as _, stdin, stdout};
 use std::os::fd::AsFd;
 use std::process::{self, ExitCode};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use examples_multiprocessing::{
     Connection, Lock, Process, ProcessError, active_children, current_process,
@@ -25,7 +25,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
-use support::{Finished, Listing, Running};
+use support::{Listing, everybody_ends};
 
 /// Every subject with its function. `claims` says what it must do.
 const SUBJECTS: [(&str, fn()); 18] = [
@@ -262,37 +262,6 @@ fn claims() -> Vec<Trial> {
             assert_eq!(start("errors").run().success(), ["as it should be"]);
         }),
     ]
-}
-
-/// Waits for the end of the process and of all that it started, and insists that the
-/// signal ended it and nobody said a word.
-#[track_caller]
-fn everybody_ends(run: Running, signal: Signal) {
-    let pid = run.pid();
-    let run: Finished = run.finish();
-    assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
-    assert_eq!(run.errors, [""; 0]);
-    nobody_left(pid);
-}
-
-/// Insists that nobody of this process group is left. Those who were orphaned are
-/// children of this process now.
-#[track_caller]
-fn nobody_left(group: Pid) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        match waitpid(
-            Pid::from_raw(-group.as_raw()),
-            Some(nix::sys::wait::WaitPidFlag::WNOHANG),
-        ) {
-            Err(Errno::ECHILD) => return,
-            Ok(nix::sys::wait::WaitStatus::StillAlive) => {
-                assert!(Instant::now() < deadline, "somebody of {group} lives on");
-                thread::sleep(Duration::from_millis(1));
-            }
-            _reaped => {}
-        }
-    }
 }
 
 /// Xorshift: good enough for instants, and repeatable.

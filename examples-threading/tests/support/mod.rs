@@ -11,8 +11,9 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
@@ -270,6 +271,35 @@ impl Finished {
     /// The signal that ended it.
     pub(crate) fn signal(&self) -> Option<i32> {
         self.status.signal()
+    }
+}
+
+/// Waits for the end of the process and of all that it started, and insists that the
+/// signal ended it and nobody said a word.
+#[track_caller]
+pub(crate) fn everybody_ends(run: Running, signal: Signal) {
+    let pid = run.pid();
+    let run = run.finish();
+    assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
+    assert_eq!(run.errors, [""; 0]);
+    nobody_left(pid);
+}
+
+/// Insists that nobody of this process group is left. Only a subreaper, whose children
+/// the orphans become, sees them all.
+#[track_caller]
+pub(crate) fn nobody_left(group: Pid) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let group = Pid::from_raw(-group.as_raw());
+    loop {
+        match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => return,
+            Ok(WaitStatus::StillAlive) => {
+                assert!(Instant::now() < deadline, "somebody of {group} lives on");
+                thread::sleep(Duration::from_millis(1));
+            }
+            _reaped => {}
+        }
     }
 }
 

@@ -16,13 +16,13 @@ struct TestRepr {
     data: &'static str,
 }
 
-// Reconstructs `__repr__`.
 impl fmt::Debug for TestRepr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TestRepr({})", self.data)
     }
 }
 
+// Python overrides __repr__, and print falls back to it; here Display has to say so.
 impl fmt::Display for TestRepr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
@@ -34,7 +34,7 @@ struct TestStr {
     data: &'static str,
 }
 
-// Reconstructs `__str__`.
+// Python overrides __str__.
 impl fmt::Display for TestStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[Value: {}]", self.data)

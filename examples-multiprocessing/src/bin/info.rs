@@ -1,8 +1,8 @@
 //! The module, the parent's id and the own id, seen from main and from the child.
 //!
-//! Listing T17, 《Python(十) 进程、线程、协程篇》1.2.1. The quotes that the listing has
-//! lost are put back, and so is main's own call of `info`. Python's module is
-//! `__main__`; Rust's has the program's name.
+//! Listing T17, 《Python(十) 进程、线程、协程篇》1.2.1. The listing has lost its quotes
+//! and main's own call of `info`, whose title stands in `f`: here each has a title of
+//! its own. Python's module is `__main__`; Rust's has the program's name.
 
 use std::os::unix::process::parent_id;
 use std::process;

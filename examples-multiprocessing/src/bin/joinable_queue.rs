@@ -23,7 +23,8 @@ fn main() -> Result<(), Failure> {
     for task in 1..=5 {
         q.put(task)?;
     }
-    q.join()?; // Here too a consumer that dies with a task in its hands is an error.
+    // Unlike Python's, an error where a consumer dies with a task in its hands.
+    q.join()?;
     println!("all done");
 
     if let Err(error) = q.task_done() {

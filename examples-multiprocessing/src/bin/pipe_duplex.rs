@@ -1,6 +1,6 @@
 //! Two processes talk over the two ends of a pipe.
 //!
-//! Listing V26, 《Python标准库（中）》四 §2.
+//! Listing V26, 《Python标准库（中）》五 §2.
 
 use examples_multiprocessing::{Connection, Process, pipe};
 use examples_threading::Failure;
@@ -18,12 +18,9 @@ fn proc2(pipe: &Connection) -> Result<(), Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    // Build a pipe
     let pipe = pipe(true)?;
 
-    // Pass an end of the pipe to process 1
     let mut p1 = Process::new(|| proc1(&pipe.0));
-    // Pass the other end of the pipe to process 2
     let mut p2 = Process::new(|| proc2(&pipe.1));
     p1.start()?;
     p2.start()?;

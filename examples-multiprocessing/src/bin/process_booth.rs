@@ -1,18 +1,17 @@
 //! Ten booths sell one hundred tickets, each booth a process.
 //!
-//! Listing V28, 《Python标准库（中）》四 作业 2, from V17. There `os._exit` ends
-//! all booths, for they are threads of one process. Here each ends for itself, and
-//! gives the lock back first: or the others could only wait for it to be noticed.
+//! Listing V28, 《Python标准库（中）》作业 2, from V17. There `os._exit` ends all
+//! booths, for they are threads of one process. Here each booth ends by itself, and
+//! gives the lock back first: otherwise the others would have to wait until its end is
+//! noticed.
 
 use examples_multiprocessing::{Process, Value};
 use examples_threading::{Failure, pause};
 
-// This function could be any function to do other chores.
 fn do_chore() {
     pause(0.5);
 }
 
-// Function for each process
 fn booth(tid: i32, tickets: &Value<i32>) {
     loop {
         let mut i = tickets.lock();

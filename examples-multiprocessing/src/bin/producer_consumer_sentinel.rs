@@ -7,10 +7,9 @@
 use examples_multiprocessing::{Process, Queue};
 use examples_threading::Failure;
 
-// The consumer's part
 fn consumer(input_q: &Queue<Option<i32>>) -> Result<(), Failure> {
     loop {
-        // `None` is the mark that the producer has come to its end.
+        // Python sends None among the numbers; here that makes it a queue of Option.
         let Some(item) = input_q.get()? else {
             input_q.put(Some(6))?;
             break;
@@ -20,7 +19,6 @@ fn consumer(input_q: &Queue<Option<i32>>) -> Result<(), Failure> {
     Ok(())
 }
 
-// The producer's part
 fn producer(sequence: &[i32], output_q: &Queue<Option<i32>>) -> Result<(), Failure> {
     for i in sequence {
         output_q.put(Some(*i))?;
@@ -35,7 +33,6 @@ fn main() -> Result<(), Failure> {
 
     let sequence = [1, 2, 3, 4, 5];
     producer(&sequence, &q)?;
-    // The mark that the production is over
     q.put(None)?;
 
     con_p.join()?;

@@ -7,7 +7,6 @@ use std::process;
 use examples_multiprocessing::{Process, Queue};
 use examples_threading::{Failure, pause};
 
-// What the writing process runs
 fn write(q: &Queue<String>) -> Result<(), Failure> {
     println!("Process to write: {}", process::id());
     for value in ["A", "B", "C"] {
@@ -18,7 +17,6 @@ fn write(q: &Queue<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-// What the reading process runs
 fn read(q: &Queue<String>) -> Result<(), Failure> {
     println!("Process to read: {}", process::id());
     loop {
@@ -28,15 +26,14 @@ fn read(q: &Queue<String>) -> Result<(), Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    // The parent makes the queue, and both children have it.
     let q = Queue::new(0)?;
     let mut pw = Process::new(|| write(&q));
     let mut pr = Process::new(|| read(&q));
     pw.start()?;
     pr.start()?;
     pw.join()?;
-    // Its loop has no end, so it cannot be waited for. A process that is ended amid a
-    // `get` would leave Python's queue locked for all others; this one it does not.
+    // A process that is ended in the middle of a `get` would leave Python's queue
+    // locked for all others; here it does not.
     pr.terminate()?;
     Ok(())
 }

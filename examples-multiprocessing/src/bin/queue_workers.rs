@@ -1,6 +1,6 @@
 //! Ten processes put into a queue that has room for three, ten get from it.
 //!
-//! Listing V27, 《Python标准库（中）》四 §2.
+//! Listing V27, 《Python标准库（中）》五 §2.
 
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use examples_multiprocessing::{Lock, Process, Queue};
 use examples_threading::Failure;
 
-// input worker
 fn input_q(queue: &Queue<String>) -> Result<(), Failure> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     let info = format!("{}(put):{time}", process::id());
@@ -16,7 +15,6 @@ fn input_q(queue: &Queue<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-// output worker
 fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<(), Failure> {
     let info = queue.get()?;
     lock.acquire();
@@ -26,19 +24,17 @@ fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<(), Failure> {
 }
 
 fn main() -> Result<(), Failure> {
-    let lock = Lock::new()?; // To prevent messy print
+    let lock = Lock::new()?;
     let queue = Queue::new(3)?;
-    let mut record1 = Vec::new(); // store input processes
-    let mut record2 = Vec::new(); // store output processes
+    let mut record1 = Vec::new();
+    let mut record2 = Vec::new();
 
-    // input processes
     for _ in 0..10 {
         let mut process = Process::new(|| input_q(&queue));
         process.start()?;
         record1.push(process);
     }
 
-    // output processes
     for _ in 0..10 {
         let mut process = Process::new(|| output_q(&queue, &lock));
         process.start()?;
@@ -49,8 +45,8 @@ fn main() -> Result<(), Failure> {
         p.join()?;
     }
 
-    // No more object will come. Here, unlike in Python, a worker that still waits for
-    // one then would be told so.
+    // This process puts no more. Its children were started before and still could: a
+    // worker without an item would wait for ever, unless each of them closed it too.
     queue.close();
 
     for p in record2 {

@@ -1,7 +1,8 @@
 //! Five threads print one process id, five processes five.
 //!
 //! Listing V25, 《Python标准库（中）》五 §1. A Rust program forks only while it has one
-//! thread: the scope has waited for the five when the first process starts.
+//! thread: the scope has waited for the five when the first process starts. The two
+//! locks are of different types, so `worker` is handed how to take one.
 
 use std::sync::Mutex;
 use std::{process, thread};
@@ -9,17 +10,14 @@ use std::{process, thread};
 use examples_multiprocessing::{Lock, Process};
 use examples_threading::Failure;
 
-// worker function
 fn worker<Guard>(sign: &str, acquire: impl FnOnce() -> Guard) {
     let _released_at_the_end = acquire();
     println!("{sign} {}", process::id());
 }
 
-// Main
 fn main() -> Result<(), Failure> {
     println!("Main: {}", process::id());
 
-    // Multi-thread
     let lock = &Mutex::new(());
     thread::scope(|s| {
         for _ in 0..5 {
@@ -27,7 +25,6 @@ fn main() -> Result<(), Failure> {
         }
     });
 
-    // Multi-process
     let lock = Lock::new()?;
     let mut record = Vec::new();
     for _ in 0..5 {

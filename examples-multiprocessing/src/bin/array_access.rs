@@ -10,7 +10,6 @@ use examples_multiprocessing::{Array, Process};
 use examples_threading::Failure;
 
 fn trans(a: &Array<i32>, size: usize) {
-    // How long it took to get at the elements.
     let t = Instant::now();
     for i in 0..size {
         println!("{}", a.lock()[i]);

@@ -8,12 +8,11 @@ use examples_threading::{Failure, pause};
 fn t1(interval: u32) {
     for _ in 0..interval {
         pause(1.0);
-        println!("child {}", ctime()); // When main ends, this ends at once.
+        println!("child {}", ctime());
     }
 }
 
 fn main() -> Result<(), Failure> {
-    // Mind that the parent would wait for the child.
     let mut p = Process::new(|| t1(5));
     p.set_daemon(true)?;
     p.start()?;

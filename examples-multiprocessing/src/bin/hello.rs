@@ -14,6 +14,6 @@ fn f(name: &str) {
 fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| f("陈鑫"));
     p.start()?;
-    p.join()?; // Waits until the process is done.
+    p.join()?;
     Ok(())
 }

@@ -21,7 +21,7 @@ fn main() -> Result<(), Failure> {
     let mut p_one = Process::new(|| func_one("Jack"));
     let mut p_two = Process::new(|| func_two("Mick"));
     p_one.start()?;
-    p_one.join()?; // main waits for func_one's end before it goes on.
+    p_one.join()?;
     p_two.start()?;
     println!("I am main process");
     Ok(())

@@ -9,7 +9,7 @@ use nix::unistd::{ForkResult, fork, getpid, getppid};
 fn main() {
     #[expect(unsafe_code, reason = "fork is the lesson")]
     // SAFETY: this process has only the one thread.
-    let pid = unsafe { fork() }; // Mind that the parent will not wait for the child.
+    let pid = unsafe { fork() };
 
     match pid {
         Err(_) => println!("fork error"),

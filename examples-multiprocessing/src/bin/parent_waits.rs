@@ -13,7 +13,6 @@ fn t1(interval: u32) {
 }
 
 fn main() -> Result<(), Failure> {
-    // Mind that the parent will wait for the child.
     let mut p = Process::new(|| t1(5));
     p.start()?;
 

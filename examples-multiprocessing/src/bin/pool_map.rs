@@ -8,7 +8,6 @@ use std::time::Instant;
 use examples_multiprocessing::Pool;
 use examples_threading::Failure;
 
-/// The sum of the squares below n.
 fn cal(n: u64) -> u64 {
     let mut sum = 0;
     for i in 0..n {

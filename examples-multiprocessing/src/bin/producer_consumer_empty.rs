@@ -8,7 +8,6 @@
 use examples_multiprocessing::{Process, Queue};
 use examples_threading::Failure;
 
-// The consumer's part
 fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
     while !input_q.empty() {
         println!("{}", input_q.get()?);
@@ -16,7 +15,6 @@ fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
     Ok(())
 }
 
-// The producer's part
 fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<(), Failure> {
     for i in sequence {
         output_q.put(*i)?;

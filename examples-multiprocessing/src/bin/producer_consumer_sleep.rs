@@ -5,7 +5,6 @@
 use examples_multiprocessing::{Process, Queue};
 use examples_threading::{Failure, pause};
 
-// The consumer's part
 fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
     pause(2.0);
     while !input_q.empty() {
@@ -14,7 +13,6 @@ fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
     Ok(())
 }
 
-// The producer's part
 fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<(), Failure> {
     for i in sequence {
         output_q.put(*i)?;

@@ -16,7 +16,7 @@ fn main() -> Result<(), Failure> {
     let mut p = Process::new(|| run_proc("test"));
     println!("Child process will start");
     p.start()?;
-    p.join()?; // Waits for the child's end before it goes on.
+    p.join()?;
     println!("Child process end.");
     Ok(())
 }

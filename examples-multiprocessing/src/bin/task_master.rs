@@ -12,8 +12,8 @@ use examples_multiprocessing::managers::{Address, BaseManager, QueueProxy};
 use examples_threading::{Failure, Queue, interval};
 
 fn main() -> Result<(), Failure> {
-    let task_queue = Arc::new(Queue::new(0)); // hands out tasks
-    let result_queue = Arc::new(Queue::new(0)); // takes in results
+    let task_queue = Arc::new(Queue::new(0));
+    let result_queue = Arc::new(Queue::new(0));
 
     let address: Address = match env::args().nth(1) {
         Some(address) => address.parse()?,

@@ -21,7 +21,6 @@ fn main() -> Result<(), Failure> {
         Some(address) => address.parse()?,
         None => (server_addr, 5000).into(),
     };
-    // Port and key are the master's.
     let mut m = BaseManager::new(address, b"abc");
     m.connect()?;
 

@@ -16,7 +16,6 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use signal_hook::flag;
 
-// Define signal handler function
 fn my_handler() -> ! {
     println!("Now, it's the time");
     process::exit(0);
@@ -38,7 +37,6 @@ fn alarm(seconds: f64) -> nix::Result<Timer> {
 }
 
 fn main() -> Result<(), Failure> {
-    // register signal.SIGALRM's handler
     let rang = Arc::new(AtomicBool::new(false));
     flag::register(Signal::SIGALRM as i32, Arc::clone(&rang))?;
     let _timer = alarm(5.0)?;

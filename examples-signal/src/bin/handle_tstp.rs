@@ -8,14 +8,13 @@ use examples_threading::Failure;
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
 
-// Define signal handler function. Python's second argument, the frame that was
-// interrupted, has no counterpart: nothing is interrupted but the wait.
+// Python's second argument, the frame that was interrupted, has no counterpart:
+// nothing is interrupted but the wait.
 fn my_handler(signum: i32) {
     println!("I received:  {signum}");
 }
 
 fn main() -> Result<(), Failure> {
-    // register signal.SIGTSTP's handler
     let mut signals = Signals::new([Signal::SIGTSTP as i32])?;
     // signal.pause(). A signal that came since the line above is not lost here; with
     // the system's `pause` it would be, and the program would wait for another one.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
 
 fn change_it(balance: &AtomicI32, n: i32) {
-    // First stored, then taken out: it should come to 0. `fetch_add` would see to that.
+    // `fetch_add` would lose nothing.
     balance.store(balance.load(Relaxed) + n, Relaxed);
     balance.store(balance.load(Relaxed) - n, Relaxed);
 }

@@ -9,12 +9,10 @@ use std::thread;
 
 use examples_threading::pause;
 
-// This function could be any function to do other chores.
 fn do_chore() {
     pause(0.5);
 }
 
-// Function for each thread
 fn booth(tid: i32, tickets: &Mutex<i32>) {
     loop {
         let mut i = tickets.lock().unwrap();

@@ -10,7 +10,6 @@ use std::thread;
 
 use examples_threading::pause;
 
-// This function could be any function to do other chores.
 fn do_chore() {
     pause(0.5);
 }
@@ -38,7 +37,7 @@ impl<'a> BoothThread<'a> {
                 do_chore();
             } else {
                 println!("Thread_id {}  No more tickets", self.tid);
-                process::exit(0); // Exit the whole process immediately
+                process::exit(0);
             }
             drop(tick);
             do_chore();

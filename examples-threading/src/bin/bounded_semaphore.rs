@@ -17,7 +17,7 @@ fn run(n: i32, semaphore: &BoundedSemaphore) {
 }
 
 fn main() {
-    let semaphore = &BoundedSemaphore::new(5); // At most 5 threads run at a time.
+    let semaphore = &BoundedSemaphore::new(5);
 
     thread::scope(|s| {
         for i in 0..20 {

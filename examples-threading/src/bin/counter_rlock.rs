@@ -14,7 +14,6 @@ static CX_NUM: RLock<Cell<i32>> = RLock::new(Cell::new(0));
 fn func() {
     let cx_num = CX_NUM.lock();
     cx_num.set(cx_num.get() + 1);
-    // pause(1.0);
     println!("{}", cx_num.get()); // Still locked: nobody prints in between.
 }
 

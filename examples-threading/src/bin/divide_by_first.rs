@@ -23,16 +23,13 @@ impl fmt::Display for DivideError {
 
 // Results are i64 because i32::MIN / -1 is no i32.
 fn f(list: &[i32]) -> Result<Vec<i64>, DivideError> {
-    // 1) Preconditions
     let &first = list.first().ok_or(DivideError::EmptyList)?;
     if first == 0 {
         return Err(DivideError::DivisionByZero);
     }
-    // 2) The work
     let quotients: Vec<_> = (list.iter())
         .map(|&number| floor_div(number.into(), first.into()))
         .collect();
-    // 3) Postconditions
     assert_eq!(quotients.len(), list.len());
     assert_eq!(quotients[0], 1);
     Ok(quotients)

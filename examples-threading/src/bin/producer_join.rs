@@ -22,7 +22,7 @@ fn producer(q: &Queue<String>) {
 fn consumer(n: &str, q: &Queue<String>) {
     while let Ok(bone) = q.get() {
         println!("{n} 正在吃 {bone}");
-        q.task_done().unwrap(); // One more of those that join waits for is done.
+        q.task_done().unwrap();
     }
 }
 

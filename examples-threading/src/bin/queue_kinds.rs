@@ -6,7 +6,7 @@
 use examples_threading::{LifoQueue, PriorityQueue, Queue};
 
 fn main() {
-    let q = Queue::new(2); // At most two items: first in, first out.
+    let q = Queue::new(2);
     q.put(1).unwrap();
     println!(
         "empty {}, full {}, qsize {}",
@@ -38,13 +38,13 @@ fn main() {
         println!("get_nowait: {error}");
     }
 
-    let q1 = LifoQueue::new(0); // Any number of items: last in, first out.
+    let q1 = LifoQueue::new(0); // 0 for any number, Python's default.
     q1.put(1).unwrap();
     q1.put(2).unwrap();
     println!("{}", q1.get().unwrap());
     println!("{}", q1.get().unwrap());
 
-    let q2 = PriorityQueue::new(0); // The smaller, the sooner.
+    let q2 = PriorityQueue::new(0); // std's `BinaryHeap` gives the greatest first.
     q2.put((3, "cx")).unwrap();
     q2.put((1, "cc")).unwrap();
     println!("{:?}", q2.get().unwrap());

@@ -23,7 +23,6 @@ fn f2() {
 }
 
 fn main() {
-    // Create two threads
     thread::scope(|s| {
         s.spawn(f1);
         s.spawn(f2);

@@ -21,6 +21,6 @@ fn thrfun(x: i32, y: i32, thr: Option<ScopedJoinHandle<()>>) {
 fn main() {
     thread::scope(|s| {
         let ta = s.spawn(|| thrfun(1, 6, None));
-        s.spawn(|| thrfun(16, 19, Some(ta))); // prints when ta has printed
+        s.spawn(|| thrfun(16, 19, Some(ta)));
     });
 }

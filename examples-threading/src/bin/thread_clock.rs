@@ -17,7 +17,6 @@ fn get_time(interval: f64) {
 }
 
 fn main() {
-    // Create the clock thread
     thread::scope(|s| {
         s.spawn(|| get_time(1.0));
     });

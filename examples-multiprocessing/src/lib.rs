@@ -136,6 +136,7 @@ pub use shared::{
     Array, ArrayGuard, Number, RawArray, RawValue, SharedMemory, Slot, Value,
     ValueGuard,
 };
+pub use spin::set_spinning;
 pub use sync::{
     Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,
     LockGuard, NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften,

@@ -1,59 +1,134 @@
 //! How long it pays to look again before going to sleep.
 
-use std::sync::LazyLock;
+use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use crate::sys::futex;
 
+/// Says whether waits look again for a while before they sleep, in this process and in
+/// those that it forks from now on. Where nothing is said they do if there is more than
+/// one processor.
+///
+/// A look finds an answer that comes within microseconds, for which a sleep and its
+/// wake-up take ten times as long. It is paid with processor time, which may be dearer
+/// than that: on a battery, say. Python never looks.
+///
+/// ```
+/// examples_multiprocessing::set_spinning(false);
+/// ```
+pub fn set_spinning(on: bool) {
+    futex::set_spinning(on);
+}
+
+/// Finds out now what every process would otherwise at its first look: for one that is
+/// about to fork others.
+pub(crate) fn prepare() {
+    futex::is_spinning();
+}
+
 /// A budget of looks that adapts: doubled when one of them succeeded, halved when none
-/// did. So two sides that answer at once never sleep, and where the other side is
-/// slow, or waits for the very processor that this one is busy on, next to nothing is
-/// spent. With one processor there is no look at all.
+/// did. So two sides that answer at once never sleep, and where the other side is slow,
+/// next to nothing is spent.
 #[derive(Debug)]
 pub(crate) struct Spin {
     budget: AtomicU32,
     /// What a sleep and its wake-up cost, in looks: more are never worth while.
     most: u32,
+    /// How many times in a row no look succeeded.
+    misses: AtomicU32,
 }
 
-static PROCESSORS: LazyLock<usize> =
-    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
-
-/// Finds out now what every process would otherwise at its first look: for one that is
-/// about to fork many.
-pub(crate) fn prepare() {
-    LazyLock::force(&PROCESSORS);
-    futex::spins();
-}
+/// So many looks follow each other at once. Between the others the processor is given
+/// away: it may be the very one that the other side waits for, and where nobody wants
+/// it, an answer that has not come by now can wait for half a microsecond.
+const PAUSES: u32 = 64;
 
 /// Of the largest budget, so that a better time is noticed.
-const LEAST: u32 = 32;
+const LEAST: u32 = 4;
 
 impl Spin {
     pub(crate) const fn new(most: u32) -> Self {
         Self {
             budget: AtomicU32::new(most),
             most,
+            misses: AtomicU32::new(0),
         }
     }
 
     /// Looks until one look gives something or the budget is spent.
     pub(crate) fn until<R>(&self, mut look: impl FnMut() -> Option<R>) -> Option<R> {
-        if *PROCESSORS == 1 {
+        if !futex::is_spinning() {
             return None;
         }
-        let budget = self.budget.load(Ordering::Relaxed);
-        for _ in 0..budget {
-            std::hint::spin_loop();
+        let relaxed = Ordering::Relaxed;
+        let misses = self.misses.load(relaxed);
+        let budget = if is_probe(misses) {
+            self.most
+        } else {
+            self.budget.load(relaxed)
+        };
+        for count in 0..budget {
+            if count < PAUSES {
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
             if let Some(found) = look() {
-                let more = budget.saturating_mul(2).min(self.most);
-                self.budget.store(more, Ordering::Relaxed);
+                self.budget
+                    .store(budget.saturating_mul(2).min(self.most), relaxed);
+                self.misses.store(0, relaxed);
                 return Some(found);
             }
         }
-        let less = (budget / 2).max(self.most / LEAST);
-        self.budget.store(less, Ordering::Relaxed);
+        self.budget
+            .store((budget / 2).max(self.most / LEAST), relaxed);
+        self.misses.store(misses.wrapping_add(1), relaxed);
         None
+    }
+}
+
+/// Whether to spend the largest budget after so many misses. Two sides that both sleep
+/// before they answer would otherwise do so for ever: each finds the other slow.
+fn is_probe(misses: u32) -> bool {
+    const RARELY: u32 = 256;
+    misses.is_multiple_of(RARELY) || misses >= 8 && misses.is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many looks a wait takes that never succeeds.
+    fn looks(spin: &Spin) -> u32 {
+        let mut looks = 0;
+        let found = spin.until(|| {
+            looks += 1;
+            None::<()>
+        });
+        assert_eq!(found, None);
+        looks
+    }
+
+    #[test]
+    fn waits_in_vain_grow_short_but_for_a_probe() {
+        futex::set_spinning(true);
+        let spin = Spin::new(256);
+        let waits: Vec<u32> = (0..10).map(|_| looks(&spin)).collect();
+        assert_eq!(waits, [256, 128, 64, 64, 64, 64, 64, 64, 256, 128]);
+    }
+
+    #[test]
+    fn a_success_lets_the_next_wait_be_longer() {
+        futex::set_spinning(true);
+        let spin = Spin::new(256);
+        while looks(&spin) > 64 {}
+        assert_eq!(spin.until(|| Some(7)), Some(7));
+        assert_eq!(
+            looks(&spin),
+            256,
+            "a probe, as if nothing was missed before"
+        );
+        assert_eq!(looks(&spin), 128);
     }
 }

@@ -13,7 +13,6 @@ use super::task::Once;
 use super::{Pool, PoolError, Task};
 use crate::codec::{self, EncodeError};
 use crate::process::{Process, ProcessError, cpu_count};
-use crate::spin;
 use crate::sys::routine::Routine;
 
 /// How a pool's supervisor is started. The workers are forks of it in any case.
@@ -139,8 +138,6 @@ impl PoolBuilder {
             maxtasksperchild: self.maxtasksperchild.and_then(NonZero::new),
             name: name.into(),
         };
-        // Found out once, and not by every worker anew.
-        spin::prepare();
         let common = Common::new(processes)?;
         // A daemon: if nobody ends the pool, it ends with this process.
         let process = Process::builder().name("PoolSupervisor").daemon(true);

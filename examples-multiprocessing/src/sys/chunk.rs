@@ -10,5 +10,5 @@ pub(crate) const CHUNKS: usize = 1 << 18;
 pub(crate) const KEPT: usize = 4;
 
 /// The most looks at another process's word before going to sleep: about as long as
-/// a sleep and its wake-up take.
-pub(crate) const MOST_LOOKS: u32 = 1 << 10;
+/// a sleep and its wake-up take, where the other side has slept, too.
+pub(crate) const MOST_LOOKS: u32 = 1 << 8;

@@ -7,9 +7,7 @@
 #![allow(unsafe_code, reason = "futex has no safe wrapper")]
 
 use std::mem::MaybeUninit;
-use std::num::NonZero;
-use std::sync::LazyLock;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 use std::{ptr, thread};
 
@@ -119,20 +117,44 @@ pub(crate) fn wake_all(word: &AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// How often to look again before sleeping, in case the other side is about to finish:
-/// some microseconds. Not at all where the other side cannot run meanwhile.
+/// Whether waits look again for a while before they sleep.
+static SPINNING: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Nobody has asked yet.
+const UNKNOWN: u8 = 0;
+const OFF: u8 = 1;
+const ON: u8 = 2;
+
+pub(crate) fn set_spinning(on: bool) {
+    SPINNING.store(if on { ON } else { OFF }, Ordering::Relaxed);
+}
+
+/// Whether it was said to, or else whether there is more than one processor: with one,
+/// the other side cannot run meanwhile.
+#[inline]
+pub(crate) fn is_spinning() -> bool {
+    match SPINNING.load(Ordering::Relaxed) {
+        UNKNOWN => find_out(),
+        known => known == ON,
+    }
+}
+
+#[cold]
+fn find_out() -> bool {
+    let on = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    set_spinning(on);
+    on
+}
+
+/// How often to look at a lock again before sleeping, in case its holder is about to
+/// finish: some microseconds.
 pub(crate) fn spins() -> u32 {
-    static SPINS: LazyLock<u32> = LazyLock::new(|| {
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        if processors > 1 { 100 } else { 0 }
-    });
-    *SPINS
+    if is_spinning() { 100 } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
     use std::time::Instant;
 
     #[test]

@@ -1,11 +1,8 @@
 """One counter under one lock."""
 from threading import Lock
 
-from squares import fork, in_processes, in_threads, timed
-
-
-def share(workers, worker, count):
-    return count * (worker + 1) // workers - count * worker // workers
+from race import fork, share
+from squares import in_pool, in_processes, in_threads, timed
 
 
 def one(count, times):
@@ -46,6 +43,26 @@ def processes(workers, count, times):
             return 0
 
         in_processes(workers, part)
+        return counter.value
+
+    return timed(work, times)
+
+
+counter = None  # The pool's workers are forks, and have it.
+
+
+def pool_part(workers, worker, count):
+    for _ in range(share(workers, worker, count)):
+        with counter.get_lock():
+            counter.value += 1
+    return 0
+
+
+def pool(workers, count, times):
+    def work():
+        global counter
+        counter = fork.Value("Q", 0)
+        in_pool(workers, pool_part, count)
         return counter.value
 
     return timed(work, times)

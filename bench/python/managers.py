@@ -2,24 +2,27 @@
 from functools import lru_cache
 from multiprocessing.managers import SyncManager
 
-from squares import fork, timed
+from race import fork, on_core, pin
+from squares import timed
 
 
 @lru_cache(maxsize=1)
 def shared_dict():
     manager = fork.Manager()
+    pin(1, manager._process.pid)
     return manager, manager.dict(key=1)
 
 
 def dict_get(times):
     _, shared = shared_dict()
-    return timed(lambda: shared.get("key"), times)
+    return on_core(0, lambda: timed(lambda: shared.get("key"), times))
 
 
 @lru_cache(maxsize=1)
 def shared_queue():
     manager = SyncManager(address=("127.0.0.1", 0), authkey=b"abc", ctx=fork)
     manager.start()
+    pin(1, manager._process.pid)
     return manager, manager.Queue()
 
 
@@ -30,4 +33,4 @@ def queue_put_get(times):
         queue.put(1)
         return queue.get()
 
-    return timed(work, times)
+    return on_core(0, lambda: timed(work, times))

@@ -4,7 +4,8 @@ from functools import lru_cache
 from time import perf_counter_ns
 
 from queues import item
-from squares import cal, fork, timed
+from race import fork
+from squares import cal, timed
 
 
 @lru_cache(maxsize=None)
@@ -118,3 +119,17 @@ def thread_round_trip(workers, times):
         lambda pool: pool.submit(no_task).result(),
         times,
     )
+
+
+def apply_percentile_99(workers, times):
+    """The time that one in a hundred exceeds, as if each had taken it."""
+    with fork.Pool(workers) as pool:
+        total, took = 0, []
+        for _ in range(times):
+            start = perf_counter_ns()
+            total += pool.apply(no_task)
+            took.append(perf_counter_ns() - start)
+        pool.close()
+        pool.join()
+    took.sort()
+    return took[min(times * 99 // 100, times - 1)] * times, total

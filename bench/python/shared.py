@@ -2,7 +2,8 @@
 from functools import lru_cache
 from multiprocessing.shared_memory import SharedMemory
 
-from squares import fork, timed
+from race import fork
+from squares import timed
 
 
 @lru_cache(maxsize=None)

@@ -1,10 +1,9 @@
 """Listing D53: the sum of squares below n, for each n below a count."""
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from threading import Thread
 from time import perf_counter_ns
 
-fork = get_context("fork")
+from race import fork
 
 
 def cal(n):
@@ -53,6 +52,15 @@ def in_processes(workers, part):
     for process in processes:
         process.join()
     return total
+
+
+def in_pool(workers, part, count):
+    with fork.Pool(workers) as pool:
+        parts = [(workers, worker, count) for worker in range(workers)]
+        totals = pool.starmap(part, parts, chunksize=1)
+        pool.close()
+        pool.join()
+    return sum(totals)
 
 
 def threads(workers, count, times):

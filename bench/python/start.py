@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from threading import Thread
 
-from squares import fork, timed
+from race import fork
+from squares import timed
 
 spawn = get_context("spawn")
 

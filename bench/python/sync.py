@@ -1,31 +1,22 @@
 """A number increased under its lock, by one or by several at a time."""
-from threading import Barrier, Lock, Thread
+from threading import Lock
 from time import perf_counter_ns
 
-from lock import share
-from squares import fork
+from race import by_processes, by_threads, fork, share
 
 
-def race(workers, make, make_barrier, steps, times):
-    """Each worker does its share. The clock starts when all of them have started."""
+def race(workers, by, steps, times):
+    """Each worker does its share."""
     if workers == 1:
         start = perf_counter_ns()
         steps(times)
         return perf_counter_ns() - start
-    ready = make_barrier(workers + 1)
-
-    def work(worker):
-        ready.wait()
-        steps(share(workers, worker, times))
-
-    started = [make(target=work, args=(worker,)) for worker in range(workers)]
-    for each in started:
-        each.start()
-    ready.wait()
-    start = perf_counter_ns()
-    for each in started:
-        each.join()
-    return perf_counter_ns() - start
+    parts = [
+        lambda worker=worker: steps(share(workers, worker, times))
+        for worker in range(workers)
+    ]
+    took, _ = by(parts)
+    return took
 
 
 def thread_lock(workers, times):
@@ -36,7 +27,7 @@ def thread_lock(workers, times):
             with lock:
                 number[0] += 1
 
-    return race(workers, Thread, Barrier, steps, times), number[0]
+    return race(workers, by_threads, steps, times), number[0]
 
 
 def between_processes(workers, lock, times):
@@ -47,7 +38,7 @@ def between_processes(workers, lock, times):
             with lock:
                 number.value += 1
 
-    return race(workers, fork.Process, fork.Barrier, steps, times), number.value
+    return race(workers, by_processes, steps, times), number.value
 
 
 def lock(workers, times):
@@ -70,4 +61,4 @@ def value(workers, times):
             with number.get_lock():
                 number.value += 1
 
-    return race(workers, fork.Process, fork.Barrier, steps, times), number.value
+    return race(workers, by_processes, steps, times), number.value

@@ -20,6 +20,10 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def argument(text):
+    return int(text) if text.isdecimal() else text
+
+
 def main():
     end_with_parent()
     os.register_at_fork(after_in_child=end_with_parent)
@@ -35,7 +39,7 @@ def main():
         module, function = call.split(".")
         try:
             piece = getattr(importlib.import_module(module), function)
-            nanoseconds, total = piece(*map(int, arguments))
+            nanoseconds, total = piece(*map(argument, arguments))
             print(nanoseconds, total % 2**64, file=answers, flush=True)
         except Exception as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())

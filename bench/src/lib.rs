@@ -22,6 +22,10 @@
 //! slows down does so for all of them. What is quoted is the median, and a ratio is
 //! always one of two medians of the same rounds.
 //!
+//! Sides that wait for each other have a core each, in every contender, Python's
+//! included, as long as there are enough cores. Each side tells when it began and
+//! when it was done, by a clock that all processes share.
+//!
 //! Criterion asks for the rows one by one. When it asks for the first row of a
 //! scenario, the whole scenario is measured; each row's samples are then handed to
 //! criterion, which does its statistics on them, compares them with those of the run
@@ -55,7 +59,8 @@ pub mod sys;
 
 pub use harness::Bench;
 pub use parallel::{
-    Part, processes, race_processes, race_threads, share, worker_counts,
+    Part, on_core, pin, processes, race_processes, race_threads, share,
+    worker_counts,
 };
 pub use results::{Cell, Line, Results};
 pub use scenario::{Row, Scenario};

@@ -101,6 +101,14 @@ impl Results {
         }
     }
 
+    /// What one of so many things takes that the row does, for a sentence; a dash where
+    /// that was not measured.
+    #[must_use]
+    pub fn each(&self, label: &str, count: usize) -> String {
+        let median = self.median(label);
+        median.map_or(UNKNOWN.into(), |median| time(median / count as f64))
+    }
+
     /// The first row: what the others are compared with.
     pub(crate) fn baseline(&self) -> Option<&Line> {
         self.lines.first()

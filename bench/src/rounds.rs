@@ -7,6 +7,7 @@ use anyhow::ensure;
 use crate::python::Pythons;
 use crate::results::Cell;
 use crate::scenario::{PythonPiece, Row, Scenario};
+use crate::sys;
 
 /// Enough for a median, and an odd number, so that it is one of them.
 pub(crate) const ROUNDS: usize = 15;
@@ -95,6 +96,7 @@ pub(crate) fn measure(
     pythons: &mut Pythons,
     once: bool,
 ) -> Vec<Vec<Cell>> {
+    sys::trim_memory();
     let columns = 1 + pythons.count();
     let mut cells: Vec<Vec<Cell>> = Vec::new();
     // In Rust all first, then in each Python: neighbours are of one kind then.

@@ -1,5 +1,6 @@
 //! When does a pool pay, and by which of its methods?
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
-use crate::work::{cal, cal_known, steps_per_microsecond};
+use crate::work::{
+    cal, cal_known, spinning, steps_per_microsecond, without_spinning,
+};
 
 const QUESTION: &str = "pool";
 
@@ -37,7 +40,11 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     ] {
         arguments(name, size, count, bench)?;
     }
-    round_trip(bench)
+    many(bench)?;
+    very_many(bench)?;
+    round_trip(bench)?;
+    slowest(bench)?;
+    crowd(bench)
 }
 
 /// So many steps; one more, so that a no-op has something to tell.
@@ -172,27 +179,43 @@ fn with_methods<'a, A: Clone + Serialize + DeserializeOwned + 'a>(
             Ok(sum.wrapping_add(pool.apply(function, (input,))?))
         })
     });
-    let apply_async = Row::timed("apply_async", move || {
+    let apply_async = apply_async_row(pool, function, inputs);
+    let imap = Row::timed("imap", move || {
+        pool.imap(function, inputs())
+            .try_fold(0_u64, |sum, result| Ok(sum.wrapping_add(result?)))
+    });
+    let imap_unordered = imap_unordered_row(pool, function, inputs);
+    scenario
+        .row(python.beside(apply, "apply", 0))
+        .row(python.beside(apply_async, "apply_async", 0))
+        .row(python.beside(imap, "imap", 0))
+        .row(python.beside(imap_unordered, "imap_unordered", 0))
+}
+
+fn apply_async_row<'a, A: Serialize + DeserializeOwned + 'a>(
+    pool: &'a Pool,
+    function: impl Fn(A) -> u64 + Copy + Send + 'static,
+    inputs: impl Fn() -> Vec<A> + 'a,
+) -> Row<'a> {
+    Row::timed("apply_async", move || {
         let tasks: Vec<_> = (inputs().into_iter())
             .map(|input| pool.apply_async(function, (input,)))
             .collect();
         tasks
             .into_iter()
             .try_fold(0_u64, |sum, task| Ok(sum.wrapping_add(task.get()?)))
-    });
-    let imap = Row::timed("imap", move || {
-        pool.imap(function, inputs())
-            .try_fold(0_u64, |sum, result| Ok(sum.wrapping_add(result?)))
-    });
-    let imap_unordered = Row::timed("imap_unordered", move || {
+    })
+}
+
+fn imap_unordered_row<'a, A: Serialize + DeserializeOwned + 'a>(
+    pool: &'a Pool,
+    function: impl Fn(A) -> u64 + Copy + Send + 'static,
+    inputs: impl Fn() -> Vec<A> + 'a,
+) -> Row<'a> {
+    Row::timed("imap_unordered", move || {
         pool.imap_unordered(function, inputs())
             .try_fold(0_u64, |sum, result| Ok(sum.wrapping_add(result?)))
-    });
-    scenario
-        .row(python.beside(apply, "apply", 0))
-        .row(python.beside(apply_async, "apply_async", 0))
-        .row(python.beside(imap, "imap", 0))
-        .row(python.beside(imap_unordered, "imap_unordered", 0))
+    })
 }
 
 fn tasks(
@@ -329,28 +352,122 @@ fn arguments(
     Ok(())
 }
 
+/// So many no-ops that what counts is what one of them costs.
+fn many(bench: &mut Bench) -> anyhow::Result<()> {
+    const COUNT: usize = 20_000;
+    /// Python needs most of a second for all of them.
+    const PYTHON_COUNT: usize = COUNT / 10;
+    let pool = &Pool::new(cpu_count())?;
+    let workers = cpu_count();
+    let call = |method| format!("pool.tasks_{method} {workers} 0 0 {PYTHON_COUNT}");
+    let part = (PYTHON_COUNT as u64, (COUNT / PYTHON_COUNT) as f64);
+    let inputs = || vec![0_u64; COUNT];
+    let spawn = Row::new("rayon", |times| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .build()?;
+        let results: Vec<AtomicU64> =
+            (0..COUNT).map(|_| AtomicU64::new(0)).collect();
+        clocked(times, || {
+            pool.in_place_scope(|s| {
+                for result in &results {
+                    s.spawn(|_| result.store(no_task(), Ordering::Relaxed));
+                }
+            });
+            Ok(total(results.iter().map(|r| r.swap(0, Ordering::Relaxed))))
+        })
+    });
+    let scenario = Scenario::new(
+        QUESTION,
+        "20 000 no-ops",
+        "20 000 tasks that do nothing, and their results, by a pool that stands",
+        COUNT as u64,
+    )
+    .row(
+        spawn.note("rayon's spawn has no result: each task adds its own to one sum"),
+    );
+    let scenario = scenario
+        .row(apply_async_row(pool, task, inputs).python_part(
+            call("apply_async"),
+            part.0,
+            part.1,
+        ))
+        .row(imap_unordered_row(pool, task, inputs).python_part(
+            call("imap_unordered"),
+            part.0,
+            part.1,
+        ));
+    bench.scenario(scenario.says(|results| {
+        let each = |label| results.each(label, COUNT);
+        format!(
+            "A task that does nothing takes {} by apply_async, {} by imap_unordered and \
+             {} by rayon's spawn; apply_async takes {} as long as that.",
+            each("apply_async"),
+            each("imap_unordered"),
+            each("rayon"),
+            results.times(results.median("apply_async"), results.median("rayon")),
+        )
+    }));
+    Ok(())
+}
+
+/// So many that they go in chunks.
+fn very_many(bench: &mut Bench) -> anyhow::Result<()> {
+    const COUNT: usize = 200_000;
+    let pool = &Pool::new(cpu_count())?;
+    let workers = cpu_count();
+    let inputs = || vec![0_u64; COUNT];
+    let scenario = Scenario::new(
+        QUESTION,
+        "200 000 no-ops",
+        "200 000 inputs that nothing is done with, in chunks of the default size",
+        COUNT as u64,
+    )
+    .row(rayon_row(move || inputs().into_par_iter().map(task).sum()))
+    .row(
+        Row::timed("map", move || Ok(total(pool.map(task, inputs())?)))
+            .python(format!("pool.tasks_map {workers} 0 0 {COUNT}")),
+    );
+    bench.scenario(scenario.says(|results| {
+        let each = |label| results.each(label, COUNT);
+        format!(
+            "An input takes {} by map, {} by rayon.",
+            each("map"),
+            each("rayon")
+        )
+    }));
+    Ok(())
+}
+
+/// Has a thread do what it is asked for, one no-op at a time.
+fn with_worker_thread<R>(
+    work: impl FnOnce(&mut dyn FnMut() -> anyhow::Result<u64>) -> R,
+) -> R {
+    let (to, at) = channel::bounded::<fn() -> u64>(1);
+    let (back, home) = channel::bounded(1);
+    thread::scope(|s| {
+        s.spawn(move || {
+            // It ends when nobody is left who could ask or who listens.
+            while let Ok(task) = at.recv() {
+                if back.send(task()).is_err() {
+                    break;
+                }
+            }
+        });
+        let result = work(&mut || {
+            to.send(no_task)?;
+            Ok(home.recv()?)
+        });
+        drop(to);
+        result
+    })
+}
+
 /// A task given and its result awaited, before the next is given.
 fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
     let pool = &Pool::new(cpu_count())?;
     let worker = Row::new("crossbeam and a thread", |times| {
-        let (to, at) = channel::bounded::<fn() -> u64>(1);
-        let (back, home) = channel::bounded(1);
-        thread::scope(|s| {
-            s.spawn(move || {
-                // It ends when nobody is left who could ask or who listens.
-                while let Ok(task) = at.recv() {
-                    if back.send(task()).is_err() {
-                        break;
-                    }
-                }
-            });
-            let taken = clocked(times, || {
-                to.send(no_task)?;
-                Ok(home.recv()?)
-            });
-            drop(to);
-            taken
-        })
+        with_worker_thread(|ask| clocked(times, ask))
     });
     let threads = Row::new("ThreadPool", |times| {
         let pool = ThreadPool::new(cpu_count())?;
@@ -412,5 +529,92 @@ fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
         let python = results.times(results.python("apply"), ours);
         format!("Python's takes {python} as long as ours.")
     }));
+    Ok(())
+}
+
+/// Calls so many times, and gives the time that one in a hundred takes longer than, as
+/// if each had taken it.
+fn percentile_99(
+    times: u64,
+    mut call: impl FnMut() -> anyhow::Result<u64>,
+) -> anyhow::Result<(Duration, u64)> {
+    let mut sum = 0_u64;
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let start = Instant::now();
+        sum = sum.wrapping_add(call()?);
+        took.push(start.elapsed());
+    }
+    took.sort_unstable();
+    let which = (took.len() * 99 / 100).min(took.len() - 1);
+    Ok((took[which] * u32::try_from(times)?, sum))
+}
+
+/// The round trips that take longest.
+fn slowest(bench: &mut Bench) -> anyhow::Result<()> {
+    let pool = &Pool::new(cpu_count())?;
+    let workers = cpu_count();
+    let scenario = Scenario::new(
+        QUESTION,
+        "round trip, 99th percentile",
+        "a no-op given and its result awaited: the time that one in a hundred exceeds",
+        1,
+    )
+    .row(Row::new("crossbeam and a thread", |times| {
+        with_worker_thread(|ask| percentile_99(times, ask))
+    }))
+    .row(
+        Row::new("apply", |times| {
+            percentile_99(times, || Ok(pool.apply(no_task, ())?))
+        })
+        .python(format!("pool.apply_percentile_99 {workers}")),
+    );
+    bench.scenario(scenario.says(|results| {
+        let ours = results.median("apply");
+        let python = results.times(results.python("apply"), ours);
+        format!("Python's slow ones take {python} as long as ours.")
+    }));
+    Ok(())
+}
+
+/// Twice as many workers as cores.
+fn crowd(bench: &mut Bench) -> anyhow::Result<()> {
+    const COUNT: usize = 1000;
+    let workers = 2 * cpu_count();
+    let steps = (10.0 * steps_per_microsecond()) as u64 & !1;
+    let inputs = move || vec![steps; COUNT];
+    let pool = &Pool::new(workers)?;
+    let unspun_pool = &without_spinning(|| Pool::new(workers))?;
+    let apply = move |pool: &Pool| {
+        inputs().into_iter().try_fold(0_u64, |sum, input| {
+            anyhow::Ok(sum.wrapping_add(pool.apply(task, (input,))?))
+        })
+    };
+    let apply_async = move |pool: &Pool| {
+        let tasks: Vec<_> = (inputs().into_iter())
+            .map(|input| pool.apply_async(task, (input,)))
+            .collect();
+        (tasks.into_iter())
+            .try_fold(0_u64, |sum, task| anyhow::Ok(sum.wrapping_add(task.get()?)))
+    };
+    let known = cal_known(steps).wrapping_add(1).wrapping_mul(COUNT as u64);
+    let scenario = Scenario::new(
+        QUESTION,
+        "a crowd",
+        format!(
+            "{COUNT} tasks of 10 µs by {workers} workers, twice as many as cores"
+        ),
+        known,
+    )
+    .row(Row::timed("apply_async", move || apply_async(pool)))
+    .row(Row::timed("apply_async, never spinning", move || {
+        without_spinning(|| apply_async(unspun_pool))
+    }))
+    .row(Row::timed("apply", move || apply(pool)))
+    .row(Row::timed("apply, never spinning", move || {
+        without_spinning(|| apply(unspun_pool))
+    }));
+    let scenario = scenario.says(|results| spinning(results, "apply_async"));
+    bench.scenario(scenario.says(|results| spinning(results, "apply")));
     Ok(())
 }

@@ -18,6 +18,8 @@ use ipc_channel::ipc;
 use nix::unistd;
 use serde_bytes::ByteBuf;
 
+use crate::work::{spinning, without_spinning};
+
 const QUESTION: &str = "queues";
 
 /// As many items as a queue holds at a time.
@@ -194,14 +196,15 @@ fn between_processes(
         )
     });
     let queue = &examples_multiprocessing::Queue::<ByteBuf>::new(SIZE)?;
-    let ours = Row::new("Queue", move |times| {
+    let through_queue = move |times| {
         sides.race(
             race_processes,
             times,
             move || Ok(queue.put(ByteBuf::from(bytes.as_slice()))?),
             move || Ok(last(&queue.get()?)),
         )
-    });
+    };
+    let ours = Row::new("Queue", through_queue);
     let mut scenario = Scenario::new(
         QUESTION,
         sides.name("processes", size),
@@ -217,6 +220,10 @@ fn between_processes(
     .row(ours.python(format!(
         "queues.processes {producers} {consumers} {size} {SIZE}"
     )));
+    if producers + consumers > cpu_count() {
+        let unspun = move |times| without_spinning(|| through_queue(times));
+        scenario = scenario.row(Row::new("Queue, never spinning", unspun));
+    }
     scenario = scenario.row(if consumers == 1 {
         Row::new("ipc-channel", move |times| {
             let (sender, receiver) = ipc::bytes_channel()?;
@@ -260,7 +267,8 @@ fn between_processes(
             )
         }));
     }
-    bench.scenario(scenario.says(beside_ipc_channel).says(beside_python));
+    let scenario = scenario.says(beside_ipc_channel).says(beside_python);
+    bench.scenario(scenario.says(|results| spinning(results, "Queue")));
     Ok(())
 }
 
@@ -481,10 +489,10 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
                 .note("no message, only a word, and each side needs a core"),
         );
     } else {
-        // Nearly all of it is rest.
+        // Nearly all of it is rest, which is not counted.
         scenario = scenario
             .row(futex.limit())
-            .budget(Duration::from_millis(100));
+            .budget(Duration::from_millis(300));
     }
     let scenario = scenario.says(|results| {
         let (pipe, raw) = (results.median("Pipe"), results.median("raw pipe"));

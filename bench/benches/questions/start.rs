@@ -1,5 +1,6 @@
 //! What does it cost to start something, and to wait for its end?
 
+use std::env;
 use std::hint::black_box;
 use std::process::Command;
 use std::thread;
@@ -12,6 +13,9 @@ use examples_subprocess::Popen;
 use examples_threading::ThreadPool;
 
 const QUESTION: &str = "start";
+
+/// As the first argument, has this program end at once.
+pub(crate) const NOTHING: &str = "--nothing";
 
 pub(crate) fn measure(bench: &mut Bench) {
     worker(bench);
@@ -76,6 +80,36 @@ fn worker(bench: &mut Bench) {
         .limit()
         .note("its child only ends: the limit of what forks, of nothing else"),
     )
+    .row(
+        Row::timed("this program, by Command", || {
+            let mut program = Command::new(env::current_exe()?);
+            ensure!(program.arg(NOTHING).status()?.success(), "it failed");
+            Ok(1)
+        })
+        .unlimited()
+        .note("it ends at once: what is left of a spawned Process without the library"),
+    )
+    .row(
+        Row::timed("/bin/true, by Command", || {
+            ensure!(Command::new("/bin/true").status()?.success(), "it failed");
+            Ok(1)
+        })
+        .unlimited(),
+    )
+    .says(|results| {
+        let spawned = results.median("Process, spawned");
+        format!(
+            "A Process takes {} as long as a bare fork. A spawned one takes {} as long \
+             as this program alone, which is larger than /bin/true and takes {} as long \
+             as that.",
+            results.times(results.median("Process"), results.median("bare fork")),
+            results.times(spawned, results.median("this program, by Command")),
+            results.times(
+                results.median("this program, by Command"),
+                results.median("/bin/true, by Command")
+            ),
+        )
+    })
     .says(|results| {
         let (thread, process) =
             (results.median("thread"), results.median("Process"));

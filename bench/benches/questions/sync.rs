@@ -7,6 +7,8 @@ use bench::sys::PthreadMutex;
 use bench::{Bench, Part, Row, Scenario, race_processes, race_threads, share};
 use examples_multiprocessing::{Lock, RLock, RawValue, Semaphore, Value, cpu_count};
 
+use crate::work::{spinning, without_spinning};
+
 const QUESTION: &str = "sync";
 
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
@@ -66,7 +68,11 @@ fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
         sum
     };
     let python = |call: &str| format!("sync.{call} {workers}");
-    let scenario = Scenario::new(QUESTION, name, work, 1)
+    let locked = move || {
+        let _held = lock.lock();
+        add();
+    };
+    let mut scenario = Scenario::new(QUESTION, name, work, 1)
         .row(
             row(
                 "std Mutex",
@@ -80,12 +86,15 @@ fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
             .note("it works between threads only, and so does Python's beside it"),
         )
         .row(
-            row("Lock", workers, race_processes, move || {
-                let _held = lock.lock();
-                add();
-            }, take)
-            .python(python("lock")),
-        )
+            row("Lock", workers, race_processes, locked, take)
+                .python(python("lock")),
+        );
+    if workers > cpu_count() {
+        let race = |parts: Vec<Part<'_>>| without_spinning(|| race_processes(parts));
+        let name = "Lock, never spinning";
+        scenario = scenario.row(row(name, workers, race, locked, take));
+    }
+    let scenario = scenario
         .row(
             row("RLock", workers, race_processes, move || {
                 let _held = rlock.lock();
@@ -142,7 +151,8 @@ fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
             let lock = results.median("Lock");
             let python = results.times(results.python("Lock"), lock);
             format!("Python's Lock takes {python} as long as ours.")
-        });
+        })
+        .says(|results| spinning(results, "Lock"));
     bench.scenario(scenario);
     Ok(())
 }

@@ -4,11 +4,14 @@
 //! a sum over more memory than the caches hold; and a counter under one lock.
 
 use std::hint::black_box;
-use std::sync::{Barrier, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bench::{Bench, Results, Row, Scenario, processes, share, worker_counts};
+use bench::{
+    Bench, Part, Results, Row, Scenario, processes, race_threads, share,
+    worker_counts,
+};
 use examples_multiprocessing::{Pool, RawArray, Slot, Value, cpu_count};
 use rayon::prelude::*;
 
@@ -31,38 +34,17 @@ const BUSY: u64 = 20_000_000;
 fn with_ceiling(mut scenario: Scenario<'_>) -> Scenario<'_> {
     for workers in worker_counts() {
         let row = Row::new("busy loops", move |times| {
-            let (mut took, mut sum) = (Duration::ZERO, 0_u64);
-            for _ in 0..times {
-                let (once, answer) = busy_loops(workers);
-                took += once;
-                sum = sum.wrapping_add(answer);
-            }
-            Ok((took, sum))
+            let busy = || -> Part<'_> {
+                Box::new(move || {
+                    Ok((0..times).fold(0, |sum, _| sum.wrapping_add(cal(BUSY))))
+                })
+            };
+            race_threads((0..workers).map(|_| busy()).collect())
         });
         let answer = cal_known(BUSY).wrapping_mul(workers as u64);
         scenario = scenario.row(row.workers(workers).ceiling(answer));
     }
     scenario
-}
-
-fn busy_loops(workers: usize) -> (Duration, u64) {
-    let start = Barrier::new(workers + 1);
-    thread::scope(|s| {
-        let threads: Vec<_> = (0..workers)
-            .map(|_| {
-                s.spawn(|| {
-                    start.wait();
-                    cal(BUSY)
-                })
-            })
-            .collect();
-        start.wait();
-        let clock = Instant::now();
-        let sum = (threads.into_iter()).fold(0_u64, |sum, thread| {
-            sum.wrapping_add(thread.join().unwrap())
-        });
-        (clock.elapsed(), sum)
-    })
 }
 
 /// Has so many new threads do a part of the work each.
@@ -94,6 +76,26 @@ fn rayon_row<'a>(workers: usize, work: impl Fn() -> u64 + Sync + 'a) -> Row<'a> 
     row.workers(workers).note(
         "its threads are there already, the others' are started within the time",
     )
+}
+
+/// Starts a pool, has its workers do a part of the work each, and ends it.
+fn pool_map(
+    workers: usize,
+    part: impl Fn((usize, usize)) -> u64 + Copy + Send + 'static,
+) -> anyhow::Result<u64> {
+    let pool = Pool::new(workers)?;
+    let parts = (0..workers).map(|worker| (worker, workers));
+    let sums = pool.chunksize(1).map(part, parts)?;
+    pool.close();
+    pool.join()?;
+    Ok(sums.into_iter().fold(0, u64::wrapping_add))
+}
+
+fn pool_row<'a>(
+    workers: usize,
+    part: impl Fn((usize, usize)) -> u64 + Copy + Send + 'static,
+) -> Row<'a> {
+    Row::timed("Pool", move || pool_map(workers, part)).workers(workers)
 }
 
 /// Proves that the loop runs: eight times the steps take eight times as long.
@@ -229,19 +231,31 @@ fn memory_in_python<'a>(row: Row<'a>, call: &str) -> Row<'a> {
     row.python_part(format!("memory.{call} {count}"), answer, 32.0)
 }
 
+/// Where a pool's workers, forks of this process, find the numbers.
+static NUMBERS: Mutex<Option<RawArray<u64>>> = Mutex::new(None);
+
+fn sum(numbers: &[Slot<u64>]) -> u64 {
+    (numbers.iter()).fold(0_u64, |sum, number| sum.wrapping_add(number.get()))
+}
+
+/// The sum of a worker's part.
+fn sum_of_part(numbers: &[Slot<u64>], worker: usize, workers: usize) -> u64 {
+    let bound = |worker| numbers.len() * worker / workers;
+    sum(black_box(&numbers[bound(worker)..bound(worker + 1)]))
+}
+
+fn sum_of_known_part((worker, workers): (usize, usize)) -> u64 {
+    let numbers = NUMBERS.lock().unwrap().clone();
+    numbers.map_or(0, |numbers| sum_of_part(&numbers, worker, workers))
+}
+
 fn memory(bench: &mut Bench) -> anyhow::Result<()> {
     // Shared, and not the parent's own: a fork would have to copy the page tables of
     // that, which takes longer than the sum.
     let numbers = &RawArray::new(0..MEMORY)?;
-    let sum = &|numbers: &[Slot<u64>]| {
-        (numbers.iter()).fold(0_u64, |sum, number| sum.wrapping_add(number.get()))
-    };
-    let part = |workers: usize| {
-        move |worker: usize| {
-            let bound = |worker| numbers.len() * worker / workers;
-            sum(black_box(&numbers[bound(worker)..bound(worker + 1)]))
-        }
-    };
+    *NUMBERS.lock().unwrap() = Some(numbers.clone());
+    let part =
+        |workers: usize| move |worker: usize| sum_of_part(numbers, worker, workers);
     let mut scenario = Scenario::new(
         QUESTION,
         "memory",
@@ -267,6 +281,10 @@ fn memory(bench: &mut Bench) -> anyhow::Result<()> {
             }))
             .row(process.workers(workers).note(
                 "the numbers are in shared memory, which each process first has to map",
+            ))
+            .row(memory_in_python(
+                pool_row(workers, sum_of_known_part),
+                &format!("pool {workers}"),
             ));
     }
     bench.scenario(with_ceiling(scenario).says(|results| {
@@ -278,20 +296,38 @@ fn memory(bench: &mut Bench) -> anyhow::Result<()> {
             "{cores} cores share one memory: together {faster} as fast as one of them."
         )
     }));
+    *NUMBERS.lock().unwrap() = None;
     Ok(())
 }
 
+/// To what the counter under one lock is counted.
+const COUNT: u64 = 200_000;
+
+/// The counter of a pool's workers, forks of this process.
+static COUNTER: Mutex<Option<Value<u64>>> = Mutex::new(None);
+
+fn count_part(value: &Value<u64>, worker: usize, workers: usize) -> u64 {
+    let part = share(COUNT, workers, worker);
+    (0..part).for_each(|_| *value.lock() += 1);
+    part
+}
+
+fn count_known_part((worker, workers): (usize, usize)) -> u64 {
+    let value = COUNTER.lock().unwrap().clone();
+    value.map_or(0, |value| count_part(&value, worker, workers))
+}
+
 fn lock(bench: &mut Bench) -> anyhow::Result<()> {
-    const COUNT: u64 = 200_000;
     let value = &Value::new(0_u64)?;
+    *COUNTER.lock().unwrap() = Some(value.clone());
+    let take = move || std::mem::take(&mut *value.lock());
     let count_by_processes = move |workers| {
-        processes(workers, |worker| {
-            for _ in 0..share(COUNT, workers, worker) {
-                *value.lock() += 1;
-            }
-            0
-        })?;
-        anyhow::Ok(std::mem::take(&mut *value.lock()))
+        processes(workers, |worker| count_part(value, worker, workers))?;
+        anyhow::Ok(take())
+    };
+    let count_by_pool = move |workers| {
+        pool_map(workers, count_known_part)?;
+        anyhow::Ok(take())
     };
     let count = |workers| {
         let counter = Mutex::new(0_u64);
@@ -336,6 +372,11 @@ fn lock(bench: &mut Bench) -> anyhow::Result<()> {
                 Row::timed("Process", move || count_by_processes(workers))
                     .workers(workers)
                     .python(format!("lock.processes {workers} {COUNT}")),
+            )
+            .row(
+                Row::timed("Pool", move || count_by_pool(workers))
+                    .workers(workers)
+                    .python(format!("lock.pool {workers} {COUNT}")),
             );
     }
     bench.scenario(with_ceiling(scenario).says(|results| {
@@ -351,5 +392,6 @@ fn lock(bench: &mut Bench) -> anyhow::Result<()> {
             by("Process")
         )
     }));
+    *COUNTER.lock().unwrap() = None;
     Ok(())
 }

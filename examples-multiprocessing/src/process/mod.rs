@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use spawn::Parcel;
 pub use spawn::freeze_support;
 
+use crate::spin;
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
 use crate::sys::spawn::Spawned;
@@ -436,6 +437,7 @@ impl ProcessBuilder {
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        spin::prepare();
         exit::at_exit(children::settle);
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| match identity::name_of_child() {

@@ -51,6 +51,7 @@ pub use timer::Timer;
 /// What the waiting code waits with. `tests/model.rs` has a module of the same name
 /// that holds loom's counterparts.
 mod sync {
+    pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
     pub(crate) use std::thread;
 }

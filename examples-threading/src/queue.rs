@@ -6,9 +6,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::error::Error;
 use std::fmt;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard};
 
 /// First in, first out: Python's
 /// [`queue.Queue`](https://docs.python.org/3/library/queue.html#queue.Queue).
@@ -140,12 +141,42 @@ pub struct BlockingQueue<O: Order> {
     state: Mutex<State<O>>,
     /// The most items the queue holds at a time; 0 for any number.
     maxsize: usize,
-    /// One item more, or the end.
-    not_empty: Condvar,
-    /// One item less, or the end.
-    not_full: Condvar,
-    /// No item unfinished.
-    all_done: Condvar,
+    /// For one item more, or the end.
+    not_empty: Waiters,
+    /// For one item less, or the end.
+    not_full: Waiters,
+    /// For no item unfinished.
+    all_done: Waiters,
+}
+
+/// Threads that wait for a change of the state. They are counted: std's condition
+/// variable makes a system call for each notification, whether anybody waits or not.
+struct Waiters {
+    changed: Condvar,
+    /// Changed under the lock of the state only, so that whoever has changed that since
+    /// knows of everybody who has not seen it.
+    count: AtomicUsize,
+}
+
+impl Waiters {
+    fn new() -> Self {
+        Self {
+            changed: Condvar::new(),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    fn notify_one(&self) {
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    fn notify_all(&self) {
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
 }
 
 struct State<O> {
@@ -173,9 +204,9 @@ impl<O: Order> BlockingQueue<O> {
                 shut_down: false,
             }),
             maxsize,
-            not_empty: Condvar::new(),
-            not_full: Condvar::new(),
-            all_done: Condvar::new(),
+            not_empty: Waiters::new(),
+            not_full: Waiters::new(),
+            all_done: Waiters::new(),
         }
     }
 
@@ -229,6 +260,8 @@ impl<O: Order> BlockingQueue<O> {
         }
         state.items.push(item);
         state.unfinished += 1;
+        // Or who is woken would wait for the lock at once.
+        drop(state);
         self.not_empty.notify_one();
         Ok(())
     }
@@ -311,6 +344,7 @@ impl<O: Order> BlockingQueue<O> {
     ) -> Result<O::Item, GetError> {
         match state.items.pop() {
             Some(item) => {
+                drop(state);
                 self.not_full.notify_one();
                 Ok(item)
             }
@@ -415,22 +449,31 @@ impl<O: Order> BlockingQueue<O> {
     /// state holds the lock, which a waiter gives up only once it waits.
     fn wait_while(
         &self,
-        changed: &Condvar,
+        waiters: &Waiters,
         wait: Wait,
         mut blocked: impl FnMut(&State<O>) -> bool,
     ) -> MutexGuard<'_, State<O>> {
+        let state = self.lock();
+        if !blocked(&state) {
+            return state;
+        }
         let blocked = |state: &mut State<O>| blocked(state);
-        match wait {
-            Wait::Forever => changed
-                .wait_while(self.lock(), blocked)
+        waiters.count.fetch_add(1, Ordering::Relaxed);
+        let state = match wait {
+            Wait::Forever => waiters
+                .changed
+                .wait_while(state, blocked)
                 .unwrap_or_else(PoisonError::into_inner),
             Wait::AtMost(timeout) => {
-                changed
-                    .wait_timeout_while(self.lock(), timeout, blocked)
+                waiters
+                    .changed
+                    .wait_timeout_while(state, timeout, blocked)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }
-        }
+        };
+        waiters.count.fetch_sub(1, Ordering::Relaxed);
+        state
     }
 }
 

@@ -33,6 +33,7 @@ mod sync {
     use std::sync::LockResult;
     use std::time::Duration;
 
+    pub(crate) use loom::sync::atomic::AtomicUsize;
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread;
 

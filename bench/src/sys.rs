@@ -173,27 +173,29 @@ impl PthreadMutex {
         Ok(Self(inner))
     }
 
+    /// Does something while the mutex is held.
+    #[inline]
+    pub fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
+        // SAFETY: it was initialised and does not move.
+        unsafe { libc::pthread_mutex_lock(self.0.mutex.get()) };
+        let result = work();
+        // SAFETY: this thread holds it.
+        unsafe { libc::pthread_mutex_unlock(self.0.mutex.get()) };
+        result
+    }
+
     /// Adds one to the number.
     #[inline]
     pub fn increment(&self) {
-        // SAFETY: it was initialised and does not move.
-        unsafe { libc::pthread_mutex_lock(self.0.mutex.get()) };
         // SAFETY: the mutex is held.
-        unsafe { *self.0.number.get() += 1 };
-        // SAFETY: this thread holds it.
-        unsafe { libc::pthread_mutex_unlock(self.0.mutex.get()) };
+        self.hold(|| unsafe { *self.0.number.get() += 1 });
     }
 
     /// The number, and a zero in its place.
     #[must_use]
     pub fn take(&self) -> u64 {
-        // SAFETY: it was initialised and does not move.
-        unsafe { libc::pthread_mutex_lock(self.0.mutex.get()) };
-        // SAFETY: the mutex is held.
-        let number = unsafe { self.0.number.get().replace(0) };
-        // SAFETY: this thread holds it.
-        unsafe { libc::pthread_mutex_unlock(self.0.mutex.get()) };
-        number
+        // SAFETY: as above.
+        self.hold(|| unsafe { self.0.number.get().replace(0) })
     }
 }
 

@@ -19,12 +19,24 @@ impl Cell {
     /// The median, in nanoseconds.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
+        self.quantile(1, 2)
+    }
+
+    /// How far the middle half of the samples reaches from the median, to both sides
+    /// together, as a part of it: by less than this two rows do not differ.
+    #[must_use]
+    pub fn spread(&self) -> Option<f64> {
+        Some((self.quantile(3, 4)? - self.quantile(1, 4)?) / self.median()?)
+    }
+
+    /// What so many parts of the samples are below.
+    fn quantile(&self, part: usize, of: usize) -> Option<f64> {
         let Self::Samples(samples) = self else {
             return None;
         };
         let mut sorted = samples.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied()
+        sorted.get(sorted.len() * part / of).copied()
     }
 }
 
@@ -167,6 +179,7 @@ mod tests {
     fn the_median_is_the_one_in_the_middle() {
         let samples = Cell::Samples(vec![5.0, 1.0, 100.0, 3.0, 2.0]);
         assert_eq!(samples.median(), Some(3.0));
+        assert_eq!(samples.spread(), Some((5.0 - 2.0) / 3.0));
         assert_eq!(Cell::Empty.median(), None);
     }
 

@@ -37,7 +37,8 @@ pub(crate) fn tell(
     Ok(())
 }
 
-const LEGEND: &str = "Medians of interleaved samples. A factor says how many times as \
+const LEGEND: &str = "Medians of interleaved samples, and how far the middle half of \
+    them is spread. A factor says how many times as \
     fast as the first row of its table the row is; one in a Python column, how many \
     times as fast as that Python Rust is.";
 
@@ -49,7 +50,9 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     let ceiling = results.lines.iter().any(|line| line.role == Role::Ceiling);
     let limit = results.limit();
 
-    let mut header = vec!["contender".to_owned(), "median".to_owned()];
+    let mut header = ["contender", "median", "spread"]
+        .map(str::to_owned)
+        .to_vec();
     let compared = baseline.map_or(String::new(), Line::label);
     header.push(format!("to {compared}"));
     header.extend(results.pythons.iter().cloned());
@@ -68,7 +71,7 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     let mut rows = vec![header];
     for line in &results.lines {
         let median = line.median();
-        let mut row = vec![name(line), own(line)];
+        let mut row = vec![name(line), own(line), percent(line.cells[0].spread())];
         let faster = speed_up(results, line);
         row.push(faster.map_or("–".into(), factor));
         row.extend(line.cells[1..].iter().map(|cell| python(cell, line)));

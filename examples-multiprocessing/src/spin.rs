@@ -33,10 +33,32 @@ pub(crate) fn prepare() {
 #[derive(Debug)]
 pub(crate) struct Spin {
     budget: AtomicU32,
-    /// What a sleep and its wake-up cost, in looks: more are never worth while.
-    most: u32,
+    looks: Looks,
     /// How many times in a row no look succeeded.
     misses: AtomicU32,
+}
+
+/// How often to look. What a look costs depends on what is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looks {
+    /// The least budget: by it a better time is noticed.
+    pub(crate) least: u32,
+    /// The largest: about as long as a sleep and its wake-up take where the other side
+    /// has slept, too.
+    pub(crate) most: u32,
+}
+
+impl Looks {
+    /// At a word in shared memory.
+    pub(crate) const AT_MEMORY: Self = Self {
+        least: 64,
+        most: 256,
+    };
+    /// By a system call.
+    pub(crate) const BY_CALL: Self = Self {
+        least: 8,
+        most: 128,
+    };
 }
 
 /// So many looks follow each other at once. Between the others the processor is given
@@ -44,14 +66,11 @@ pub(crate) struct Spin {
 /// it, an answer that has not come by now can wait for half a microsecond.
 const PAUSES: u32 = 64;
 
-/// Of the largest budget, so that a better time is noticed.
-const LEAST: u32 = 4;
-
 impl Spin {
-    pub(crate) const fn new(most: u32) -> Self {
+    pub(crate) const fn new(looks: Looks) -> Self {
         Self {
-            budget: AtomicU32::new(most),
-            most,
+            budget: AtomicU32::new(looks.most),
+            looks,
             misses: AtomicU32::new(0),
         }
     }
@@ -62,9 +81,10 @@ impl Spin {
             return None;
         }
         let relaxed = Ordering::Relaxed;
+        let Looks { least, most } = self.looks;
         let misses = self.misses.load(relaxed);
         let budget = if is_probe(misses) {
-            self.most
+            most
         } else {
             self.budget.load(relaxed)
         };
@@ -76,13 +96,12 @@ impl Spin {
             }
             if let Some(found) = look() {
                 self.budget
-                    .store(budget.saturating_mul(2).min(self.most), relaxed);
+                    .store(budget.saturating_mul(2).min(most), relaxed);
                 self.misses.store(0, relaxed);
                 return Some(found);
             }
         }
-        self.budget
-            .store((budget / 2).max(self.most / LEAST), relaxed);
+        self.budget.store((budget / 2).max(least), relaxed);
         self.misses.store(misses.wrapping_add(1), relaxed);
         None
     }
@@ -113,7 +132,7 @@ mod tests {
     #[test]
     fn waits_in_vain_grow_short_but_for_a_probe() {
         futex::set_spinning(true);
-        let spin = Spin::new(256);
+        let spin = Spin::new(Looks::AT_MEMORY);
         let waits: Vec<u32> = (0..10).map(|_| looks(&spin)).collect();
         assert_eq!(waits, [256, 128, 64, 64, 64, 64, 64, 64, 256, 128]);
     }
@@ -121,7 +140,7 @@ mod tests {
     #[test]
     fn a_success_lets_the_next_wait_be_longer() {
         futex::set_spinning(true);
-        let spin = Spin::new(256);
+        let spin = Spin::new(Looks::AT_MEMORY);
         while looks(&spin) > 64 {}
         assert_eq!(spin.until(|| Some(7)), Some(7));
         assert_eq!(

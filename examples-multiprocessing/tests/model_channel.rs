@@ -30,8 +30,14 @@ use sys::membership;
 mod spin {
     pub(crate) struct Spin;
 
+    pub(crate) struct Looks;
+
+    impl Looks {
+        pub(crate) const AT_MEMORY: Self = Self;
+    }
+
     impl Spin {
-        pub(crate) const fn new(_: u32) -> Self {
+        pub(crate) const fn new(_: Looks) -> Self {
             Self
         }
 

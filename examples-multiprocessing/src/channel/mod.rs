@@ -20,10 +20,9 @@ mod memory;
 use std::fmt;
 
 use crate::error::Error;
-use crate::spin::Spin;
+use crate::spin::{Looks, Spin};
 use crate::sync::raw_lock::{RawGuard, RawLock};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sys::chunk::MOST_LOOKS;
 use crate::sys::futex::{Deadline, SLICE, Slept};
 use crate::sys::membership::{self, MemberId};
 use crate::sys::segment::{Shared, shareable};
@@ -177,8 +176,8 @@ impl Channel {
     pub(crate) fn over(ring: Shared<Ring>) -> Self {
         Self {
             ring,
-            room: Spin::new(MOST_LOOKS),
-            message: Spin::new(MOST_LOOKS),
+            room: Spin::new(Looks::AT_MEMORY),
+            message: Spin::new(Looks::AT_MEMORY),
         }
     }
 

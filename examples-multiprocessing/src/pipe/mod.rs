@@ -29,7 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::handover::{Given, Taken};
-use crate::spin::Spin;
+use crate::spin::{Looks, Spin};
 use crate::sys::packet::{self, Packet};
 
 pub use named::NamedPipe;
@@ -41,9 +41,6 @@ const INLINE: usize = 64 * 1024;
 
 /// Before the message: its length, eight bytes, the least first.
 const HEADER: usize = size_of::<u64>();
-
-/// As long as a sleep and its wake-up take: each look is a system call.
-const MOST_LOOKS: u32 = 32;
 
 /// Makes a pipe: Python's
 /// [`Pipe(duplex)`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Pipe).
@@ -115,7 +112,7 @@ impl Connection {
         Self {
             socket,
             direction,
-            spin: Spin::new(MOST_LOOKS),
+            spin: Spin::new(Looks::BY_CALL),
         }
     }
 

@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::PoolError;
 use crate::channel::{Bell, Channel, Ring};
 use crate::error::Error;
-use crate::spin::Spin;
+use crate::spin::{Looks, Spin};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sys::chunk::MOST_LOOKS;
 use crate::sys::futex::Deadline;
 use crate::sys::membership::MemberId;
 use crate::sys::segment::{Shared, shareable};
@@ -210,7 +209,7 @@ impl Common {
             processes,
             tasks,
             answers,
-            spin: Spin::new(MOST_LOOKS),
+            spin: Spin::new(Looks::AT_MEMORY),
         }
     }
 

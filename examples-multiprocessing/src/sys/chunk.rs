@@ -8,7 +8,3 @@ pub(crate) const CHUNKS: usize = 1 << 18;
 
 /// The fewest pieces that are taken at a time, and that are kept.
 pub(crate) const KEPT: usize = 4;
-
-/// The most looks at another process's word before going to sleep: about as long as
-/// a sleep and its wake-up take, where the other side has slept, too.
-pub(crate) const MOST_LOOKS: u32 = 1 << 8;

@@ -311,5 +311,4 @@ pub(crate) mod chunk {
     pub(crate) const CHUNK_WORDS: usize = 4;
     pub(crate) const CHUNKS: usize = 4;
     pub(crate) const KEPT: usize = 1;
-    pub(crate) const MOST_LOOKS: u32 = 0;
 }

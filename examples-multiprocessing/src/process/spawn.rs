@@ -20,7 +20,9 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 /// In a process that [`Process::spawned`](super::Process::spawned) started: runs the
 /// function that it was started for, and ends the process. In any other: nothing.
 ///
-/// Call it first in `main`, before there are threads. What stands before it is run by
+/// Call it first in `main`, before there are threads and before a lock, a queue or
+/// anything else to share is made: a spawned process that has such already cannot join
+/// its parent's family, and ends with code 1. What stands before it is run by
 /// every spawned process once more, as Python runs what stands outside of
 /// `if __name__ == "__main__"`. It has its name from Python's
 /// [`freeze_support`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.freeze_support),

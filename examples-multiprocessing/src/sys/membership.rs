@@ -58,7 +58,8 @@ static ME: AtomicU32 = AtomicU32::new(0);
 /// when it is made, so that whoever inherits the object inherits the census too.
 pub(crate) fn found_family() -> Result<(), Error> {
     if CENSUS.get().is_none() {
-        settle(Shared::zeroed(0)?);
+        // Where another thread was faster, its census is as good.
+        let _second = settle(Shared::zeroed(0)?);
     }
     Ok(())
 }
@@ -75,17 +76,26 @@ pub(crate) fn census() -> Result<BorrowedFd<'static>, Error> {
     Ok(census.as_fd())
 }
 
-/// In a spawned child, before it makes or receives anything: takes the parent's census
-/// for its own.
+/// In a spawned child: takes the parent's census for its own.
+///
+/// # Errors
+///
+/// The child has founded a family of its own already. In two families no lock would
+/// exclude anybody: each would take the other's members for dead.
 pub(crate) fn join_family(census: OwnedFd) -> Result<(), Error> {
-    settle(Shared::from_fd(census)?);
-    Ok(())
+    settle(Shared::from_fd(census)?).map_err(|_| Error::System {
+        doing: "join the family of the process that started this one",
+        source: io::Error::other(
+            "something was shared already: call freeze_support first in main",
+        ),
+    })
 }
 
-/// The first census stays. The drop of a second one is harmless: it is another file.
-fn settle(census: Shared<Census>) {
+/// The first census stays, and a second one comes back. Its drop is harmless: it is
+/// another file.
+fn settle(census: Shared<Census>) -> Result<(), Shared<Census>> {
     watch_forks();
-    let _second = CENSUS.set(census);
+    CENSUS.set(census)
 }
 
 /// How many forks lie between the first process of this program and the calling one:
@@ -256,6 +266,18 @@ mod tests {
         assert!(
             !is_alive(id_of(slot_of(me()), 9)),
             "a former owner of this slot"
+        );
+    }
+
+    #[test]
+    fn who_has_a_census_already_joins_no_other() {
+        found_family().unwrap();
+        let other = Shared::<Census>::zeroed(0).unwrap();
+        let other = other.as_fd().try_clone_to_owned().unwrap();
+        let refused = join_family(other).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("call freeze_support first in main"),
+            "{refused}"
         );
     }
 

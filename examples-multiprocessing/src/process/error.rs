@@ -37,6 +37,8 @@ pub enum ProcessError {
     DaemonHasNoChildren,
     /// This many other threads run, so that forking is not safe.
     ThreadsRunning(u64),
+    /// A guard of a `Value` or an `Array` lives, and a fork would make two of it.
+    NumbersLocked,
     /// The argument of a process to be spawned cannot be serialised.
     Argument(EncodeError),
     /// A copy of this program would not find its order, and run `main` instead.
@@ -96,6 +98,10 @@ impl fmt::Display for ProcessError {
                      lock that one of them holds: start processes before threads, or \
                      start this one by spawn."
                 );
+            }
+            Self::NumbersLocked => {
+                "This process holds the lock of a Value or Array, which a fork would \
+                 believe to hold too: drop the guard before starting a process."
             }
             Self::Argument(error) => return write!(f, "The argument is refused: {error}."),
             Self::NoFreezeSupport => {

@@ -152,8 +152,10 @@ impl<'a> Process<'a> {
     /// [`AlreadyStarted`](ProcessError::AlreadyStarted);
     /// [`DaemonHasNoChildren`](ProcessError::DaemonHasNoChildren) in a daemon;
     /// [`ThreadsRunning`](ProcessError::ThreadsRunning) where the calling thread is not
-    /// the only one of its process (it can be tried again once they have ended); or the
-    /// system's refusal.
+    /// the only one of its process (it can be tried again once they have ended);
+    /// [`NumbersLocked`](ProcessError::NumbersLocked) where it holds the lock of a
+    /// [`Value`](crate::Value) or an [`Array`](crate::Array), and the start is a fork;
+    /// or the system's refusal.
     pub fn start(&mut self) -> Result<(), ProcessError> {
         let parent = current_process();
         if parent.daemon() {
@@ -220,6 +222,7 @@ impl<'a> Process<'a> {
             Err(refused) => {
                 let error = match refused {
                     Refused::Threads(others) => ProcessError::ThreadsRunning(others),
+                    Refused::NumbersLocked => ProcessError::NumbersLocked,
                     Refused::System(source) => {
                         ProcessError::system("fork this process")(source)
                     }

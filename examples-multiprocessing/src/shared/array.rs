@@ -30,12 +30,12 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 /// caller likes; `arr.lock()[i]` takes it for one.
 ///
 /// For the rest it is to [`Value`](crate::Value) as a slice is to a number: what
-/// Python reaches around the lock with `get_obj` is a [`RawArray`] here, and what
-/// happens when a process dies with the lock held stands there.
-#[derive(Serialize, Deserialize)]
+/// Python reaches with `get_obj` is the guard's under the lock, and a [`RawArray`]
+/// without it; and what happens when a process dies with the lock held stands there.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct Array<T: Number> {
-    numbers: Numbers<T>,
+    numbers: Numbers<T, true>,
 }
 
 impl<T: Number> Array<T> {
@@ -45,9 +45,8 @@ impl<T: Number> Array<T> {
     ///
     /// [`Error::System`] where memory or descriptors are short: an array needs one.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        let numbers: Vec<T> = numbers.into_iter().collect();
         Ok(Self {
-            numbers: Numbers::new(&numbers)?,
+            numbers: Numbers::new(numbers)?,
         })
     }
 
@@ -95,15 +94,6 @@ impl<T: Number> Array<T> {
     }
 }
 
-impl<T: Number> Clone for Array<T> {
-    /// The same numbers.
-    fn clone(&self) -> Self {
-        Self {
-            numbers: self.numbers.clone(),
-        }
-    }
-}
-
 impl<T: Number> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
@@ -114,8 +104,9 @@ impl<T: Number> fmt::Debug for Array<T> {
 
 /// An [`Array`]'s numbers under their lock, released when dropped.
 ///
-/// It belongs to the process that made it. A forked child must not use the copy that
-/// it inherits: it does not hold the lock.
+/// It belongs to the thread that made it. While it lives no process can be forked, which
+/// would get it too: see
+/// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ArrayGuard<'a, T: Number> {
     numbers: NumbersGuard<'a, T>,
 }
@@ -126,6 +117,21 @@ impl<T: Number> ArrayGuard<'_, T> {
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
         self.numbers.predecessor_died()
+    }
+
+    /// The numbers themselves, which Python reaches by `arr.get_obj()` inside of
+    /// `with arr.get_lock():`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), examples_multiprocessing::Error> {
+    /// let arr = examples_multiprocessing::Array::new([3, 1, 2])?;
+    /// arr.lock().get_obj().sort_unstable();
+    /// # assert_eq!(arr.to_vec(), [1, 2, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_obj(&mut self) -> &mut [T] {
+        self
     }
 }
 
@@ -169,10 +175,10 @@ impl<T: Number> fmt::Debug for ArrayGuard<'_, T> {
 /// ```
 ///
 /// It is a slice of [`Slot`]s. A process that dies leaves the numbers that it wrote.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct RawArray<T: Number> {
-    numbers: Numbers<T>,
+    numbers: Numbers<T, false>,
 }
 
 impl<T: Number> RawArray<T> {
@@ -182,9 +188,8 @@ impl<T: Number> RawArray<T> {
     ///
     /// [`Error::System`] where memory or descriptors are short: an array needs one.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        let numbers: Vec<T> = numbers.into_iter().collect();
         Ok(Self {
-            numbers: Numbers::new(&numbers)?,
+            numbers: Numbers::new(numbers)?,
         })
     }
 
@@ -206,15 +211,6 @@ impl<T: Number> Deref for RawArray<T> {
     #[inline]
     fn deref(&self) -> &[Slot<T>] {
         self.numbers.slots()
-    }
-}
-
-impl<T: Number> Clone for RawArray<T> {
-    /// The same numbers.
-    fn clone(&self) -> Self {
-        Self {
-            numbers: self.numbers.clone(),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
+use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
 
 /// A number that processes share, with the lock that protects it: Python's
 /// [`multiprocessing.Value`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Value).
@@ -35,10 +35,11 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 /// # When a process dies
 ///
 /// When it dies with the lock held, the next one gets the lock, and its guard says so.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct Value<T: Number> {
-    number: Numbers<T>,
+    #[serde(deserialize_with = "one")]
+    number: Numbers<T, true>,
 }
 
 impl<T: Number> Value<T> {
@@ -49,7 +50,7 @@ impl<T: Number> Value<T> {
     /// [`Error::System`] where memory or descriptors are short: a value needs one.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
-            number: Numbers::new(&[number])?,
+            number: Numbers::new([number])?,
         })
     }
 
@@ -79,15 +80,6 @@ impl<T: Number> Value<T> {
     }
 }
 
-impl<T: Number> Clone for Value<T> {
-    /// The same number.
-    fn clone(&self) -> Self {
-        Self {
-            number: self.number.clone(),
-        }
-    }
-}
-
 impl<T: Number> fmt::Debug for Value<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value").finish_non_exhaustive()
@@ -96,8 +88,9 @@ impl<T: Number> fmt::Debug for Value<T> {
 
 /// A [`Value`]'s number under its lock, released when dropped.
 ///
-/// It belongs to the process that made it. A forked child must not use the copy that
-/// it inherits: it does not hold the lock.
+/// It belongs to the thread that made it. While it lives no process can be forked, which
+/// would get it too: see
+/// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ValueGuard<'a, T: Number> {
     number: NumbersGuard<'a, T>,
 }
@@ -107,6 +100,21 @@ impl<T: Number> ValueGuard<'_, T> {
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
         self.number.predecessor_died()
+    }
+
+    /// The number itself, which Python reaches by `num.get_obj()` inside of
+    /// `with num.get_lock():`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), examples_multiprocessing::Error> {
+    /// let num = examples_multiprocessing::Value::new(1)?;
+    /// *num.lock().get_obj() += 1;
+    /// # assert_eq!(num.get(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_obj(&mut self) -> &mut T {
+        self
     }
 }
 
@@ -150,10 +158,11 @@ impl<T: Number> fmt::Debug for ValueGuard<'_, T> {
 /// ```
 ///
 /// It is its [`Slot`]. A process that dies leaves the number that it wrote last.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct RawValue<T: Number> {
-    number: Numbers<T>,
+    #[serde(deserialize_with = "one")]
+    number: Numbers<T, false>,
 }
 
 impl<T: Number> RawValue<T> {
@@ -164,7 +173,7 @@ impl<T: Number> RawValue<T> {
     /// [`Error::System`] where memory or descriptors are short: a value needs one.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
-            number: Numbers::new(&[number])?,
+            number: Numbers::new([number])?,
         })
     }
 }
@@ -175,15 +184,6 @@ impl<T: Number> Deref for RawValue<T> {
     #[inline]
     fn deref(&self) -> &Slot<T> {
         &self.number.slots()[0]
-    }
-}
-
-impl<T: Number> Clone for RawValue<T> {
-    /// The same number.
-    fn clone(&self) -> Self {
-        Self {
-            number: self.number.clone(),
-        }
     }
 }
 

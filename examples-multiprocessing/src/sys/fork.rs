@@ -14,7 +14,7 @@ use std::{fs, ptr, thread};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{self, ForkResult, Pid, getpid};
 
-use super::exit;
+use super::{exit, numbers};
 
 /// Which of the two processes this is.
 pub(crate) enum Side {
@@ -30,6 +30,8 @@ pub(crate) enum Refused {
     /// This many other threads run, and the child would have none of them, but
     /// all the locks that they hold.
     Threads(u64),
+    /// This process has numbers locked, and the child would take the lock for its own.
+    NumbersLocked,
     /// The system has no room for one process more, or is not Linux enough.
     System(io::Error),
 }
@@ -45,6 +47,10 @@ pub(crate) fn fork() -> Result<Side, Refused> {
         Ok(0) => {}
         Ok(others) => return Err(Refused::Threads(others)),
         Err(error) => return Err(Refused::System(error)),
+    }
+    // Now that this is the only thread, the answer cannot change.
+    if numbers::locked() {
+        return Err(Refused::NumbersLocked);
     }
     // Nothing is the child's standard input: its parent goes on to read the real one.
     let nothing = nothing().map_err(Refused::System)?;

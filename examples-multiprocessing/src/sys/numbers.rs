@@ -1,10 +1,12 @@
 //! Plain numbers in shared memory: under a lock as a slice, without one as atomics.
 #![allow(unsafe_code, reason = "looks at shared memory as numbers")]
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::slice;
+use std::sync::MutexGuard;
 use std::sync::atomic::{
     AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -120,25 +122,39 @@ impl<T: Number> fmt::Debug for Slot<T> {
 shareable! {
     struct Header {
         lock: RawLock,
-        /// How many numbers follow. Changes with nothing.
+        /// A [`kind`]. Never changes.
+        kind: AtomicU32,
+        /// How many numbers follow. Never changes.
         len: AtomicU64,
     }
 }
 
-/// Numbers in shared memory with a lock before them, which may stay unused.
-pub(crate) struct Numbers<T> {
+/// How numbers are used, by everybody who has them: a handle of the other kind would
+/// change numbers under the hands of who has them locked.
+mod kind {
+    pub(super) const LOCKED: u32 = 1;
+    pub(super) const RAW: u32 = 2;
+}
+
+/// Numbers in shared memory with a lock before them, which stays unused where they are
+/// not `LOCKED`.
+#[derive(Clone)]
+pub(crate) struct Numbers<T, const LOCKED: bool> {
     header: Shared<Header>,
     /// Checked against the memory that there is, when this handle was made.
     len: usize,
     of: PhantomData<T>,
 }
 
-impl<T: Number> Numbers<T> {
+impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
+    const KIND: u32 = if LOCKED { kind::LOCKED } else { kind::RAW };
+
     /// So many zeroes.
     pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
         membership::found_family()?;
         let header = Header {
             lock: RawLock::new(),
+            kind: AtomicU32::new(Self::KIND),
             len: AtomicU64::new(len as u64),
         };
         let header = Shared::with_tail(header, len.saturating_mul(size_of::<T>()))?;
@@ -150,17 +166,17 @@ impl<T: Number> Numbers<T> {
     }
 
     /// These numbers.
-    pub(crate) fn new(numbers: &[T]) -> Result<Self, Error> {
+    pub(crate) fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        let numbers: Vec<T> = numbers.into_iter().collect();
         let new = Self::zeroed(numbers.len())?;
-        for (slot, &number) in new.slots().iter().zip(numbers) {
+        for (slot, number) in new.memory().iter().zip(numbers) {
             slot.set(number);
         }
         Ok(new)
     }
 
-    /// The numbers without the lock: not for those that anybody may lock.
     #[inline]
-    pub(crate) fn slots(&self) -> &[Slot<T>] {
+    fn memory(&self) -> &[Slot<T>] {
         &self.header.tail_of()[..self.len]
     }
 
@@ -168,36 +184,42 @@ impl<T: Number> Numbers<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+}
 
+impl<T: Number> Numbers<T, false> {
+    /// The numbers, which have no lock.
+    #[inline]
+    pub(crate) fn slots(&self) -> &[Slot<T>] {
+        self.memory()
+    }
+}
+
+impl<T: Number> Numbers<T, true> {
     /// Takes the lock.
     #[inline]
     pub(crate) fn lock(&self) -> NumbersGuard<'_, T> {
         NumbersGuard {
             numbers: self,
             lock: self.header.lock.lock(),
+            _counted: Counted::new(),
         }
     }
 }
 
-impl<T> Clone for Numbers<T> {
-    fn clone(&self) -> Self {
-        Self {
-            header: self.header.clone(),
-            len: self.len,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<T> Serialize for Numbers<T> {
+impl<T, const LOCKED: bool> Serialize for Numbers<T, LOCKED> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.header.serialize(serializer)
     }
 }
 
-impl<'de, T: Number> Deserialize<'de> for Numbers<T> {
+impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let header = Shared::<Header>::deserialize(deserializer)?;
+        if header.kind.load(Ordering::Relaxed) != Self::KIND {
+            return Err(D::Error::custom(
+                "one of Array and RawArray cannot be had as the other",
+            ));
+        }
         let len = usize::try_from(header.len.load(Ordering::Relaxed));
         let len = len.map_err(D::Error::custom)?;
         if len > header.tail_of::<Slot<T>>().len() {
@@ -211,13 +233,86 @@ impl<'de, T: Number> Deserialize<'de> for Numbers<T> {
     }
 }
 
+/// One number, where several, or none, are no value of the type asked for.
+pub(crate) fn one<'de, D, T, const LOCKED: bool>(
+    deserializer: D,
+) -> Result<Numbers<T, LOCKED>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Number,
+{
+    let numbers = Numbers::deserialize(deserializer)?;
+    if numbers.len() != 1 {
+        return Err(D::Error::custom("an array cannot be had as one number"));
+    }
+    Ok(numbers)
+}
+
 /// Numbers under their lock, a slice as any other.
 ///
-/// The lock is nobody's to release but this guard's: that makes the slice its own. In a
-/// forked child, a copy of the guard has no such claim.
+/// The lock is nobody's to release but this guard's: that makes the slice its own. A
+/// fork would make two of it, and is refused while it lives.
 pub(crate) struct NumbersGuard<'a, T> {
-    numbers: &'a Numbers<T>,
+    numbers: &'a Numbers<T, true>,
     lock: RawGuard<'a>,
+    _counted: Counted,
+}
+
+/// Whether a guard lives, as far as the only thread of a process can tell.
+pub(super) fn locked() -> bool {
+    let here = GUARDS.try_with(|guards| guards.0.get()).unwrap_or(0);
+    here.wrapping_add(ORPHANS.load(Ordering::Relaxed)) != 0
+}
+
+thread_local! {
+    /// How many guards this thread has made and not dropped. They cannot go to another.
+    /// A count of the whole process would make taking a lock half as fast.
+    static GUARDS: Guards = const { Guards(Cell::new(0)) };
+}
+
+/// The same of those threads that have ended: a slice of numbers may outlive the thread
+/// that locked them, where it leaked the guard.
+static ORPHANS: AtomicUsize = AtomicUsize::new(0);
+
+struct Guards(Cell<usize>);
+
+impl Drop for Guards {
+    fn drop(&mut self) {
+        ORPHANS.fetch_add(self.0.get(), Ordering::Relaxed);
+    }
+}
+
+/// Part of a guard, counted as one.
+struct Counted {
+    /// Another thread would count it out that has not counted it in.
+    of_this_thread: PhantomData<MutexGuard<'static, ()>>,
+}
+
+impl Counted {
+    #[inline]
+    fn new() -> Self {
+        count(1);
+        Self {
+            of_this_thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for Counted {
+    #[inline]
+    fn drop(&mut self) {
+        count(-1);
+    }
+}
+
+#[inline]
+fn count(change: isize) {
+    let add =
+        |guards: &Guards| guards.0.set(guards.0.get().wrapping_add_signed(change));
+    if GUARDS.try_with(add).is_err() {
+        // The thread is ending.
+        ORPHANS.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
+    }
 }
 
 impl<T: Number> NumbersGuard<'_, T> {
@@ -231,7 +326,7 @@ impl<T: Number> Deref for NumbersGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        let slots = self.numbers.slots();
+        let slots = self.numbers.memory();
         // SAFETY: a number is as large as its slot, and any bits make one. The lock is
         // held, and all who use locked numbers, here or in another process, hold it.
         unsafe { slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
@@ -241,11 +336,64 @@ impl<T: Number> Deref for NumbersGuard<'_, T> {
 impl<T: Number> DerefMut for NumbersGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        let slots = self.numbers.slots();
+        let slots = self.numbers.memory();
         // SAFETY: as in `deref`; and a slot is an atomic, which may be written to
         // behind a shared reference.
         unsafe {
             slice::from_raw_parts_mut(slots.as_ptr().cast_mut().cast(), slots.len())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handover;
+
+    #[test]
+    fn numbers_with_a_lock_and_numbers_without_are_not_one_another() {
+        type Locked = Numbers<i32, true>;
+        type Raw = Numbers<i32, false>;
+        let (locked, raw) = (Locked::new([1, 2]).unwrap(), Raw::new([3]).unwrap());
+        let to_bytes = || postcard::to_stdvec(&(&locked, &raw)).unwrap();
+        let (bytes, fds) = handover::collect(to_bytes);
+        let fds_again = fds.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        let exchanged = || postcard::from_bytes::<(Raw, Locked)>(&bytes);
+        assert!(handover::receive(fds, exchanged).is_err());
+        let same = || postcard::from_bytes::<(Locked, Raw)>(&bytes);
+        let (locked, raw) = handover::receive(fds_again, same).unwrap();
+        assert_eq!((locked.lock()[1], raw.slots()[0].get()), (2, 3));
+    }
+
+    #[test]
+    fn several_numbers_are_not_one() {
+        #[derive(Deserialize)]
+        #[expect(dead_code, reason = "is only made")]
+        struct One(#[serde(deserialize_with = "one")] Numbers<u8, false>);
+
+        let arrives = |numbers: &[u8]| {
+            let numbers =
+                Numbers::<u8, false>::new(numbers.iter().copied()).unwrap();
+            let to_bytes = || postcard::to_stdvec(&numbers).unwrap();
+            let (bytes, fds) = handover::collect(to_bytes);
+            handover::receive(fds, || postcard::from_bytes::<One>(&bytes)).is_ok()
+        };
+        assert_eq!([&[1][..], &[], &[1, 2]].map(arrives), [true, false, false]);
+    }
+
+    #[test]
+    fn a_guard_that_its_thread_leaked_is_counted_on() {
+        let numbers: &'static _ =
+            Box::leak(Box::new(Numbers::<u8, true>::new([1]).unwrap()));
+        assert!(!locked());
+        std::thread::spawn(|| {
+            drop(numbers.lock());
+            assert!(!locked());
+            std::mem::forget(numbers.lock());
+            assert!(locked());
+        })
+        .join()
+        .unwrap();
+        assert!(locked());
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn now() -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a deadline that has come ends the wait"]
 pub(crate) enum Slept {
-    /// By a wake-up, a signal, or because the word had changed already: look again.
+    /// By a wake-up, or because the word had changed already: look again.
     Woken,
     /// Nothing came for a whole slice: look whether who should come still lives.
     Slice,
@@ -68,7 +68,8 @@ pub(crate) enum Slept {
 /// Sleeps while the word has this value, for at most a [`SLICE`].
 ///
 /// The kernel compares and falls asleep in one step: a change of the word that is
-/// followed by a [`wake`] cannot fall in between and be lost.
+/// followed by a [`wake`] cannot fall in between and be lost. A signal ends neither the
+/// sleep nor its slice: who gets them often is to look around as others do.
 pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
     let slice_end = now() + SLICE;
     let (end, at_end) = match deadline {
@@ -81,24 +82,27 @@ pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
     until.tv_sec =
         libc::time_t::try_from(end.as_secs()).unwrap_or(libc::time_t::MAX);
     until.tv_nsec = end.subsec_nanos().into();
-    // SAFETY: word and time outlive the call, and the kernel writes to neither.
-    // Without FUTEX_PRIVATE_FLAG it finds the waiters of all processes; the bitset
-    // form takes the deadline on the monotonic clock.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT_BITSET,
-            value,
-            ptr::from_ref(until),
-            ptr::null::<u32>(),
-            libc::FUTEX_BITSET_MATCH_ANY,
-        )
-    };
-    if result == -1 && Errno::last() == Errno::ETIMEDOUT {
-        at_end
-    } else {
-        Slept::Woken
+    loop {
+        // SAFETY: word and time outlive the call, and the kernel writes to neither.
+        // Without FUTEX_PRIVATE_FLAG it finds the waiters of all processes; the bitset
+        // form takes the deadline on the monotonic clock.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                word.as_ptr(),
+                libc::FUTEX_WAIT_BITSET,
+                value,
+                ptr::from_ref(until),
+                ptr::null::<u32>(),
+                libc::FUTEX_BITSET_MATCH_ANY,
+            )
+        };
+        match Errno::result(result) {
+            // A wake-up between two calls is not lost: the word has changed.
+            Err(Errno::EINTR) => {}
+            Err(Errno::ETIMEDOUT) => return at_end,
+            _ => return Slept::Woken,
+        }
     }
 }
 
@@ -164,8 +168,8 @@ mod tests {
         assert_eq!(wait(&word, 7, Deadline::Never), Slept::Slice);
         assert!(start.elapsed() >= SLICE);
 
+        assert!(!Deadline::after(Duration::from_hours(1)).is_over());
         let deadline = Deadline::after(Duration::from_millis(5));
-        assert!(!deadline.is_over());
         assert_eq!(wait(&word, 7, deadline), Slept::Deadline);
         assert!(deadline.is_over());
         assert_eq!(Deadline::after(Duration::MAX), Deadline::Never);

@@ -96,7 +96,9 @@ impl RawLock {
             return Some(Acquired::Clean);
         }
         loop {
-            let word = self.word.load(Ordering::Relaxed);
+            // Acquire: the holder named there has its entry in the census, or it would
+            // pass for dead.
+            let word = self.word.load(Ordering::Acquire);
             // From here on others may be asleep that this process is to wake in its
             // turn: the mark stays on.
             if word & HOLDER == FREE {

@@ -3,9 +3,9 @@
 //! Loom tries every interleaving with a bounded number of preemptions. A wake-up that
 //! can be lost shows up as a deadlock, a store that comes too late as a data race.
 //!
-//! Time has no place in loom. A sleep ends by a wake-up only; neither deadlines nor
-//! slices end it, so that nothing heals what the algorithms get wrong. The one
-//! exception is the death of a process, which lets each of the others look around once.
+//! Time has no place in loom. A sleep ends by a wake-up only, so that nothing heals what
+//! the algorithms get wrong. There are two exceptions: the death of a process lets each
+//! of the others look around once; and a deadline of no time at all has come.
 #![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
 #![allow(unused_imports, reason = "the library exports them")]
 #![allow(unreachable_pub, reason = "the files are public in the library")]
@@ -19,6 +19,8 @@ mod sync;
 mod sys;
 
 pub use sync::*;
+
+use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -189,6 +191,18 @@ fn the_permit_of_the_dead_comes_back() {
 }
 
 #[test]
+fn a_semaphore_counts_right_at_whatever_step_a_process_is_killed() {
+    for step in 0..12 {
+        model(2, move || {
+            let semaphore = Semaphore::new(1).unwrap();
+            membership::killed_before(step, || drop(semaphore.permit()));
+            assert!(semaphore.try_acquire(), "step {step}");
+            assert!(!semaphore.try_acquire(), "step {step}");
+        });
+    }
+}
+
+#[test]
 fn a_condition_loses_no_notification() {
     model(3, || {
         let (condition, flag) = (Condition::new().unwrap(), Protected::new());
@@ -330,4 +344,49 @@ fn an_aborted_barrier_holds_nobody() {
         barrier.reset();
         assert!(!barrier.broken());
     });
+}
+
+#[test]
+fn what_a_dead_process_began_with_a_barrier_is_carried_through() {
+    for step in 0..8 {
+        model(2, move || {
+            let barrier = Barrier::new(2).unwrap();
+            let waiter = {
+                let barrier = barrier.clone();
+                thread::spawn(move || barrier.wait())
+            };
+            membership::killed_before(step, || barrier.abort());
+            if barrier.broken() {
+                assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+            } else {
+                barrier.wait().unwrap();
+                waiter.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_party_that_is_killed_over_giving_up_leaves_nobody_waiting() {
+    // Its third change takes a place.
+    for step in 3..14 {
+        model(2, move || {
+            let barrier = Barrier::new(3).unwrap();
+            let waiter = {
+                let barrier = barrier.clone();
+                thread::spawn(move || barrier.wait())
+            };
+            if barrier.n_waiting() == 1 {
+                membership::killed_before(step, || {
+                    let broken = barrier.wait_timeout(Duration::ZERO);
+                    assert_eq!(broken, Err(BarrierBroken));
+                });
+                // Takes the lock from the dead: the waiter has only one look around.
+                let _any_answer = barrier.broken();
+            } else {
+                barrier.abort();
+            }
+            assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+        });
+    }
 }

@@ -106,10 +106,15 @@ impl<const N: usize> State<N> {
         guard
     }
 
-    /// Announces a change of all who wait, makes it, and lets them look.
-    fn announce(&self, guard: RawGuard<'_>, phase: u32) {
+    /// Announces a change of all who wait, and makes it. Needs the lock.
+    fn announce(&self, phase: u32) {
         self.phase.store(phase, Ordering::Relaxed);
         self.carry_through();
+    }
+
+    /// Lets those who wait look at what was announced. They do not miss it: the turn
+    /// has changed, whether they sleep yet or not.
+    fn let_them_look(&self, guard: RawGuard<'_>) {
         drop(guard);
         futex::wake_all(&self.turn);
     }
@@ -166,14 +171,15 @@ impl<const N: usize> State<N> {
             let turn = self.turn.load(Ordering::Relaxed);
             drop(guard);
             if futex::wait(&self.turn, turn, deadline) == Slept::Deadline {
-                self.announce(self.lock(), phase::BREAKING);
+                self.turn_away(phase::BREAKING);
                 return Err(BarrierBroken);
             }
             guard = self.lock();
         };
         let index = self.waiting().count();
         if index + 1 >= self.parties.load(Ordering::Relaxed) as usize {
-            self.announce(guard, phase::PASSING);
+            self.announce(phase::PASSING);
+            self.let_them_look(guard);
             return Ok(index);
         }
         self.members[place].store(membership::me(), Ordering::Relaxed);
@@ -200,8 +206,11 @@ impl<const N: usize> State<N> {
                 Slept::Deadline => true,
             };
             if hopeless {
+                // In this order: with its place free and the break not announced, its
+                // death would leave the others waiting, and no dead among them to find.
+                self.announce(phase::BREAKING);
                 self.places[place].store(place::FREE, Ordering::Relaxed);
-                self.announce(guard, phase::BREAKING);
+                self.let_them_look(guard);
                 return Err(BarrierBroken);
             }
         }
@@ -218,7 +227,9 @@ impl<const N: usize> State<N> {
 
     /// Leaves nobody waiting.
     fn turn_away(&self, phase: u32) {
-        self.announce(self.lock(), phase);
+        let guard = self.lock();
+        self.announce(phase);
+        self.let_them_look(guard);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::raw_lock::{Acquired, RawGuard, RawLock};
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU32, Ordering};
-use crate::sys::futex::{self, Deadline, Slept};
+use crate::sys::futex::{self, Deadline, SLICE, Slept};
 use crate::sys::membership::{self, MemberId};
 use crate::sys::segment::{PAGE, Shared, shareable};
 
@@ -74,6 +74,8 @@ shareable! {
         /// How many sleep or are about to. One that was killed stays counted, which
         /// costs a wake-up that nobody hears, at every release.
         waiting: AtomicU32,
+        /// When somebody looked for the dead last: see [`milliseconds`].
+        looked: AtomicU32,
         /// The process that holds the permit of this place, and 0 for none.
         holders: [AtomicU32; N],
     }
@@ -100,6 +102,7 @@ impl<const N: usize> State<N> {
             held: AtomicU32::new(0),
             turn: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            looked: AtomicU32::new(0),
             holders: array::from_fn(|_| AtomicU32::new(0)),
         }
     }
@@ -128,7 +131,11 @@ impl<const N: usize> State<N> {
     ) -> Option<Place> {
         let mut guard = self.lock();
         loop {
-            if self.available() == 0 && slept != Slept::Woken {
+            // Where permits come and go, each who waits is woken within its slice. So
+            // the slice of all of them counts, too.
+            if self.available() == 0
+                && (slept != Slept::Woken || self.nobody_looked_for_a_slice())
+            {
                 self.take_from_the_dead();
             }
             if self.available() > 0 {
@@ -197,8 +204,14 @@ impl<const N: usize> State<N> {
         }
     }
 
+    fn nobody_looked_for_a_slice(&self) -> bool {
+        let looked = self.looked.load(Ordering::Relaxed);
+        u128::from(milliseconds().wrapping_sub(looked)) >= SLICE.as_millis()
+    }
+
     /// Frees the places of those who have died. Needs the lock.
     fn take_from_the_dead(&self) {
+        self.looked.store(milliseconds(), Ordering::Relaxed);
         for place in &self.holders {
             let holder = place.load(Ordering::Relaxed);
             if holder != 0 && !membership::is_alive(holder) {
@@ -208,6 +221,12 @@ impl<const N: usize> State<N> {
         }
         // The others find theirs at the end of their own slice.
     }
+}
+
+/// The clock, as a number that wraps. All permits may be taken when it shows what it
+/// showed fifty days ago; then the dead are looked for a slice later.
+fn milliseconds() -> u32 {
+    futex::now().as_millis() as u32
 }
 
 /// Both for counts that change under the lock only.

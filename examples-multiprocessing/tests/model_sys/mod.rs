@@ -1,7 +1,65 @@
 //! Loom's counterparts of what the library stands on.
 
 pub(crate) mod atomic {
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+    use loom::sync::atomic;
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+    use super::membership;
+
+    /// Loom's, before each change of which a process may be killed.
+    #[derive(Debug)]
+    pub(crate) struct AtomicU32(atomic::AtomicU32);
+
+    impl AtomicU32 {
+        pub(crate) fn new(value: u32) -> Self {
+            Self(atomic::AtomicU32::new(value))
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> u32 {
+            self.0.load(ordering)
+        }
+
+        pub(crate) fn store(&self, value: u32, ordering: Ordering) {
+            membership::step();
+            self.0.store(value, ordering);
+        }
+
+        pub(crate) fn swap(&self, value: u32, ordering: Ordering) -> u32 {
+            membership::step();
+            self.0.swap(value, ordering)
+        }
+
+        pub(crate) fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
+            membership::step();
+            self.0.fetch_add(value, ordering)
+        }
+
+        pub(crate) fn fetch_and(&self, value: u32, ordering: Ordering) -> u32 {
+            membership::step();
+            self.0.fetch_and(value, ordering)
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u32,
+            new: u32,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u32, u32> {
+            membership::step();
+            self.0.compare_exchange(current, new, success, failure)
+        }
+
+        pub(crate) fn fetch_update(
+            &self,
+            set: Ordering,
+            fetch: Ordering,
+            update: impl FnMut(u32) -> Option<u32>,
+        ) -> Result<u32, u32> {
+            membership::step();
+            self.0.fetch_update(set, fetch, update)
+        }
+    }
 }
 
 /// A futex as the kernel's manual describes it.
@@ -11,9 +69,9 @@ pub(crate) mod futex {
     use std::time::Duration;
 
     use loom::sync::Mutex;
-    use loom::sync::atomic::{AtomicU32, Ordering};
     use loom::thread::{self, Thread};
 
+    use super::atomic::{AtomicU32, Ordering};
     use super::membership;
 
     pub(crate) const SLICE: Duration = Duration::from_millis(100);
@@ -29,13 +87,18 @@ pub(crate) mod futex {
             Self::At(timeout)
         }
 
+        #[expect(clippy::unused_self, reason = "the library's shape")]
         pub(crate) fn or_later(self, _: Duration) -> Self {
-            self
+            Self::Never
         }
 
         pub(crate) fn is_over(self) -> bool {
             self == Self::At(Duration::ZERO)
         }
+    }
+
+    pub(crate) fn now() -> Duration {
+        Duration::ZERO
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +127,16 @@ pub(crate) mod futex {
         static ref QUEUE: Mutex<Queue> = Mutex::new(Queue::default());
     }
 
-    pub(crate) fn wait(word: &AtomicU32, value: u32, _: Deadline) -> Slept {
+    pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
         let mut queue = QUEUE.lock().unwrap();
         if membership::look_around() {
             return Slept::Slice;
         }
         if word.load(Ordering::Relaxed) != value {
             return Slept::Woken;
+        }
+        if deadline.is_over() {
+            return Slept::Deadline;
         }
         let ticket = queue.tickets;
         queue.tickets += 1;
@@ -132,6 +198,7 @@ pub(crate) mod futex {
 /// Each thread of a model stands for a process.
 pub(crate) mod membership {
     use std::cell::Cell;
+    use std::panic::{self, AssertUnwindSafe};
 
     use loom::sync::Mutex;
 
@@ -144,6 +211,8 @@ pub(crate) mod membership {
     loom::thread_local! {
         static ME: Cell<MemberId> = Cell::new(0);
         static LOOKED_AROUND: Cell<bool> = Cell::new(false);
+        /// So many changes more are made before this process is killed, if it is.
+        static KILLED_AFTER: Cell<Option<usize>> = Cell::new(None);
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the library's shape")]
@@ -178,6 +247,40 @@ pub(crate) mod membership {
         super::futex::end_slices();
     }
 
+    /// What a process that is killed takes with it.
+    struct Killed;
+
+    /// Does this work in a process that is killed before it makes this change of shared
+    /// memory, its first being 0. Where it makes fewer it is not killed.
+    pub(crate) fn killed_before(change: usize, work: impl FnOnce()) {
+        KILLED_AFTER.with(|after| after.set(Some(change)));
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        KILLED_AFTER.with(|after| after.set(None));
+        if let Err(payload) = done
+            && !payload.is::<Killed>()
+        {
+            panic::resume_unwind(payload);
+        }
+    }
+
+    /// This process is about to change shared memory.
+    pub(super) fn step() {
+        match KILLED_AFTER.with(Cell::get) {
+            None => {}
+            Some(0) => {
+                KILLED_AFTER.with(|after| after.set(None));
+                die();
+                // Guards that are dropped now find another process than theirs; and it
+                // is known, as no other thread may run while this one unwinds.
+                me();
+                panic::resume_unwind(Box::new(Killed));
+            }
+            Some(changes) => {
+                KILLED_AFTER.with(|after| after.set(Some(changes - 1)));
+            }
+        }
+    }
+
     /// Whether a slice is over for this thread: once, after somebody has died.
     pub(super) fn look_around() -> bool {
         !LOOKED_AROUND.with(Cell::get)
@@ -198,8 +301,8 @@ pub(crate) mod segment {
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    /// Leaves room for four holders and two parties.
-    pub(crate) const PAGE: usize = 256 + 16;
+    /// Leaves room for six holders and three parties.
+    pub(crate) const PAGE: usize = 256 + 24;
 
     macro_rules! shareable {
         ($item:item) => {

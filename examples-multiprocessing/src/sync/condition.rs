@@ -43,6 +43,10 @@ use crate::sys::segment::{Shared, shareable};
 /// another that waits. Where the process that held the lock died, the next holder is
 /// told as an [`RLock`]'s is; after a wait ask
 /// [`RLockGuard::predecessor_died`].
+///
+/// So [`notify`](Self::notify) first, and then change what the others wait for: the
+/// lock keeps them from looking before both are done. One that is killed between the
+/// change and the notification leaves the change behind, and nobody who looks at it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Condition {
     lock: RLock,
@@ -143,6 +147,9 @@ impl Condition {
             tokens.store(0, Ordering::Relaxed);
         }
         change(waiters, |n| n.saturating_add(1));
+        // A token that is there already is for those who waited before: who takes one
+        // of theirs leaves one of them asleep for ever.
+        let at_entry = turn.load(Ordering::Relaxed);
         loop {
             let before = turn.load(Ordering::Relaxed);
             let level = self.lock.release_all();
@@ -156,10 +163,13 @@ impl Condition {
                 }
             };
             self.lock.acquire_again(level);
-            let notified = tokens.load(Ordering::Relaxed) > 0;
-            if notified {
+            let now = turn.load(Ordering::Relaxed);
+            let token = now != at_entry && tokens.load(Ordering::Relaxed) > 0;
+            if token {
                 change(tokens, |n| n - 1);
             }
+            // Who was woken goes on, even where another has taken the token meanwhile.
+            let notified = token || slept == Slept::Woken && now != before;
             if notified || slept == Slept::Deadline {
                 change(waiters, |n| n.saturating_sub(1));
                 return Ok(notified);

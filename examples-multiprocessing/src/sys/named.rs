@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::slice;
 use std::sync::OnceLock;
 
@@ -17,6 +18,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use super::guardian::{DIRECTORY, Entry};
 use super::numbers::Slot;
+use super::segment::available_memory;
 use crate::error::Error;
 
 /// A block, mapped.
@@ -129,8 +131,13 @@ impl Block {
     /// otherwise be killed by SIGBUS at the first page for which there is none.
     fn reserve(&self) -> io::Result<()> {
         // The system would first take all that is left.
-        let free = statvfs(DIRECTORY)?;
-        let free = free.blocks_available().saturating_mul(free.fragment_size());
+        let room = statvfs(DIRECTORY)?;
+        let free = if room.blocks() == 0 {
+            // The directory has no limit of its own.
+            available_memory() as u64
+        } else {
+            room.blocks_available().saturating_mul(room.fragment_size())
+        };
         let lacking = self.lacking()?;
         if lacking > free {
             return Err(Errno::ENOSPC.into());
@@ -148,12 +155,27 @@ impl Block {
         }
     }
 
-    /// How many bytes have no memory behind them yet.
+    /// How many bytes have no memory behind them yet. Nobody can tell once the block
+    /// has lost its name, and then none are said to: the system will say it.
     fn lacking(&self) -> io::Result<u64> {
-        use std::os::unix::fs::MetadataExt;
-        let status = fs::metadata(format!("{DIRECTORY}{}", self.name))?;
-        Ok((self.size() as u64).saturating_sub(status.blocks() * 512))
+        match fs::metadata(format!("{DIRECTORY}{}", self.name)) {
+            Ok(status) => {
+                Ok((self.size() as u64).saturating_sub(status.blocks() * 512))
+            }
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// Whether both names are of one file.
+fn is_same(one: &str, other: &str) -> bool {
+    let identity = |name| {
+        let status = fs::metadata(format!("{DIRECTORY}{name}")).ok()?;
+        Some((status.dev(), status.ino()))
+    };
+    let identity_of_one = identity(one);
+    identity_of_one.is_some() && identity_of_one == identity(other)
 }
 
 impl Drop for Block {
@@ -161,8 +183,8 @@ impl Drop for Block {
         match &self.role {
             // The drop of the mapping removes the name that it was made with.
             Role::Maker { linked, entry } if entry.is_mine() => {
-                if *linked {
-                    // If somebody has removed it there is no more to do.
+                // Where somebody has removed it, the name may be a stranger's by now.
+                if *linked && is_same(&self.name, &entry.own_name()) {
                     let _gone = fs::remove_file(format!("{DIRECTORY}{}", self.name));
                 }
             }

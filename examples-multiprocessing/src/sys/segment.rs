@@ -90,7 +90,7 @@ pub(crate) type Word = AtomicU64;
 const BIG: usize = 1 << 24;
 
 /// How many bytes the machine can give without swapping, as far as it tells.
-fn available_memory() -> usize {
+pub(super) fn available_memory() -> usize {
     fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {
@@ -104,13 +104,28 @@ fn offset(bytes: usize) -> off_t {
     off_t::try_from(bytes).unwrap_or(off_t::MAX)
 }
 
-/// Makes sure that these bytes of the file can be written to.
+/// As much space is taken in one go: where a signal comes meanwhile the system gives
+/// back what it took, and a process with a timer would never get a large piece.
+const PIECE: usize = 1 << 20;
+
+/// Makes sure that these bytes of the file can be written to. Where it fails, a part of
+/// them may be taken, and goes with the file.
 fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
     // The kernel would go on until it has to kill somebody.
     if len >= BIG && len > available_memory() {
         return Err(Errno::ENOMEM);
     }
-    fallocate(fd, FallocateFlags::empty(), offset(start), offset(len))
+    let flags = FallocateFlags::empty();
+    let mut done = 0;
+    while done < len {
+        let piece = PIECE.min(len - done);
+        match fallocate(fd, flags, offset(start + done), offset(piece)) {
+            Ok(()) => done += piece,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// A piece of shared memory, zero at first. A clone is the same memory.

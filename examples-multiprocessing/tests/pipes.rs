@@ -1,12 +1,16 @@
 //! What the pipes promise and no listing shows.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, process, thread};
 
-use examples_multiprocessing::{Connection, RecvError, SendError, pipe, wait};
+use examples_multiprocessing::{
+    Connection, NamedPipe, RecvError, SendError, pipe, wait,
+};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use proptest::prelude::*;
@@ -173,6 +177,18 @@ fn a_message_with_bytes_left_over_is_an_error() {
     let (receiver, sender) = pipe(false).unwrap();
     sender.send(&(7, 8)).unwrap();
     assert!(matches!(receiver.recv::<i32>(), Err(RecvError::Decode(_))));
+}
+
+#[test]
+fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
+    let path = env::temp_dir().join(format!("pipes-test-{}", process::id()));
+    let fifo = NamedPipe::create(&path).unwrap();
+    assert!(fifo.writer_if_read().unwrap().is_none());
+    // An end that is opened for both waits for nobody.
+    let _reader = File::options().read(true).write(true).open(&path).unwrap();
+    let writer = fifo.writer_if_read().unwrap().unwrap();
+    let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+    assert!(!flags.contains(OFlag::O_NONBLOCK));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -118,8 +118,11 @@ impl NamedPipe {
         let mut options = OpenOptions::new();
         options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
         match options.open(&self.path) {
-            // Held open while the proper one is opened, so that this need not wait.
-            Ok(_first) => self.writer().map(Some),
+            // To open it once more, without the flag, would wait if the reader has gone.
+            Ok(writer) => {
+                fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
+                Ok(Some(writer))
+            }
             Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
                 Ok(None)
             }

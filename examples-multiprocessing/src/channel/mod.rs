@@ -134,6 +134,8 @@ pub(crate) enum NotReceived {
     Empty,
     /// None will come.
     Hopeless,
+    /// This process has no memory for it. It is not taken.
+    TooLarge,
     /// The shared memory holds what no process of this library writes.
     Broken,
 }
@@ -311,9 +313,7 @@ impl Channel {
                 slept = true;
                 continue;
             }
-            let units = self
-                .copy_out(head.place, tail.place, message)
-                .ok_or(NotReceived::Broken)?;
+            let units = self.copy_out(head.place, tail.place, message)?;
             taking(message);
             let head = head.after_message(units);
             // Release: whoever reuses its memory does so after this was read.
@@ -329,18 +329,26 @@ impl Channel {
         }
     }
 
-    fn copy_out(&self, head: u32, tail: u32, message: &mut Vec<u8>) -> Option<u32> {
+    fn copy_out(
+        &self,
+        head: u32,
+        tail: u32,
+        message: &mut Vec<u8>,
+    ) -> Result<u32, NotReceived> {
         let mut memory = Map::words(&self.ring, head);
-        let (length, first) = memory.split_first()?;
-        let length = usize::try_from(length.load(Ordering::Relaxed)).ok()?;
-        let units = units(length)?;
+        let (length, first) = memory.split_first().ok_or(NotReceived::Broken)?;
+        let length = usize::try_from(length.load(Ordering::Relaxed)).ok();
+        let units = length.and_then(|length| Some((length, units(length)?)));
+        let (length, units) = units.ok_or(NotReceived::Broken)?;
         let there = tail.wrapping_sub(head);
         if units > there || there > MOST_UNITS {
-            return None;
+            return Err(NotReceived::Broken);
         }
         let rounded = length.next_multiple_of(WORD);
         message.clear();
-        message.try_reserve(rounded).ok()?;
+        if message.try_reserve(rounded).is_err() {
+            return Err(NotReceived::TooLarge);
+        }
         message.resize(rounded, 0);
         let (mut bytes, _) = message.as_chunks_mut::<WORD>();
         let mut place = head;
@@ -358,12 +366,12 @@ impl Channel {
             place = place.wrapping_add((memory.len() / UNIT_WORDS) as u32);
             memory = Map::words(&self.ring, place);
             if memory.is_empty() {
-                return None;
+                return Err(NotReceived::Broken);
             }
             words = memory;
         }
         message.truncate(length);
-        Some(units)
+        Ok(units)
     }
 
     /// Waits until the other side has moved on.

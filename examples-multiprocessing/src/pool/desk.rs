@@ -493,7 +493,11 @@ impl Desk {
                 Ok(()) => table.receive(&self.common, &mut message),
                 Err(NotReceived::Empty) => break,
                 // Without a farewell.
-                Err(NotReceived::Hopeless | NotReceived::Broken) => {
+                Err(
+                    NotReceived::Hopeless
+                    | NotReceived::TooLarge
+                    | NotReceived::Broken,
+                ) => {
                     table.end_all(&TaskError::Broken);
                     break;
                 }

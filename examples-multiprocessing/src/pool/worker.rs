@@ -108,7 +108,7 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Err(NotReceived::Empty | NotReceived::Hopeless) => {}
-                Err(NotReceived::Broken) => return None,
+                Err(NotReceived::TooLarge | NotReceived::Broken) => return None,
             }
         }
     }

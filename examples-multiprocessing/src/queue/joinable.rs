@@ -32,6 +32,13 @@ use crate::sys::segment::{Shared, shareable};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # When a process dies
+///
+/// What holds for a [`Queue`] holds here. The tasks that it had taken and not reported
+/// are lost: [`join`](Self::join) waits for the living, and then says how many were.
+/// What a living process has taken it is waited for, even where it took something that
+/// was no value of its type ([`GetError::Decode`](crate::GetError::Decode)).
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct JoinableQueue<T>(

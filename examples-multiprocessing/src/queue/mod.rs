@@ -180,6 +180,7 @@ impl<T> Queue<T> {
             Ok(()) => codec::decode(&message).map_err(GetError::Decode),
             Err(NotReceived::Empty) => Err(GetError::Empty),
             Err(NotReceived::Hopeless) => Err(GetError::Closed),
+            Err(NotReceived::TooLarge) => Err(GetError::TooLarge),
             Err(NotReceived::Broken) => Err(GetError::Broken),
         };
         codec::keep(message);
@@ -382,8 +383,12 @@ pub enum GetError {
     /// for ever.
     Closed,
     /// The item is no value of this type: it was put by a program whose types are
-    /// others. It is taken.
+    /// others. It is taken; of a [`JoinableQueue`], as a task that is to be reported
+    /// like any other.
     Decode(DecodeError),
+    /// There is no memory for the item, which stays in the queue. Free some and get
+    /// again.
+    TooLarge,
     /// The shared memory was written to by somebody else. Make a new queue.
     Broken,
 }
@@ -396,6 +401,10 @@ impl fmt::Display for GetError {
                 f.write_str("the queue is empty and nobody is left who could put")
             }
             Self::Decode(error) => error.fmt(f),
+            Self::TooLarge => f.write_str(
+                "there is no memory for the item, which stays in the queue: free some \
+                 and get again",
+            ),
             Self::Broken => f.write_str(
                 "the queue's shared memory is broken, go on with a new queue",
             ),

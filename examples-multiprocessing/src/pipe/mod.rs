@@ -13,6 +13,7 @@
 mod named;
 mod wait;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
@@ -41,6 +42,13 @@ const INLINE: usize = 64 * 1024;
 
 /// Before the message: its length, eight bytes, the least first.
 const HEADER: usize = size_of::<u64>();
+
+thread_local! {
+    /// Where packets are received, kept from one to the next at its full length: to
+    /// fill it with zeroes takes longer than to receive a small message. Taken out while
+    /// in use: a value's own `Deserialize` may receive something, too.
+    static PACKET: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Makes a pipe: Python's
 /// [`Pipe(duplex)`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Pipe).
@@ -211,17 +219,17 @@ impl Connection {
         if self.direction == Direction::Send {
             return Err(RecvError::SendsOnly);
         }
-        let mut scratch = codec::scratch();
-        scratch.resize(HEADER + INLINE, 0);
-        let received = self.receive_packet(&mut scratch);
+        let mut packet = PACKET.take();
+        packet.resize(HEADER + INLINE, 0);
+        let received = self.receive_packet(&mut packet);
         let result = match received {
             Ok(Packet::Bytes(length, rest)) => {
-                assemble(&scratch[..length], rest, read)
+                assemble(&packet[..length], rest, read)
             }
             Ok(Packet::End) => Err(RecvError::EndOfFile),
             Err(error) => Err(RecvError::Io(error.into())),
         };
-        codec::keep(scratch);
+        PACKET.set(packet);
         result
     }
 

@@ -5,21 +5,27 @@ use std::fs;
 
 use examples_multiprocessing::{
     Acquired, Array, Barrier, BoundedSemaphore, Condition, Error, Event, Lock,
-    Process, RLock, RawArray, RawValue, Semaphore, SharedMemory, Value,
-    freeze_support,
+    Process, ProcessError, RLock, RawArray, RawValue, Semaphore, SharedMemory,
+    Value, freeze_support,
 };
+use nix::unistd::alarm;
 
 fn main() {
     freeze_support();
     every_handle_stays_connected_in_a_spawned_process();
     a_lock_that_a_spawned_process_died_with_is_noticed();
     guards_in_a_forked_process_release_nothing();
+    numbers_that_are_locked_are_not_forked();
     a_block_belongs_to_the_process_that_made_it();
+    a_name_that_became_a_strangers_is_not_removed();
+    a_guest_keeps_the_memory_when_the_name_has_gone();
     a_name_is_taken_once();
     a_block_for_which_there_is_no_memory_is_refused_at_its_first_use();
 }
 
 fn run(mut process: Process<'_>) -> Option<i32> {
+    // A hang ends the whole by SIGALRM.
+    alarm::set(60);
     process.start().unwrap();
     process.join().unwrap();
     process.exitcode()
@@ -97,9 +103,7 @@ fn a_lock_that_a_spawned_process_died_with_is_noticed() {
 fn guards_in_a_forked_process_release_nothing() {
     let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
     let semaphore = Semaphore::new(1).unwrap();
-    let value = Value::new(0).unwrap();
-    let mut guards =
-        Some((lock.lock(), rlock.lock(), semaphore.permit(), value.lock()));
+    let mut guards = Some((lock.lock(), rlock.lock(), semaphore.permit()));
     let drop_copies = || {
         drop(guards.take());
         assert!(lock.try_acquire().is_none() && rlock.try_acquire().is_none());
@@ -109,6 +113,24 @@ fn guards_in_a_forked_process_release_nothing() {
     assert!(lock.try_acquire().is_none() && !semaphore.try_acquire());
     drop(guards);
     assert!(lock.try_acquire().is_some() && semaphore.try_acquire());
+}
+
+fn numbers_that_are_locked_are_not_forked() {
+    let (value, array) = (Value::new(1).unwrap(), Array::new([1, 2]).unwrap());
+    let mut child = Process::new(|| assert_eq!(*value.lock() + array.lock()[1], 3));
+    let of_value = value.lock();
+    let of_array = array.lock();
+    let refused = |start: Result<(), ProcessError>| {
+        assert!(
+            matches!(start, Err(ProcessError::NumbersLocked)),
+            "{start:?}"
+        );
+    };
+    refused(child.start());
+    drop(of_value);
+    refused(child.start());
+    drop(of_array);
+    assert_eq!(run(child), Some(0));
 }
 
 fn a_block_belongs_to_the_process_that_made_it() {
@@ -139,6 +161,24 @@ fn a_block_belongs_to_the_process_that_made_it() {
         Err(Error::NoSuchBlock { .. })
     ));
     assert!(SharedMemory::attach(&nameless_name).is_err());
+}
+
+fn a_name_that_became_a_strangers_is_not_removed() {
+    let name = format!("handles-test-{}", std::process::id());
+    let file = format!("/dev/shm/{name}");
+    let block = SharedMemory::create(&name, 1).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "a stranger's").unwrap();
+    drop(block);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a stranger's");
+    fs::remove_file(&file).unwrap();
+}
+
+fn a_guest_keeps_the_memory_when_the_name_has_gone() {
+    let block = SharedMemory::new(5000).unwrap();
+    let guest = SharedMemory::attach(block.name()).unwrap();
+    drop(block);
+    guest.bytes().unwrap()[4999].set(1);
 }
 
 fn a_name_is_taken_once() {

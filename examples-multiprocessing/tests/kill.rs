@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
@@ -15,6 +16,10 @@ use examples_multiprocessing::{
     Acquired, Barrier, Condition, Event, Lock, Process, RLock, RawArray, RawValue,
     Semaphore, SharedMemory, Slot, Value, active_children,
 };
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, alarm};
+use signal_hook::consts::SIGUSR1;
 
 /// Who has made no step for so long hangs. A second is what is promised; a machine
 /// with better things to do may add to it.
@@ -49,21 +54,139 @@ fn main() {
     killer.run("event", event_lets_everybody_go_on().as_ref());
     killer.run("barrier", barrier_breaks_and_is_reset().as_ref());
     killer.run("shared memory", shared_memory_comes_and_goes().as_ref());
-    a_party_that_dies_waiting_breaks_the_barrier();
+    for test in [
+        a_party_that_dies_waiting_breaks_the_barrier,
+        who_comes_after_a_notification_leaves_it_to_those_before,
+        who_gets_signals_all_the_time_notices_a_death,
+        a_dead_ones_permit_comes_back_while_others_pass_theirs_on,
+    ] {
+        set_deadline();
+        test();
+    }
     before.insist_that_nothing_was_added();
+}
+
+/// A hang ends the whole by SIGALRM.
+fn set_deadline() {
+    alarm::set(60);
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < HANG, "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn sleep_for_ever() {
+    loop {
+        thread::park();
+    }
+}
+
+/// Starts a process that ends with this one, should that find something to complain
+/// about.
+fn start<'a>(work: impl FnOnce() + 'a) -> Process<'a> {
+    let mut process = Process::builder().daemon(true).target(work);
+    process.start().unwrap();
+    process
+}
+
+fn pid(process: &Process<'_>) -> Pid {
+    Pid::from_raw(process.pid().unwrap())
+}
+
+fn end(process: &Process<'_>) {
+    process.kill().unwrap();
+    process.join().unwrap();
+}
+
+fn who_comes_after_a_notification_leaves_it_to_those_before() {
+    let (condition, there) = (Condition::new().unwrap(), RawValue::new(0).unwrap());
+    let waiter = start(|| {
+        let _held = condition.lock();
+        there.set(1);
+        condition.wait().unwrap();
+    });
+    wait_until("nobody came", || there.get() == 1);
+    let held = condition.lock();
+    kill(pid(&waiter), Signal::SIGSTOP).unwrap();
+    let stopped = waitpid(pid(&waiter), Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
+    condition.notify_all().unwrap();
+    assert!(!condition.wait_timeout(Duration::ZERO).unwrap());
+    drop(held);
+    kill(pid(&waiter), Signal::SIGCONT).unwrap();
+    assert!(
+        waiter.join_timeout(HANG).unwrap(),
+        "its notification is lost"
+    );
+    assert_eq!(waiter.exitcode(), Some(0));
+}
+
+fn who_gets_signals_all_the_time_notices_a_death() {
+    let lock = Lock::new().unwrap();
+    let stage = RawValue::new(0).unwrap();
+    let holder = start(|| {
+        lock.acquire();
+        stage.set(1);
+        sleep_for_ever();
+    });
+    wait_until("nobody took the lock", || stage.get() == 1);
+    let waiter = start(|| {
+        signal_hook::flag::register(SIGUSR1, Arc::default()).unwrap();
+        stage.set(2);
+        assert_eq!(lock.acquire(), Acquired::PredecessorDied);
+    });
+    wait_until("nobody waits", || stage.get() == 2);
+    end(&holder);
+    let start = Instant::now();
+    while !waiter.join_timeout(Duration::from_millis(20)).unwrap() {
+        assert!(start.elapsed() < HANG, "it waits for the dead");
+        kill(pid(&waiter), Signal::SIGUSR1).unwrap();
+    }
+    assert_eq!(waiter.exitcode(), Some(0));
+}
+
+/// Whoever waits is woken long before its slice is over.
+fn a_dead_ones_permit_comes_back_while_others_pass_theirs_on() {
+    let (semaphore, stage) = (Semaphore::new(2).unwrap(), RawValue::new(0).unwrap());
+    let inside = Value::new(0).unwrap();
+    let holder = start(|| {
+        let _permit = semaphore.permit();
+        stage.set(1);
+        sleep_for_ever();
+    });
+    wait_until("nobody took a permit", || stage.get() == 1);
+    let others = [(); 3].map(|()| {
+        start(|| {
+            loop {
+                let permit = semaphore.permit();
+                let add = |n: &mut i32| {
+                    *n += 1;
+                    *n
+                };
+                if inside.with_lock(add) == 2 {
+                    stage.set(2);
+                }
+                thread::sleep(Duration::from_millis(5));
+                inside.with_lock(|n| *n -= 1);
+                drop(permit);
+            }
+        })
+    });
+    thread::sleep(Duration::from_millis(20));
+    end(&holder);
+    wait_until("the permit is lost", || stage.get() == 2);
+    others.iter().for_each(end);
 }
 
 fn a_party_that_dies_waiting_breaks_the_barrier() {
     let barrier = Barrier::new(3).unwrap();
     let wait = || assert!(barrier.wait().is_err());
-    let builder = Process::builder().daemon(true);
-    let mut parties = [(); 2].map(|()| builder.clone().target(wait));
-    for party in &mut parties {
-        party.start().unwrap();
-    }
-    while barrier.n_waiting() < 2 {
-        thread::sleep(Duration::from_millis(1));
-    }
+    let parties = [(); 2].map(|()| start(wait));
+    wait_until("nobody waits", || barrier.n_waiting() == 2);
     parties[0].kill().unwrap();
     assert!(
         parties[1].join_timeout(HANG).unwrap(),
@@ -100,7 +223,7 @@ impl Killer {
 
     /// Keeps a few workers stepping and killing one of them after another.
     fn run(&self, name: &str, step: &dyn Fn(usize)) {
-        let start = Instant::now();
+        let began = Instant::now();
         let steps = &RawArray::<u64>::zeroed(WORKERS).unwrap();
         let hire = |number: usize| {
             let work = move || {
@@ -109,18 +232,15 @@ impl Killer {
                     steps[number].set(steps[number].get() + 1);
                 }
             };
-            // Ended with this process, should it find something to complain about.
-            let mut worker = Process::builder().daemon(true).target(work);
-            worker.start().unwrap();
-            worker
+            start(work)
         };
         let mut workers: Vec<_> = (0..WORKERS).map(hire).collect();
         let mut longest = Duration::ZERO;
         for _ in 0..self.kills {
+            set_deadline();
             thread::sleep(Duration::from_micros(self.random(0..2000)));
             let victim = self.random(0..WORKERS as u64) as usize;
-            workers[victim].kill().unwrap();
-            workers[victim].join().unwrap();
+            end(&workers[victim]);
             assert_eq!(
                 workers[victim].exitcode(),
                 Some(-9),
@@ -130,14 +250,13 @@ impl Killer {
             longest = longest.max(everybody_makes_a_step(name, steps));
         }
         for worker in &workers {
-            worker.kill().unwrap();
-            worker.join().unwrap();
+            end(worker);
             assert_eq!(worker.exitcode(), Some(-9), "{name}: it complained");
         }
         println!(
             "{name}: {} killed in {:.1?}, {} steps, nobody waited longer than {longest:.0?}",
             self.kills + WORKERS as u64,
-            start.elapsed(),
+            began.elapsed(),
             steps.iter().map(Slot::get).sum::<u64>(),
         );
     }
@@ -241,8 +360,9 @@ fn condition_passes_the_turn_on() -> Step<'static> {
     Box::new(move |number| {
         let held = condition.lock();
         condition.wait_for(|| turn.get() == number).unwrap();
-        turn.set((number + 1) % WORKERS);
+        // First: one that is killed in between still has its turn.
         condition.notify_all().unwrap();
+        turn.set((number + 1) % WORKERS);
         drop(held);
     })
 }

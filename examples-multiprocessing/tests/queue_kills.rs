@@ -13,9 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use examples_multiprocessing::{
-    Connection, GetError, JoinableQueue, Process, Queue, RecvError, active_children,
-    freeze_support, pipe, wait,
+    Connection, GetError, JoinableQueue, Process, Queue, RecvError, TasksLost,
+    active_children, freeze_support, pipe, wait,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::alarm;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -104,14 +106,11 @@ fn consume(way: &mut Way, report: &Connection) {
     }
 }
 
-/// Everything that would be noticed if it stayed: descriptors, children, files.
-fn belongings() -> (usize, usize, usize) {
-    let count = |path| fs::read_dir(path).unwrap().count();
-    (
-        count("/proc/self/fd"),
-        active_children().len(),
-        count("/dev/shm"),
-    )
+/// Everything that would be noticed if it stayed: descriptors and children. There are
+/// no files: a queue's memory has no name.
+fn belongings() -> (usize, usize) {
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
+    (descriptors, active_children().len())
 }
 
 fn round(mut way: Way, random: &mut StdRng) {
@@ -218,6 +217,56 @@ fn joining_round(random: &mut StdRng) {
     assert_eq!(workers[1].exitcode(), Some(0));
 }
 
+/// Two have a task each: one is killed over it, the other takes its time.
+fn joining_waits_for_the_living() {
+    const WORK: Duration = Duration::from_millis(500);
+    let queue = JoinableQueue::new(0).unwrap();
+    let (report, reporter) = pipe(false).unwrap();
+    let start = Instant::now();
+    let take = |time: Duration| {
+        let mut p = Process::new(|| {
+            queue.get().unwrap();
+            reporter.send(&()).unwrap();
+            thread::sleep(time);
+            queue.task_done().unwrap();
+        });
+        p.start().unwrap();
+        queue.put(()).unwrap();
+        report.recv::<()>().unwrap();
+        p.handle().unwrap().clone()
+    };
+    let victim = take(HANG);
+    let other = take(WORK);
+    victim.kill().unwrap();
+    assert_eq!(queue.join(), Err(TasksLost(1)));
+    assert!(start.elapsed() >= WORK, "it did not wait for the living");
+    queue.join().unwrap();
+    for p in [victim, other] {
+        p.join().unwrap();
+    }
+}
+
+/// An item for which a process has no memory stays for one that has.
+fn too_large_an_item_stays_in_the_queue() {
+    const LENGTH: usize = 64 << 20;
+    let queue = Queue::new(0).unwrap();
+    queue.put("7".repeat(LENGTH)).unwrap();
+    let mut p = Process::new(|| {
+        let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
+        let sizes = fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = sizes.split(' ').next().unwrap().parse().unwrap();
+        let little_more = pages * 4096 + LENGTH as u64 / 4;
+        setrlimit(Resource::RLIMIT_AS, little_more, hard).unwrap();
+        assert_eq!(queue.get(), Err(GetError::TooLarge));
+        assert_eq!(queue.qsize(), 1);
+        setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
+        assert_eq!(queue.get().map(|item| item.len()), Ok(LENGTH));
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+}
+
 /// What a spawned process is handed stays connected.
 fn spawned_round() {
     type Handles = (Queue<u32>, JoinableQueue<u32>, Connection);
@@ -251,6 +300,11 @@ fn spawned_round() {
     assert!(matches!(here.recv::<u32>(), Err(RecvError::EndOfFile)));
 }
 
+/// A hang ends the whole by SIGALRM.
+fn set_deadline() {
+    alarm::set(60);
+}
+
 fn main() {
     freeze_support();
     let from_env = |name| env::var(name).ok().and_then(|text| text.parse().ok());
@@ -259,7 +313,10 @@ fn main() {
     println!("{kills} kills, SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
 
+    set_deadline();
     spawned_round();
+    joining_waits_for_the_living();
+    too_large_an_item_stays_in_the_queue();
     // What the library opens once and keeps is open after this.
     joining_round(&mut random);
     let before = belongings();
@@ -267,6 +324,7 @@ fn main() {
     let mut slowest = Duration::ZERO;
     for kill in 0..kills {
         let start = Instant::now();
+        set_deadline();
         match kill % 6 {
             0 | 1 => round(Way::Queue(Queue::new(0).unwrap()), &mut random),
             2 | 3 => {

@@ -1,4 +1,4 @@
-//! What the queues promise within one process; `queue_processes` asks several.
+//! What the queues promise within one process; `queue_kills` asks several.
 
 use std::collections::{BTreeMap, HashSet};
 use std::thread;

@@ -85,12 +85,12 @@
 //!
 //! # Limitations
 //!
-//! - Linux, 5.9 or newer, only.
+//! - Linux, 5.14 or newer, only.
 //! - Locks, queues and shared numbers are for one family: the processes that descend
 //!   from one and were started by this library. Strangers meet by [`SharedMemory`],
 //!   [`NamedPipe`] or [`managers`].
-//! - The death of a process is noticed by who waits for it, a tenth of a second later
-//!   at the most.
+//! - The death of a process is noticed by who waits for it a tenth of a second later,
+//!   or two where it died in the middle of an operation.
 //! - A `get` or `recv` learns that the sender died only where nobody else, the waiting
 //!   process included, has the sending side open: close what you do not use.
 //! - A `put` into a full queue does not learn of its consumer's death: use

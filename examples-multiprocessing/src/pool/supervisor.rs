@@ -24,13 +24,15 @@ use crate::process::{self, Process, ProcessHandle};
 use crate::sys::exit;
 use crate::sys::futex::Deadline;
 use crate::sys::routine::Routine;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{self, Signals};
 
-/// Says: look at the board.
-pub(super) const LOOK: Signal = Signal::SIGUSR1;
+/// Says: look at the board. It may come before the supervisor is ready for it, so it is
+/// one that nothing comes of by default; and of those that wait the lowest number is
+/// taken first, so it is one behind SIGTERM and SIGCHLD, or it would hold them up.
+pub(super) const LOOK: Signal = Signal::SIGURG;
 
 /// What every worker of a pool is told.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) initializer: Option<Initializer>,
     pub(super) maxtasksperchild: Option<NonZero<u32>>,
@@ -67,8 +69,11 @@ pub(super) fn supervise_spawned((luggage, plan): (Luggage, Plan)) -> ExitCode {
 pub(super) fn supervise(common: &Common, plan: &Plan) -> ExitCode {
     process::allow_children();
     note_panics();
-    let signals = [Signal::SIGCHLD, Signal::SIGTERM, LOOK];
-    let Ok(signals) = Signals::hold(&signals) else {
+    let held = [Signal::SIGCHLD, Signal::SIGTERM, LOOK];
+    // Where the program ignores SIGCHLD, it would not be sent here either.
+    let (Ok(()), Ok(signals)) =
+        (signals::set_default(Signal::SIGCHLD), Signals::hold(&held))
+    else {
         return ExitCode::FAILURE;
     };
     let supervisor = Supervisor {

@@ -1,6 +1,9 @@
 //! Taking signals when one is ready for them, instead of being interrupted: see
 //! [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
-#![allow(unsafe_code, reason = "nix has no sigtimedwait")]
+#![allow(
+    unsafe_code,
+    reason = "nix has no sigtimedwait, and leaves it to the caller to set an action"
+)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,7 +12,15 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
+
+/// Has a signal do what it does by default, which a process need not find it doing: that
+/// a signal is ignored is inherited.
+pub(crate) fn set_default(signal: Signal) -> io::Result<()> {
+    // SAFETY: the default action runs nothing of this program's.
+    unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+    Ok(())
+}
 
 /// Signals that wait until they are taken. They do so from when this was made on, so
 /// that none of them is lost between a look and a [`wait`](Self::wait).

@@ -63,10 +63,27 @@ impl Bell {
         }
     }
 
-    /// Wakes all sleepers, for a change that concerns each.
+    /// Wakes all sleepers, for a change that concerns each. Only of a bell that is
+    /// never rung otherwise: the mark is off only where nobody sleeps, or all are being
+    /// woken.
     pub(crate) fn ring_for_all(&self) {
         fence(Ordering::SeqCst);
         self.wake(u32::MAX);
+    }
+
+    /// Wakes so many sleepers, whatever the mark says: others may sleep where it is off,
+    /// as long as the one woken last has not put it back, which it may have died over.
+    pub(crate) fn ring_anyway(&self, count: u32) {
+        fence(Ordering::SeqCst);
+        // Who is about to sleep on the mark does not.
+        self.asleep.store(NOBODY, Ordering::Relaxed);
+        futex::wake(&self.asleep, count);
+    }
+
+    /// Takes the mark off as one does who dies right after it was woken.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.asleep.store(NOBODY, Ordering::Relaxed);
     }
 
     #[cold]

@@ -256,7 +256,7 @@ impl Common {
 
     pub(super) fn close(&self) {
         self.board.closing.store(1, Ordering::Release);
-        self.board.bell.ring_for_all();
+        self.board.bell.ring_anyway(u32::MAX);
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -322,7 +322,7 @@ impl Common {
         let relaxed = Ordering::Relaxed;
         let lookout = &self.board.lookout.seat;
         let _if_it_was = lookout.compare_exchange(me, 0, relaxed, relaxed);
-        self.board.bell.ring();
+        self.board.bell.ring_anyway(1);
     }
 }
 
@@ -364,8 +364,49 @@ mod tests {
 
     #[test]
     fn a_doing_is_one_word() {
+    use std::thread;
+    use std::time::Duration;
+
         let task = TaskId {
             number: u32::MAX,
+    /// Whether this wakes a worker that sleeps. A busy machine may let some sleep out
+    /// their slice first.
+    fn wakes(what: impl Fn(&Common)) -> bool {
+        (0..20).any(|_| {
+            let common = Common::new(1).unwrap();
+            thread::scope(|s| {
+                let bell = &common.board.bell;
+                let sleep = || bell.sleep_unless(|| false, Deadline::Never);
+                let sleeper = s.spawn(sleep);
+                thread::sleep(Duration::from_millis(10));
+                what(&common);
+                sleeper.join().unwrap() == Slept::Woken
+            })
+        })
+    }
+
+    #[test]
+    fn what_a_dead_worker_was_to_do_another_is_woken_for() {
+        assert!(wakes(|common| {
+            common.board.lookout.seat.store(1, Ordering::Relaxed);
+            common.call_a_worker();
+            common.bury(0);
+            assert_eq!(common.board.lookout.seat.load(Ordering::Relaxed), 0);
+        }));
+        assert!(wakes(|common| {
+            common.board.bell.forget();
+            common.bury(0);
+        }));
+    }
+
+    #[test]
+    fn a_close_wakes_whoever_sleeps() {
+        assert!(wakes(|common| {
+            common.board.bell.forget();
+            common.close();
+        }));
+    }
+
             ticket: TICKETS - 1,
         };
         for doing in [

@@ -14,7 +14,7 @@ use crate::channel::{Bell, Channel, Ring};
 use crate::error::Error;
 use crate::spin::{Looks, Spin};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use crate::sys::futex::Deadline;
+use crate::sys::futex::{Deadline, Slept};
 use crate::sys::membership::MemberId;
 use crate::sys::segment::{Shared, shareable};
 
@@ -287,9 +287,9 @@ impl Common {
         }
     }
 
-    /// Until there is something to do: looks out for it, where nobody else does, and
-    /// sleeps.
-    pub(super) fn rest(&self, seat: usize) {
+    /// Until there is something to do, or for a slice: looks out for it, where nobody
+    /// else does, and sleeps.
+    pub(super) fn rest(&self, seat: usize) -> Slept {
         let me = seat as u32 + 1;
         let lookout = &self.board.lookout.seat;
         let relaxed = Ordering::Relaxed;
@@ -300,14 +300,11 @@ impl Common {
             lookout.store(0, relaxed);
             fence(Ordering::SeqCst);
             if self.is_wanted() {
-                return;
+                return Slept::Woken;
             }
         }
-        // Whatever ended the sleep, the worker looks around.
-        let _slept = self
-            .board
-            .bell
-            .sleep_unless(|| self.is_wanted(), Deadline::Never);
+        let bell = &self.board.bell;
+        bell.sleep_unless(|| self.is_wanted(), Deadline::Never)
     }
 
     /// After the death of the worker on this seat: ends its turns, and has another do

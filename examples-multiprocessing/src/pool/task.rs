@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::TaskError;
 use crate::codec::{self, EncodeError};
 use crate::process::message_of;
+use crate::sys::membership::{self, MemberId};
 use crate::sys::routine::Runner;
 
 /// A function that a pool can run, with its arguments as a tuple: a `fn` item or a
@@ -314,9 +315,10 @@ impl<R: DeserializeOwned> Iterator for Values<R> {
 }
 
 thread_local! {
-    /// Whether this thread runs a task: whose panic is a value in the parent and not a
-    /// line on standard error.
-    static IN_TASK: cell::Cell<bool> = const { cell::Cell::new(false) };
+    /// The process in which this thread runs a task, whose panic is a value in the
+    /// parent and not a line on standard error; 0 for none. A process that the task
+    /// forks has a copy of this, and panics that somebody must tell.
+    static IN_TASK: cell::Cell<MemberId> = const { cell::Cell::new(0) };
     /// Where the task panicked.
     static PLACE: cell::Cell<String> = const { cell::Cell::new(String::new()) };
 }
@@ -325,7 +327,7 @@ thread_local! {
 pub(super) fn note_panics() {
     let others = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if IN_TASK.get() {
+        if IN_TASK.get() == membership::me() {
             PLACE.set(info.location().map(ToString::to_string).unwrap_or_default());
         } else {
             others(info);
@@ -336,9 +338,11 @@ pub(super) fn note_panics() {
 /// Runs a task's code. Its panic is an error that tells message and place.
 #[inline]
 pub(super) fn catch<R>(run: impl FnOnce() -> R) -> Result<R, TaskError> {
-    IN_TASK.set(true);
+    IN_TASK.set(membership::me());
+    // One that an earlier task has caught by itself.
+    PLACE.take();
     let ended = panic::catch_unwind(AssertUnwindSafe(run));
-    IN_TASK.set(false);
+    IN_TASK.set(0);
     ended.map_err(panicked)
 }
 

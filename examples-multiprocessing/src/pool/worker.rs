@@ -14,8 +14,9 @@ use super::message::{ANSWER_HEADER, AnswerHeader, Kind, TASK_HEADER, TaskHeader}
 use super::supervisor::{LOOK, Plan};
 use super::task::{Ended, append_error};
 use crate::channel::{NotReceived, NotSent};
-use crate::sys::futex::Deadline;
-use crate::sys::membership;
+use crate::sys::exit;
+use crate::sys::futex::{Deadline, Slept};
+use crate::sys::membership::{self, MemberId};
 
 pub(super) struct Worker<'a> {
     common: &'a Common,
@@ -23,6 +24,7 @@ pub(super) struct Worker<'a> {
     /// Its number on the board.
     index: usize,
     seat: Seat<'a>,
+    me: MemberId,
     supervisor: Pid,
 }
 
@@ -32,12 +34,14 @@ const FAILED: u8 = 1;
 impl<'a> Worker<'a> {
     pub(super) fn new(common: &'a Common, plan: &'a Plan, index: usize) -> Self {
         let seat = common.seat(index);
-        seat.set_member(membership::me());
+        let me = membership::me();
+        seat.set_member(me);
         Self {
             common,
             plan,
             index,
             seat,
+            me,
             supervisor: getppid(),
         }
     }
@@ -47,6 +51,7 @@ impl<'a> Worker<'a> {
         let mut answer = Vec::new();
         if let Some(initializer) = &self.plan.initializer {
             initializer.run(&mut answer);
+            self.end_copies();
             // Not before its end is told: until then, it is its initializer's.
             if answer.first() != Some(&(Ended::Well as u8)) {
                 self.say_failed(answer.get(1..).unwrap_or_default());
@@ -70,6 +75,13 @@ impl<'a> Worker<'a> {
         ExitCode::SUCCESS
     }
 
+    /// A task that forks by itself may return in the new process too, which is no worker.
+    fn end_copies(&self) {
+        if membership::me() != self.me {
+            exit::exit_now(0);
+        }
+    }
+
     /// Tells the parent why there can be no worker.
     fn say_failed(&self, error: &[u8]) {
         let mut message = Vec::new();
@@ -91,7 +103,12 @@ impl<'a> Worker<'a> {
                 if closing {
                     return None;
                 }
-                self.common.rest(self.index);
+                // A process that changes its user outlives its parent.
+                if self.common.rest(self.index) == Slept::Slice
+                    && getppid() != self.supervisor
+                {
+                    return None;
+                }
                 continue;
             }
             let take = |message: &[u8]| {
@@ -140,7 +157,9 @@ impl<'a> Worker<'a> {
                 kind: Kind::Answer,
             }
             .append(answer);
-            if !header.routine.run(message, answer) {
+            let ran = header.routine.run(message, answer);
+            self.end_copies();
+            if !ran {
                 answer.push(Ended::Badly as u8);
                 append_error(&TaskError::Foreign, answer);
             }

@@ -142,8 +142,10 @@ impl Child {
     }
 
     fn send(&self, signal: Signal) -> Result<(), ProcessError> {
-        let life = self.life();
-        if life.reaped {
+        let mut life = self.life();
+        // Where the program ignores SIGCHLD, nobody but the system reaps a child, and
+        // its id may be a stranger's by now.
+        if self.look(&mut life)?.is_some() {
             return Ok(());
         }
         match signal::kill(self.pid, signal) {

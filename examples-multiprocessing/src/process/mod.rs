@@ -74,8 +74,10 @@ use crate::sys::spawn::Spawned;
 /// children are killed then (by `abort` and `_exit`) or go on under the new program
 /// (`exec`). A forked child that changes its user or group id is no longer killed with
 /// its parent. A fork that the program makes by itself is not counted among the
-/// children. A generator of random numbers that the program has used is copied like
-/// everything else, and gives parent and child the same numbers.
+/// children. What the parent has read ahead of its standard input is copied into a
+/// forked child like everything else, and is read there a second time. So is a
+/// generator of random numbers that the program has used, and gives both the same
+/// numbers.
 pub struct Process<'a> {
     identity: Box<Identity>,
     state: State<'a>,

@@ -163,6 +163,11 @@ fn post_guardian(register: &Shared<Register>) -> io::Result<()> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
+            // Ctrl+C and its kin are not meant for the guardian: it goes when its owner
+            // does. Here, or one that comes while it is on its way would find it.
+            // SAFETY: takes nothing and touches no memory of this process. It cannot
+            // fail: a new process leads no group.
+            unsafe { libc::setsid() };
             // SAFETY: as above.
             match unsafe { libc::fork() } {
                 -1 => exit(1),
@@ -188,11 +193,8 @@ fn exit(code: libc::c_int) -> ! {
 
 /// The guardian's life. It keeps nothing of its owner's but the register.
 fn guard(owner: &OwnedFd, register: &Register) -> ! {
-    // Ctrl+C and its kin are not meant for the guardian: it goes when its owner does.
     // SAFETY: each of these takes numbers, or text that lives as long as the program;
     // none touches memory of this process. Their failures change nothing.
-    unsafe { libc::setsid() };
-    // SAFETY: as above.
     unsafe { libc::prctl(libc::PR_SET_NAME, c"shm-guardian".as_ptr()) };
     // SAFETY: as above.
     unsafe { libc::chdir(c"/".as_ptr()) };

@@ -247,6 +247,13 @@ impl Common {
         fence(Ordering::SeqCst);
     }
 
+    /// Before the ticket of a task that was cancelled is another's. Numbers wrap: one
+    /// day the same two would name a task that nobody has cancelled.
+    pub(super) fn forget_cancelled(&self, ticket: u32) {
+        // Who takes the other task sees this, which was written before it was sent.
+        self.cancelled(ticket).store(0, Ordering::Relaxed);
+    }
+
     /// Whether this task, which is on a seat already, is cancelled.
     pub(super) fn is_cancelled(&self, task: TaskId) -> bool {
         fence(Ordering::SeqCst);
@@ -357,15 +364,11 @@ impl From<Luggage> for Common {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn a_doing_is_one_word() {
     use std::thread;
     use std::time::Duration;
 
-        let task = TaskId {
-            number: u32::MAX,
+    use super::*;
+
     /// Whether this wakes a worker that sleeps. A busy machine may let some sleep out
     /// their slice first.
     fn wakes(what: impl Fn(&Common)) -> bool {
@@ -404,6 +407,10 @@ mod tests {
         }));
     }
 
+    #[test]
+    fn a_doing_is_one_word() {
+        let task = TaskId {
+            number: u32::MAX,
             ticket: TICKETS - 1,
         };
         for doing in [

@@ -9,10 +9,11 @@
 //! The supervisor's word on a worker that has ended comes through the ring of answers,
 //! behind all that the worker itself had sent. So a task that the worker was running,
 //! and that has no answer by then, is lost. A worker that was about to *take* a task
-//! may have left it in the ring. If the ring shows it as taken, then some worker's seat
-//! named it before that. Either that is so still, or its answer, or the word on its
-//! worker, was sent before the seat was cleared and can be received now. If there is
-//! neither, the one that died had it.
+//! may have left it in the ring, and its seat is cleared before the word on it. If the
+//! ring shows the task as taken, then the seat of whoever took it named it before that.
+//! If another took it, either its seat does so still, or its answer, or the word on
+//! its end with the task, was sent before the seat was cleared and can be received now.
+//! If there is neither, the one that died had it, or several did that died over it.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -20,11 +21,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::TaskError;
 use super::board::{Common, Doing, TICKETS, TICKETS_TAKEN, TaskId};
 use super::message::{ANSWER_HEADER, AnswerHeader, Kind, TASK_HEADER, TaskHeader};
 use super::supervisor::LOOK;
-use super::task::{Ended, all_well};
+use super::task::{self, Ended, all_well};
 use crate::channel::{NotReceived, NotSent};
 use crate::codec;
 use crate::process::ProcessHandle;
@@ -53,6 +56,8 @@ pub(super) struct Desk {
     maker: MemberId,
     table: Mutex<Table>,
     /// Notified when anything has changed in the table and somebody else waits for it.
+    /// The thread that is receiving sleeps on the answers instead: see
+    /// [`tell`](Self::tell).
     changed: Condvar,
 }
 
@@ -94,6 +99,8 @@ struct Entry {
     /// Whether a worker's, or the supervisor's, word on it is still to come. Until
     /// then the ticket is not free.
     in_flight: bool,
+    /// Whether the board says so of its ticket.
+    cancelled: bool,
     /// Whether somebody may still ask for the outcome.
     held: bool,
     outcome: Option<Outcome>,
@@ -292,12 +299,17 @@ impl Table {
                 self.end_all(&error);
             }
             Kind::Farewell => {
+                // Nobody is left who could have them.
+                for (task, error) in mem::take(&mut self.perhaps_lost) {
+                    self.land(task, Some(Err(error)));
+                }
                 let error = match self.state {
                     State::Closed => TaskError::Closed,
                     _ => TaskError::Broken,
                 };
                 self.end_all(&error);
             }
+            Kind::Nudge => {}
         }
     }
 }
@@ -370,10 +382,15 @@ impl Desk {
             State::Over(error) => return Err(error.clone()),
         }
         let ticket = self.ticket(&mut table)?;
+        if mem::take(&mut table.entries[ticket as usize].cancelled) {
+            self.common.forget_cancelled(ticket);
+        }
         let number = self.common.tasks.sent();
         let task = TaskId { number, ticket };
         // A limit of zero is over at once, and not the sign for none.
-        let limit = limit.map_or(0, |limit| limit.as_nanos().max(1) as u64);
+        let limit = limit.map_or(0, |limit| {
+            u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1)
+        });
         let header = TaskHeader {
             task,
             routine,
@@ -391,6 +408,7 @@ impl Desk {
         table.entries[ticket as usize] = Entry {
             number,
             in_flight: true,
+            cancelled: false,
             held: true,
             outcome: None,
             arrivals,
@@ -399,6 +417,29 @@ impl Desk {
         drop(table);
         self.common.call_a_worker();
         Ok(ticket)
+    }
+
+    /// Sends at most `size` inputs as one task, and tells how many they are; nothing if
+    /// there are none. There is no routine for a function that cannot be sent.
+    pub(super) fn submit_chunk<T: Serialize>(
+        &self,
+        routine: Option<Routine>,
+        limit: Option<Duration>,
+        inputs: &mut impl Iterator<Item = T>,
+        size: usize,
+        arrivals: Option<usize>,
+    ) -> Option<(Result<Ticket, TaskError>, usize)> {
+        let mut message = Self::message();
+        let chunk = task::append_chunk(&mut message, inputs, size)?;
+        let sent = match (routine, chunk.refused) {
+            (_, Some(error)) => Err(TaskError::Argument(error.to_string())),
+            (None, _) => Err(TaskError::Foreign),
+            (Some(routine), None) => {
+                self.submit(routine, limit, &mut message, arrivals)
+            }
+        };
+        codec::keep(message);
+        Some((sent, chunk.count))
     }
 
     fn ticket(&self, table: &mut Table) -> Result<Ticket, TaskError> {
@@ -421,6 +462,7 @@ impl Desk {
         table.entries.push(Entry {
             number: 0,
             in_flight: false,
+            cancelled: false,
             held: false,
             outcome: None,
             arrivals: None,
@@ -436,6 +478,10 @@ impl Desk {
         mut done: impl FnMut(&mut Table) -> bool,
     ) -> (MutexGuard<'_, Table>, Waited) {
         let mut table = self.lock();
+        if !self.is_makers() {
+            // What this received, the maker would wait for.
+            table.end_all(&TaskError::NotTheMaker);
+        }
         loop {
             if done(&mut table) {
                 return (table, Waited::Done);
@@ -485,32 +531,39 @@ impl Desk {
         // To ask whether the supervisor lives takes a system call: only after a while.
         let asked = std::cell::Cell::new(false);
         let hope = || !asked.replace(true) || self.supervisor.is_alive();
-        let received = answers.recv(&mut message, deadline, hope, |_| ());
+        let mut received = answers.recv(&mut message, deadline, hope, |_| ());
         let mut table = self.lock();
-        let mut received = received;
+        // No more than there is: workers may send as fast as this receives.
+        let mut left = answers.len();
         loop {
             match received {
                 Ok(()) => table.receive(&self.common, &mut message),
                 Err(NotReceived::Empty) => break,
                 // Without a farewell.
-                Err(
-                    NotReceived::Hopeless
-                    | NotReceived::TooLarge
-                    | NotReceived::Broken,
-                ) => {
+                Err(NotReceived::Hopeless) => {
                     table.end_all(&TaskError::Broken);
                     break;
                 }
-            }
-            if answers.is_empty() {
-                if table.perhaps_lost.is_empty() {
+                Err(error @ (NotReceived::TooLarge | NotReceived::Broken)) => {
+                    table.end_all(&match error {
+                        NotReceived::TooLarge => TaskError::System(
+                            "there is no memory for a result".into(),
+                        ),
+                        _ => TaskError::Broken,
+                    });
+                    // Nobody will receive what it sends.
+                    let _gone = self.supervisor.terminate();
                     break;
                 }
+            }
+            // Where it is not, the next round decides.
+            if answers.is_empty() && !table.perhaps_lost.is_empty() {
                 self.find_lost(&mut table);
-                if answers.is_empty() {
-                    break;
-                }
             }
+            if left == 0 || answers.is_empty() {
+                break;
+            }
+            left -= 1;
             received = answers.recv(&mut message, Deadline::Never, || true, |_| ());
         }
         codec::keep(message);
@@ -551,10 +604,11 @@ impl Desk {
         let (mut table, _) = self.wait(Some(Instant::now()), |_| false);
         let mut cancelled = false;
         for &ticket in tickets {
-            let entry = &table.entries[ticket as usize];
+            let entry = &mut table.entries[ticket as usize];
             if entry.outcome.is_some() {
                 continue;
             }
+            entry.cancelled = true;
             let number = entry.number;
             self.common.cancel(TaskId { number, ticket });
             table.end(ticket, Err(TaskError::Cancelled));
@@ -563,13 +617,31 @@ impl Desk {
         if cancelled {
             // Where it has gone, so have all workers.
             let _gone = self.supervisor.notify(LOOK);
-            self.notify(&table);
+            self.tell(table);
         }
         cancelled
     }
 
-    /// Has those who wait look again, after a change of the table.
-    pub(super) fn notify(&self, table: &Table) {
+    /// Has everybody who waits look again, after a change of the table that no message
+    /// tells of. The thread that is receiving would sleep on: it looks at the table
+    /// only behind a message, and so it is sent one.
+    pub(super) fn tell(&self, table: MutexGuard<'_, Table>) {
+        self.notify(&table);
+        let receiving = table.receiving;
+        drop(table);
+        if receiving {
+            let task = TaskId::from_word(0);
+            let kind = Kind::Nudge;
+            let mut message = Vec::new();
+            AnswerHeader { task, kind }.append(&mut message);
+            // Not for ever: whoever has the turn for so long sends what wakes it too.
+            let soon = Deadline::after(Duration::ZERO);
+            let _sent = self.common.answers.send(&message, soon);
+        }
+    }
+
+    /// Has those who wait to be told look again, after a change of the table.
+    fn notify(&self, table: &Table) {
         // To notify nobody would be a system call all the same.
         if table.followers > 0 {
             self.changed.notify_all();
@@ -579,9 +651,13 @@ impl Desk {
 
 /// Callbacks.
 impl Desk {
-    /// Makes sure that there is a thread to call what is to be called.
-    pub(super) fn start_calling(self: &Arc<Self>, table: &mut Table) {
-        if table.caller.is_some() || table.calls_due == 0 {
+    /// Makes sure that there is a thread to call what is to be called, and that it
+    /// knows what can be called already.
+    pub(super) fn start_calling(self: &Arc<Self>, mut table: MutexGuard<'_, Table>) {
+        if table.caller.is_some() {
+            if !table.calls.is_empty() {
+                self.tell(table);
+            }
             return;
         }
         let desk = Arc::clone(self);
@@ -630,5 +706,145 @@ impl Desk {
         // None, but where no thread could be started for them.
         self.call();
         Waited::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task::append_error;
+    use super::*;
+    use crate::process::current_process;
+
+    const KILLED: TaskError = TaskError::Killed { signal: 9 };
+
+    /// The tests are its supervisor and its workers.
+    fn desk() -> Desk {
+        Desk::new(Common::new(2).unwrap(), current_process())
+    }
+
+    fn submit(desk: &Desk) -> TaskId {
+        let routine = Routine::from_word(0);
+        let sent = desk.submit(routine, None, &mut Desk::message(), None);
+        let ticket = sent.unwrap();
+        let number = desk.lock().entries[ticket as usize].number;
+        TaskId { number, ticket }
+    }
+
+    /// Takes a task out of the ring, as a worker.
+    fn take(desk: &Desk) -> TaskId {
+        let mut message = Vec::new();
+        let tasks = &desk.common.tasks;
+        let taken = tasks.recv(&mut message, Deadline::Never, || false, |_| ());
+        taken.unwrap();
+        TaskHeader::read(&message).unwrap().task
+    }
+
+    fn say(desk: &Desk, task: TaskId, kind: Kind) {
+        let mut message = Vec::new();
+        AnswerHeader { task, kind }.append(&mut message);
+        match kind {
+            Kind::Answer => message.push(Ended::Well as u8),
+            _ => append_error(&KILLED, &mut message),
+        }
+        let answers = &desk.common.answers;
+        answers.send(&message, Deadline::Never).unwrap();
+    }
+
+    /// How the task has ended, if it has by all that was said.
+    fn end(desk: &Desk, task: TaskId) -> Option<Result<(), TaskError>> {
+        let (table, _) = desk.wait(Some(Instant::now()), |_| false);
+        let outcome = table.outcome(task.ticket).cloned();
+        outcome.map(|outcome| outcome.map(|_bytes| ()))
+    }
+
+    #[test]
+    fn a_task_that_is_still_in_the_ring_is_not_lost() {
+        let desk = desk();
+        let task = submit(&desk);
+        say(&desk, task, Kind::PerhapsLost);
+        assert_eq!(end(&desk, task), None);
+        assert_eq!(take(&desk), task);
+        assert_eq!(end(&desk, task), None);
+        say(&desk, task, Kind::Answer);
+        assert_eq!(end(&desk, task), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_task_that_was_taken_and_is_on_no_seat_is_lost() {
+        let desk = desk();
+        let (task, other) = (submit(&desk), submit(&desk));
+        assert_eq!(take(&desk), task);
+        desk.common.seat(1).set(Doing::Taking(other));
+        say(&desk, task, Kind::PerhapsLost);
+        assert_eq!(end(&desk, task), Some(Err(KILLED)));
+        assert_eq!(end(&desk, other), None);
+    }
+
+    #[test]
+    fn a_task_on_another_seat_is_that_workers() {
+        let doings = [
+            Doing::Taking,
+            Doing::Running,
+            Doing::Answering,
+            Doing::Doomed,
+        ];
+        for doing in doings {
+            let desk = desk();
+            let task = submit(&desk);
+            assert_eq!(take(&desk), task);
+            desk.common.seat(1).set(doing(task));
+            say(&desk, task, Kind::PerhapsLost);
+            assert_eq!(end(&desk, task), None);
+            desk.common.seat(1).set(Doing::Nothing);
+            assert_eq!(end(&desk, task), None, "its word is still to come");
+            say(&desk, task, Kind::Answer);
+            assert_eq!(end(&desk, task), Some(Ok(())));
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_while_an_answer_is_still_to_be_received() {
+        let desk = desk();
+        let task = submit(&desk);
+        assert_eq!(take(&desk), task);
+        say(&desk, task, Kind::PerhapsLost);
+        say(&desk, task, Kind::Answer);
+        assert_eq!(end(&desk, task), Some(Ok(())));
+
+        // One that has come since the ring was seen empty.
+        let task = submit(&desk);
+        assert_eq!(take(&desk), task);
+        let mut table = desk.lock();
+        table.perhaps_lost.push((task, KILLED));
+        say(&desk, task, Kind::Answer);
+        desk.find_lost(&mut table);
+        drop(table);
+        assert_eq!(end(&desk, task), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_farewell_hides_no_loss() {
+        let desk = desk();
+        let (lost, closed) = (submit(&desk), submit(&desk));
+        assert_eq!(take(&desk), lost);
+        desk.lock().state = State::Closed;
+        say(&desk, lost, Kind::PerhapsLost);
+        say(&desk, lost, Kind::Farewell);
+        assert_eq!(end(&desk, lost), Some(Err(KILLED)));
+        assert_eq!(end(&desk, closed), Some(Err(TaskError::Closed)));
+    }
+
+    #[test]
+    fn a_cancelled_ticket_is_good_for_another_task() {
+        let desk = desk();
+        let task = submit(&desk);
+        assert!(desk.cancel(&[task.ticket]) && desk.common.is_cancelled(task));
+        desk.lock().take(task.ticket);
+        assert_eq!(take(&desk), task);
+        say(&desk, task, Kind::Skipped);
+        assert_eq!(end(&desk, task), None);
+        assert_eq!(submit(&desk).ticket, task.ticket);
+        // When the numbers have gone round, it might be this one.
+        assert!(!desk.common.is_cancelled(task));
     }
 }

@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Failed,
     /// The supervisor's last word, after all others.
     Farewell,
+    /// From another thread of the parent's: the table has changed, look again.
+    Nudge,
 }
 
 /// The first words of an answer.
@@ -76,6 +78,7 @@ impl AnswerHeader {
             Kind::PerhapsLost => 3,
             Kind::Failed => 4,
             Kind::Farewell => 5,
+            Kind::Nudge => 6,
         };
         message.extend_from_slice(&self.task.to_word().to_ne_bytes());
         message.extend_from_slice(&kind.to_ne_bytes());
@@ -91,6 +94,7 @@ impl AnswerHeader {
                 3 => Kind::PerhapsLost,
                 4 => Kind::Failed,
                 5 => Kind::Farewell,
+                6 => Kind::Nudge,
                 _ => return None,
             },
         })

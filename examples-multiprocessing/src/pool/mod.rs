@@ -257,11 +257,11 @@ impl Pool {
         let mut table = self.desk.lock();
         let calls = table.drop_calls();
         table.end_all(&TaskError::Terminated);
-        self.desk.notify(&table);
-        drop(table);
-        drop(calls);
         // Where it has ended already, so have its workers.
         let _gone = self.desk.supervisor.terminate();
+        self.desk.tell(table);
+        // Not under the lock: they are the program's, and may do what they like.
+        drop(calls);
     }
 
     /// Waits until all tasks have ended, their callbacks have returned and the workers

@@ -9,8 +9,8 @@ use super::desk::{Desk, Outcome, Table, Ticket, VALUE, Waited};
 
 /// A result that is still to come: Python's
 /// [`AsyncResult`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.pool.AsyncResult),
-/// of [`apply_async`](super::Pool::apply_async) and of
-/// [`map_async`](super::Pool::map_async).
+/// of [`apply_async`](super::Call::apply_async) and of
+/// [`map_async`](super::Call::map_async).
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.
@@ -125,13 +125,14 @@ impl<T> AsyncResult<T> {
         sent: Result<Ticket, TaskError>,
         count: usize,
     ) -> Result<(), ()> {
-        match (sent, &mut self.parts) {
-            (Ok(ticket), Parts::Many(chunks, _)) => {
-                chunks.push((ticket, count));
+        match sent {
+            Ok(ticket) => {
+                if let Parts::Many(chunks, _) = &mut self.parts {
+                    chunks.push((ticket, count));
+                }
                 Ok(())
             }
-            (Ok(_), _) => Ok(()),
-            (Err(error), _) => {
+            Err(error) => {
                 self.let_go();
                 self.parts = Parts::Refused(error);
                 Err(())
@@ -188,7 +189,8 @@ impl<T> AsyncResult<T> {
     }
 
     /// Whether the task has ended with a value; nothing while it has not ended. Python
-    /// raises `ValueError` then.
+    /// raises `ValueError` then. The value's bytes are not looked at: that they make
+    /// none of this type, only [`get`](Self::get) finds out.
     #[must_use]
     pub fn successful(&self) -> Option<bool> {
         if !self.ready() {
@@ -296,8 +298,7 @@ impl<T> AsyncResult<T> {
                 }
             }
         }
-        self.desk.start_calling(&mut table);
-        drop(table);
+        self.desk.start_calling(table);
         self
     }
 

@@ -220,13 +220,16 @@ impl Supervisor<'_> {
             let error = TaskError::of_exit_code(code);
             let seat = self.common.seat(index);
             let doing = seat.doing();
-            // Before the parent is told: a task is on a seat only where somebody has it.
-            seat.set(Doing::Nothing);
+            if let Doing::Taking(_) = doing {
+                // Before the parent is told, which is to find who else has the task.
+                seat.set(Doing::Nothing);
+            }
             if doing != Doing::Initializing {
                 self.failures = 0;
             }
             match doing {
                 Doing::Nothing => {}
+                // Where it has told the parent why, that is what counts.
                 Doing::Initializing => {
                     self.failures += 1;
                     let killed = matches!(error, TaskError::Killed { .. });
@@ -244,6 +247,8 @@ impl Supervisor<'_> {
                     self.say(Kind::Lost, task, Some(&doomed.unwrap_or(error)));
                 }
             }
+            // What a worker had for sure stays on its seat until the parent is told.
+            seat.set(Doing::Nothing);
         }
         None
     }

@@ -125,7 +125,17 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Err(NotReceived::Empty | NotReceived::Hopeless) => {}
-                Err(NotReceived::TooLarge | NotReceived::Broken) => return None,
+                Err(NotReceived::TooLarge) => {
+                    // As one whose initializer fails: another in its place would not
+                    // get any further.
+                    self.seat.set(Doing::Initializing);
+                    let why = "there is no memory for the next task";
+                    let mut error = Vec::new();
+                    append_error(&TaskError::System(why.into()), &mut error);
+                    self.say_failed(&error);
+                    return None;
+                }
+                Err(NotReceived::Broken) => return None,
             }
         }
     }

@@ -1,7 +1,6 @@
 //! A pool's options.
 
 use std::num::NonZero;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,9 +149,7 @@ impl PoolBuilder {
                 started(process.spawn_target(supervise_spawned, (luggage, plan)))
             }
         }?;
-        Ok(Pool {
-            desk: Arc::new(Desk::new(common, supervisor)),
-        })
+        Ok(Pool::of(Desk::new(common, supervisor)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Submitting tasks.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use super::{AsyncResult, Imap, Task, TaskError};
 use crate::codec;
 use crate::sys::routine::Routine;
 
-/// A pool's methods with options for the tasks that are submitted by them: made by
-/// [`Pool::deadline`](super::Pool::deadline) and
-/// [`Pool::chunksize`](super::Pool::chunksize).
+/// What a pool can be asked to do, and with what options: a [`Pool`](super::Pool) has all
+/// of these methods, and [`Pool::deadline`](super::Pool::deadline) and
+/// [`Pool::chunksize`](super::Pool::chunksize) give one with options.
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.
@@ -30,12 +31,13 @@ use crate::sys::routine::Routine;
 ///     Ok(())
 /// }
 /// ```
-#[derive(Clone, Copy)]
 #[must_use = "it submits nothing by itself"]
 pub struct Call<'pool> {
-    desk: &'pool Arc<Desk>,
+    pub(super) desk: Arc<Desk>,
     limit: Option<Duration>,
     chunksize: Option<usize>,
+    /// Dropping the pool ends it, and so this is to end before.
+    of: PhantomData<&'pool Desk>,
 }
 
 /// As many chunks a `map` makes for each process, if it is not said how large they are.
@@ -43,12 +45,13 @@ pub struct Call<'pool> {
 /// a chunk costs about a microsecond.
 const CHUNKS_PER_PROCESS: usize = 32;
 
-impl<'pool> Call<'pool> {
-    pub(super) fn new(desk: &'pool Arc<Desk>) -> Self {
+impl Call<'_> {
+    pub(super) fn new(desk: &Arc<Desk>) -> Self {
         Self {
-            desk,
+            desk: Arc::clone(desk),
             limit: None,
             chunksize: None,
+            of: PhantomData,
         }
     }
 
@@ -64,12 +67,13 @@ impl<'pool> Call<'pool> {
         self
     }
 
-    /// See [`Pool::apply`](super::Pool::apply).
+    /// Has a worker call `function` with these arguments, a tuple, and waits for the
+    /// result.
     ///
     /// # Errors
     ///
     /// How the task ended instead.
-    pub fn apply<F, A>(self, function: F, args: A) -> Result<F::Output, TaskError>
+    pub fn apply<F, A>(&self, function: F, args: A) -> Result<F::Output, TaskError>
     where
         F: Task<A>,
         A: Serialize + DeserializeOwned,
@@ -83,18 +87,18 @@ impl<'pool> Call<'pool> {
         task::value(bytes.get(VALUE..).unwrap_or_default())
     }
 
-    /// See [`Pool::apply_async`](super::Pool::apply_async).
-    pub fn apply_async<F, A>(self, function: F, args: A) -> AsyncResult<F::Output>
+    /// Has a worker call `function` with these arguments, a tuple, and does not wait.
+    pub fn apply_async<F, A>(&self, function: F, args: A) -> AsyncResult<F::Output>
     where
         F: Task<A>,
         A: Serialize + DeserializeOwned,
         F::Output: Serialize + DeserializeOwned,
     {
         let sent = self.submit_one(function, &args);
-        AsyncResult::one(self.desk, sent, task::value)
+        AsyncResult::one(&self.desk, sent, task::value)
     }
 
-    fn submit_one<F, A>(self, function: F, args: &A) -> Result<Ticket, TaskError>
+    fn submit_one<F, A>(&self, function: F, args: &A) -> Result<Ticket, TaskError>
     where
         F: Task<A>,
         A: Serialize + DeserializeOwned,
@@ -112,13 +116,17 @@ impl<'pool> Call<'pool> {
         sent
     }
 
-    /// See [`Pool::map`](super::Pool::map).
+    /// Has the workers call `function` with each of the inputs, and gives the results
+    /// in their order.
     ///
     /// # Errors
     ///
-    /// How the first task ended that has no value.
+    /// How the first task ended, in the order of the inputs, that has no value. All of
+    /// them have ended then; but if an input has no form as bytes, or the pool takes no
+    /// more, that is told at once: tasks sent before it go on unasked for, and those
+    /// behind it are not sent.
     pub fn map<F, A, R>(
-        self,
+        &self,
         function: F,
         inputs: impl IntoIterator<Item = A>,
     ) -> Result<Vec<R>, TaskError>
@@ -130,9 +138,9 @@ impl<'pool> Call<'pool> {
         self.map_async(function, inputs).get()
     }
 
-    /// See [`Pool::map_async`](super::Pool::map_async).
+    /// [`map`](Self::map) that does not wait.
     pub fn map_async<F, A, R>(
-        self,
+        &self,
         function: F,
         inputs: impl IntoIterator<Item = A>,
     ) -> AsyncResult<Vec<R>>
@@ -145,13 +153,13 @@ impl<'pool> Call<'pool> {
         self.submit_all(Routine::of::<F, Each<(A,)>>(&function), inputs)
     }
 
-    /// See [`Pool::starmap`](super::Pool::starmap).
+    /// [`map`](Self::map) for a function of several arguments: each input is a tuple.
     ///
     /// # Errors
     ///
-    /// How the first task ended that has no value.
+    /// Those of [`map`](Self::map).
     pub fn starmap<F, A>(
-        self,
+        &self,
         function: F,
         inputs: impl IntoIterator<Item = A>,
     ) -> Result<Vec<F::Output>, TaskError>
@@ -163,9 +171,9 @@ impl<'pool> Call<'pool> {
         self.starmap_async(function, inputs).get()
     }
 
-    /// See [`Pool::starmap_async`](super::Pool::starmap_async).
+    /// [`starmap`](Self::starmap) that does not wait.
     pub fn starmap_async<F, A>(
-        self,
+        &self,
         function: F,
         inputs: impl IntoIterator<Item = A>,
     ) -> AsyncResult<Vec<F::Output>>
@@ -177,8 +185,10 @@ impl<'pool> Call<'pool> {
         self.submit_all(Routine::of::<F, Each<A>>(&function), inputs)
     }
 
-    /// See [`Pool::imap`](super::Pool::imap).
-    pub fn imap<F, A, R, I>(self, function: F, inputs: I) -> Imap<I::IntoIter, R>
+    /// [`map`](Self::map) as an iterator, which takes inputs while results are taken
+    /// from it. It sends them one by one unless there is a
+    /// [`chunksize`](super::Pool::chunksize).
+    pub fn imap<F, A, R, I>(&self, function: F, inputs: I) -> Imap<I::IntoIter, R>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Serialize + DeserializeOwned,
@@ -188,9 +198,9 @@ impl<'pool> Call<'pool> {
         self.iterate(Routine::of::<F, Each<(A,)>>(&function), inputs, true)
     }
 
-    /// See [`Pool::imap_unordered`](super::Pool::imap_unordered).
+    /// [`imap`](Self::imap) whose results come in the order in which the tasks end.
     pub fn imap_unordered<F, A, R, I>(
-        self,
+        &self,
         function: F,
         inputs: I,
     ) -> Imap<I::IntoIter, R>
@@ -204,7 +214,7 @@ impl<'pool> Call<'pool> {
     }
 
     fn iterate<A, R, I>(
-        self,
+        &self,
         routine: Option<Routine>,
         inputs: I,
         ordered: bool,
@@ -215,7 +225,7 @@ impl<'pool> Call<'pool> {
         I: IntoIterator<Item = A>,
     {
         Imap::new(
-            self.desk,
+            &self.desk,
             inputs.into_iter(),
             routine,
             self.limit,
@@ -225,7 +235,7 @@ impl<'pool> Call<'pool> {
     }
 
     fn submit_all<A, R, I>(
-        self,
+        &self,
         routine: Option<Routine>,
         inputs: I,
     ) -> AsyncResult<Vec<R>>
@@ -248,7 +258,7 @@ impl<'pool> Call<'pool> {
         }
     }
 
-    fn default_size(self, inputs: usize) -> usize {
+    fn default_size(&self, inputs: usize) -> usize {
         let chunks = self
             .desk
             .common
@@ -258,7 +268,7 @@ impl<'pool> Call<'pool> {
     }
 
     fn submit_chunks<A, R>(
-        self,
+        &self,
         routine: Option<Routine>,
         mut inputs: impl Iterator<Item = A>,
         size: usize,
@@ -268,36 +278,19 @@ impl<'pool> Call<'pool> {
         R: DeserializeOwned,
     {
         // It lets go of what was sent, should the inputs panic.
-        let mut result = AsyncResult::many(self.desk, values);
+        let mut result = AsyncResult::many(&self.desk, values);
         loop {
-            let Some((sent, count)) = self.submit_chunk(routine, &mut inputs, size)
-            else {
+            let inputs = &mut inputs;
+            let chunk = self
+                .desk
+                .submit_chunk(routine, self.limit, inputs, size, None);
+            let Some((sent, count)) = chunk else {
                 return result;
             };
             if result.add(sent, count).is_err() {
                 return result;
             }
         }
-    }
-
-    /// Sends at most `size` inputs as one chunk; nothing if there are none.
-    fn submit_chunk<A: Serialize>(
-        self,
-        routine: Option<Routine>,
-        inputs: &mut impl Iterator<Item = A>,
-        size: usize,
-    ) -> Option<(Result<Ticket, TaskError>, usize)> {
-        let mut message = Desk::message();
-        let chunk = task::append_chunk(&mut message, inputs, size)?;
-        let sent = match (routine, chunk.refused) {
-            (_, Some(error)) => Err(TaskError::Argument(error.to_string())),
-            (None, _) => Err(TaskError::Foreign),
-            (Some(routine), None) => {
-                self.desk.submit(routine, self.limit, &mut message, None)
-            }
-        };
-        codec::keep(message);
-        Some((sent, chunk.count))
     }
 }
 

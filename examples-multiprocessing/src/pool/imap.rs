@@ -11,8 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::TaskError;
 use super::desk::{Desk, Ticket, VALUE};
-use super::task::{self, Values};
-use crate::codec;
+use super::task::Values;
 use crate::sys::routine::Routine;
 
 /// As many chunks are on their way for each process: enough that none of them waits for
@@ -20,8 +19,8 @@ use crate::sys::routine::Routine;
 /// there are.
 const WINDOW: usize = 32;
 
-/// The results of [`imap`](super::Pool::imap) and
-/// [`imap_unordered`](super::Pool::imap_unordered): of each input its value, or how its
+/// The results of [`imap`](super::Call::imap) and
+/// [`imap_unordered`](super::Call::imap_unordered): of each input its value, or how its
 /// task ended instead.
 ///
 /// Inputs are taken as results are asked for, a few ahead of them; so it can go on for
@@ -87,31 +86,20 @@ where
     /// Sends what the window has room for.
     fn send(&mut self) {
         while self.chunks.len() < self.window && !self.refused {
-            let Some(chunk) = self.send_chunk() else {
+            let chunk = self.desk.submit_chunk(
+                self.routine,
+                self.limit,
+                &mut self.inputs,
+                self.chunksize,
+                self.arrivals,
+            );
+            let Some((sent, count)) = chunk else {
                 break;
             };
             // One that the pool refuses is the last; one that cannot be sent is not.
-            self.refused =
-                !matches!(chunk.sent, Ok(_) | Err(TaskError::Argument(_)));
-            self.chunks.push_back(chunk);
+            self.refused = !matches!(sent, Ok(_) | Err(TaskError::Argument(_)));
+            self.chunks.push_back(Chunk { sent, count });
         }
-    }
-
-    fn send_chunk(&mut self) -> Option<Chunk> {
-        let mut message = Desk::message();
-        let inputs = &mut self.inputs;
-        let chunk = task::append_chunk(&mut message, inputs, self.chunksize)?;
-        let sent = match (self.routine, chunk.refused) {
-            (_, Some(error)) => Err(TaskError::Argument(error.to_string())),
-            (None, _) => Err(TaskError::Foreign),
-            (Some(routine), None) => {
-                let (limit, arrivals) = (self.limit, self.arrivals);
-                self.desk.submit(routine, limit, &mut message, arrivals)
-            }
-        };
-        codec::keep(message);
-        let count = chunk.count;
-        Some(Chunk { sent, count })
     }
 }
 

@@ -22,11 +22,9 @@ mod task;
 mod worker;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use builder::{PoolBuilder, StartMethod};
 pub use call::Call;
@@ -38,6 +36,11 @@ pub use task::Task;
 
 /// Worker processes that functions are given to: Python's
 /// [`Pool`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.pool.Pool).
+/// The methods that do so are those of [`Call`]: [`apply`](Call::apply),
+/// [`apply_async`](Call::apply_async), [`map`](Call::map),
+/// [`map_async`](Call::map_async), [`starmap`](Call::starmap),
+/// [`starmap_async`](Call::starmap_async), [`imap`](Call::imap) and
+/// [`imap_unordered`](Call::imap_unordered).
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.
@@ -75,13 +78,20 @@ pub use task::Task;
 /// process without other threads, by [`StartMethod::Spawn`] not. Afterwards there may be
 /// any number of them, for it is the supervisor that forks.
 ///
+/// # Memory
+///
+/// Tasks that wait for a worker, and answers that nobody has received yet, lie in shared
+/// memory, 16 GiB of either at most. A task that finds no room ends with
+/// [`TaskError::System`], one whose result finds none with [`TaskError::Result`].
+///
 /// # At the end
 ///
 /// Dropping a pool terminates it, as does the end of the process. Results that were not
 /// asked for before are lost, tasks that were running are killed: [`close`](Self::close)
 /// and [`join`](Self::join) it, or wait for what you want first.
 pub struct Pool {
-    desk: Arc<Desk>,
+    /// Without options.
+    call: Call<'static>,
 }
 
 impl Pool {
@@ -99,167 +109,54 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    fn call(&self) -> Call<'_> {
-        Call::new(&self.desk)
+    fn of(desk: Desk) -> Self {
+        Self {
+            call: Call::new(&Arc::new(desk)),
+        }
+    }
+
+    fn desk(&self) -> &Arc<Desk> {
+        &self.call.desk
     }
 
     /// To give each task so much time, from when it begins to run. One that takes longer
     /// ends with [`TaskError::Deadline`], and a new worker takes the place of the one
     /// that had it. Python has nothing like it.
     pub fn deadline(&self, limit: Duration) -> Call<'_> {
-        self.call().deadline(limit)
+        Call::new(self.desk()).deadline(limit)
     }
 
     /// To send so many tasks of a `map` or `imap` in one piece. It is as a piece that
     /// they have a deadline, and that they are lost with a worker.
     pub fn chunksize(&self, tasks: usize) -> Call<'_> {
-        self.call().chunksize(tasks)
-    }
-
-    /// Has a worker call `function` with these arguments, a tuple, and waits for the
-    /// result.
-    ///
-    /// # Errors
-    ///
-    /// How the task ended instead.
-    pub fn apply<F, A>(&self, function: F, args: A) -> Result<F::Output, TaskError>
-    where
-        F: Task<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        self.call().apply(function, args)
-    }
-
-    /// Has a worker call `function` with these arguments, a tuple, and does not wait.
-    pub fn apply_async<F, A>(&self, function: F, args: A) -> AsyncResult<F::Output>
-    where
-        F: Task<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        self.call().apply_async(function, args)
-    }
-
-    /// Has the workers call `function` with each of the inputs, and gives the results
-    /// in their order.
-    ///
-    /// # Errors
-    ///
-    /// How the first task ended, in the order of the inputs, that has no value. All of
-    /// them have ended then.
-    pub fn map<F, A, R>(
-        &self,
-        function: F,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, TaskError>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        self.call().map(function, inputs)
-    }
-
-    /// [`map`](Self::map) that does not wait.
-    pub fn map_async<F, A, R>(
-        &self,
-        function: F,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> AsyncResult<Vec<R>>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        self.call().map_async(function, inputs)
-    }
-
-    /// [`map`](Self::map) for a function of several arguments: each input is a tuple.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`map`](Self::map).
-    pub fn starmap<F, A>(
-        &self,
-        function: F,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<F::Output>, TaskError>
-    where
-        F: Task<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        self.call().starmap(function, inputs)
-    }
-
-    /// [`starmap`](Self::starmap) that does not wait.
-    pub fn starmap_async<F, A>(
-        &self,
-        function: F,
-        inputs: impl IntoIterator<Item = A>,
-    ) -> AsyncResult<Vec<F::Output>>
-    where
-        F: Task<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        self.call().starmap_async(function, inputs)
-    }
-
-    /// [`map`](Self::map) as an iterator, which takes inputs while results are taken
-    /// from it. It sends them one by one unless there is a
-    /// [`chunksize`](Self::chunksize).
-    pub fn imap<F, A, R, I>(&self, function: F, inputs: I) -> Imap<I::IntoIter, R>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        I: IntoIterator<Item = A>,
-    {
-        self.call().imap(function, inputs)
-    }
-
-    /// [`imap`](Self::imap) whose results come in the order in which the tasks end.
-    pub fn imap_unordered<F, A, R, I>(
-        &self,
-        function: F,
-        inputs: I,
-    ) -> Imap<I::IntoIter, R>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-        I: IntoIterator<Item = A>,
-    {
-        self.call().imap_unordered(function, inputs)
+        Call::new(self.desk()).chunksize(tasks)
     }
 
     /// Takes no more tasks. Those that were submitted will be done, and then the workers
     /// end.
     pub fn close(&self) {
-        if !self.desk.is_makers() {
+        if !self.desk().is_makers() {
             return;
         }
-        let mut table = self.desk.lock();
+        let mut table = self.desk().lock();
         if table.state == State::Open {
             table.state = State::Closed;
-            self.desk.common.close();
+            self.desk().common.close();
         }
     }
 
     /// Ends the pool at once. Tasks that have not ended do so with
     /// [`TaskError::Terminated`]; no callback is called for them.
     pub fn terminate(&self) {
-        if !self.desk.is_makers() {
+        if !self.desk().is_makers() {
             return;
         }
-        let mut table = self.desk.lock();
+        let mut table = self.desk().lock();
         let calls = table.drop_calls();
         table.end_all(&TaskError::Terminated);
         // Where it has ended already, so have its workers.
-        let _gone = self.desk.supervisor.terminate();
-        self.desk.tell(table);
+        let _gone = self.desk().supervisor.terminate();
+        self.desk().tell(table);
         // Not under the lock: they are the program's, and may do what they like.
         drop(calls);
     }
@@ -270,7 +167,8 @@ impl Pool {
     /// # Errors
     ///
     /// [`PoolError::StillRunning`] where neither was called;
-    /// [`PoolError::JoinInCallback`] in a callback of the pool.
+    /// [`PoolError::JoinInCallback`] in a callback of the pool;
+    /// [`PoolError::Process`] in any process but the one that made the pool.
     pub fn join(&self) -> Result<(), PoolError> {
         self.join_until(None).map(|_done| ())
     }
@@ -285,19 +183,19 @@ impl Pool {
     }
 
     fn join_until(&self, until: Option<Instant>) -> Result<bool, PoolError> {
-        if !self.desk.is_makers() {
-            return Ok(self.desk.supervisor.join().map(|()| true)?);
+        if !self.desk().is_makers() {
+            return Ok(self.desk().supervisor.join().map(|()| true)?);
         }
-        if self.desk.is_caller() {
+        if self.desk().is_caller() {
             return Err(PoolError::JoinInCallback);
         }
-        if self.desk.lock().state == State::Open {
+        if self.desk().lock().state == State::Open {
             return Err(PoolError::StillRunning);
         }
-        if matches!(self.desk.wait_for_all(until), Waited::TimedOut) {
+        if matches!(self.desk().wait_for_all(until), Waited::TimedOut) {
             return Ok(false);
         }
-        let supervisor = &self.desk.supervisor;
+        let supervisor = &self.desk().supervisor;
         Ok(match until {
             None => supervisor.join().map(|()| true),
             Some(until) => {
@@ -308,26 +206,34 @@ impl Pool {
     }
 }
 
+impl Deref for Pool {
+    type Target = Call<'static>;
+
+    fn deref(&self) -> &Call<'static> {
+        &self.call
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
-        if !self.desk.is_makers() {
+        if !self.desk().is_makers() {
             return;
         }
         self.terminate();
         // A callback that drops its pool goes on, and ends by itself.
-        if !self.desk.is_caller() {
-            let _done = self.desk.wait_for_all(None);
+        if !self.desk().is_caller() {
+            let _done = self.desk().wait_for_all(None);
         }
         // Its end is all that is wanted.
-        let _gone = self.desk.supervisor.join();
+        let _gone = self.desk().supervisor.join();
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("processes", &self.desk.common.processes)
-            .field("state", &self.desk.lock().state)
+            .field("processes", &self.desk().common.processes)
+            .field("state", &self.desk().lock().state)
             .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use examples_multiprocessing::{
@@ -22,13 +22,14 @@ use examples_multiprocessing::{
 };
 use libtest_mimic::{Arguments, Trial};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill, raise};
-use nix::unistd::{Pid, getppid};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::unistd::{Pid, fork, getppid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use support::{Finished, Listing, everybody_ends, nobody_left};
+use support::{Listing, Random};
 
 /// Every subject with its function.
-const SUBJECTS: [(&str, fn()); 26] = [
+const SUBJECTS: [(&str, fn()); 32] = [
     ("values", values),
     ("panics", panics),
     ("ends_of_workers", ends_of_workers),
@@ -55,6 +56,12 @@ const SUBJECTS: [(&str, fn()); 26] = [
     ("unwaited", unwaited),
     ("leaked", leaked),
     ("half_a_line", half_a_line),
+    ("nudges", nudges),
+    ("ignored_ends", ignored_ends),
+    ("forking_task", forking_task),
+    ("panics_of_forks", panics_of_forks),
+    ("no_memory", no_memory),
+    ("unbound", unbound),
 ];
 
 fn main() {
@@ -63,8 +70,6 @@ fn main() {
         freeze_support();
         return run();
     }
-    // Orphans become children of this process, which counts them.
-    prctl::set_child_subreaper(true).unwrap();
     libtest_mimic::run(&Arguments::from_args(), claims()).exit();
 }
 
@@ -82,12 +87,7 @@ fn claims() -> Vec<Trial> {
     let both = |name: &str, subject: &'static str| {
         METHODS.map(|method| {
             Trial::test(format!("{name}_by_{method}"), move || {
-                let run = start(subject, method).start();
-                let pid = run.pid();
-                let run: Finished = run.finish();
-                assert!(run.status.success(), "{run:#?}");
-                assert_eq!(run.errors, [""; 0], "{run:#?}");
-                nobody_left(pid);
+                start(subject, method).run().success();
                 Ok(())
             })
         })
@@ -141,13 +141,29 @@ fn claims() -> Vec<Trial> {
             "a_pool_that_is_never_dropped_ends_with_its_program",
             "leaked",
         ),
+        both("what_another_thread_does_ends_a_wait", "nudges"),
+        both(
+            "ends_of_workers_are_told_where_sigchld_is_ignored",
+            "ignored_ends",
+        ),
+        both("a_task_that_forks_makes_no_second_worker", "forking_task"),
+        both("without_memory_for_a_message_the_pool_says_so", "no_memory"),
+        both("a_worker_that_is_not_bound_to_its_parent_ends", "unbound"),
+        other("a_process_that_a_task_forks_panics_aloud", |method| {
+            let run = start("panics_of_forks", method).run();
+            assert!(run.status.success(), "{run:#?}");
+            assert_eq!(run.errors.len(), 1, "{run:#?}");
+            assert!(run.errors[0].contains(": told (examples-"), "{run:#?}");
+        }),
         other(
             "callbacks_come_one_at_a_time_and_before_join_returns",
             |method| {
                 let run = start("callbacks", method).run();
                 assert!(run.status.success(), "{run:#?}");
-                // The one that panics.
-                assert!(run.errors.concat().contains("a callback's"), "{run:#?}");
+                // The one that is to panic, and no other.
+                let errors = run.errors.concat();
+                assert_eq!(errors.matches("panicked at").count(), 1, "{run:#?}");
+                assert!(errors.contains("a callback's"), "{run:#?}");
             },
         ),
         other("ctrl_c_during_map_ends_everybody_silently", |method| {
@@ -155,7 +171,7 @@ fn claims() -> Vec<Trial> {
                 let mut run = start(subject, method).start();
                 run.line_with("all there");
                 run.signal(Signal::SIGINT);
-                everybody_ends(run, Signal::SIGINT);
+                run.ends_by(Signal::SIGINT);
             }
         }),
         other("a_killed_parent_takes_everybody_along", |method| {
@@ -164,7 +180,7 @@ fn claims() -> Vec<Trial> {
                     let mut run = start(subject, method).start();
                     run.line_with("all there");
                     kill(run.pid(), signal).unwrap();
-                    everybody_ends(run, signal);
+                    run.ends_by(signal);
                 }
             }
         }),
@@ -451,13 +467,13 @@ fn chunks() {
 
 fn handles() {
     let pool = pool(1);
-    let handle = pool.apply_async(nap, (100,));
+    let handle = pool.apply_async(nap, (2_000,));
     assert_eq!((handle.ready(), handle.successful()), (false, None));
     assert!(!handle.wait_timeout(ms(10)));
     let handle = handle.get_timeout(ms(10)).expect_err("too early");
     handle.wait();
     assert_eq!((handle.ready(), handle.successful()), (true, Some(true)));
-    assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(100));
+    assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(2_000));
 
     // Answers come in the order of the tasks, and are asked for in the other.
     let mut handles: Vec<_> =
@@ -534,10 +550,12 @@ fn callbacks() {
         let see = see();
         move |all| see(all.iter().sum::<u64>() + 10_000)
     });
-    pool.map_async(square, [])
-        .callback(move |none| assert_eq!(none, []));
+    pool.map_async(square, []).callback({
+        let see = see();
+        move |none| see(none.len() as u64)
+    });
     // Nobody waits, and they come all the same.
-    soon(|| seen.lock().unwrap().len() == 51);
+    soon(|| seen.lock().unwrap().len() == 52);
     seen.lock().unwrap().clear();
 
     let failed = see();
@@ -601,6 +619,8 @@ fn deadlines() {
         Err(TaskError::Deadline)
     );
     assert_eq!(slow.get(), Ok(300));
+    let ages = Duration::from_nanos(u64::MAX) + Duration::from_nanos(2);
+    assert_eq!(pool.deadline(ages).apply(nap, (50,)), Ok(50));
     // The limit is one of running, not of waiting for a worker.
     let queue: Vec<_> = (0..6)
         .map(|_| pool.deadline(ms(5_000)).apply_async(nap, (20,)))
@@ -656,6 +676,137 @@ fn cancelling() {
         assert_eq!(other.get(), Ok(square(n + 1)));
     }
     finish(&pool);
+    // Even while the pool is still starting.
+    for _ in 0..50 {
+        let pool = self::pool(1);
+        assert!(pool.apply_async(nap, (60_000,)).cancel());
+        assert_eq!(pool.apply(square, (3,)), Ok(9));
+    }
+}
+
+/// Both within a second: a task that runs for a minute says nothing meanwhile.
+fn nudges() {
+    let pool = pool(2);
+    let second = ms(1_000);
+    // The thread that calls callbacks receives: it waits for that of the long task.
+    let long = pool.apply_async(nap, (60_000,)).callback(|_| ());
+    let ended = pool.apply_async(square, (3,));
+    ended.wait();
+    sleep(ms(50));
+    let start = Instant::now();
+    let (call, called) = std::sync::mpsc::channel();
+    ended.callback(move |nine| call.send(nine).unwrap());
+    assert_eq!(called.recv(), Ok(9));
+    assert!(start.elapsed() < second, "{:?}", start.elapsed());
+    assert!(long.cancel());
+    finish(&pool);
+
+    let pool = self::pool(1);
+    let long = pool.apply_async(nap, (60_000,));
+    let queued = pool.apply_async(square, (3,));
+    let cancelled = thread::scope(|s| {
+        let waiter = s.spawn(|| {
+            queued.wait();
+            Instant::now()
+        });
+        sleep(ms(50));
+        let start = Instant::now();
+        assert!(queued.cancel());
+        waiter.join().unwrap().saturating_duration_since(start)
+    });
+    assert!(cancelled < second, "{cancelled:?}");
+    assert!(long.cancel());
+    finish(&pool);
+}
+
+#[expect(
+    unsafe_code,
+    reason = "nix leaves it to the caller to set a signal's action"
+)]
+fn ignored_ends() {
+    // SAFETY: no handler is installed, and none was before.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+    let pool = pool(2);
+    let start = Instant::now();
+    for _ in 0..5 {
+        let lost = pool.apply(|| raise(Signal::SIGKILL).unwrap(), ());
+        assert_eq!(lost, Err(TaskError::Killed { signal: 9 }));
+    }
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
+    assert!(start.elapsed() < ms(5_000), "{:?}", start.elapsed());
+    finish(&pool);
+}
+
+#[expect(unsafe_code, reason = "the library is told nothing of this fork")]
+fn forking_task() {
+    let pool = pool(1);
+    // SAFETY: a worker has one thread.
+    let twice = || unsafe { fork() }.unwrap().is_child();
+    for _ in 0..5 {
+        assert_eq!(pool.apply(twice, ()), Ok(false), "the worker's answer");
+    }
+    assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
+}
+
+fn panics_of_forks() {
+    let pool = pool(1);
+    let code = pool.apply(
+        || {
+            let mut p = Process::new(|| panic!("told"));
+            p.start().unwrap();
+            p.join().unwrap();
+            p.exitcode()
+        },
+        (),
+    );
+    assert_eq!(code, Ok(Some(1)));
+    finish(&pool);
+}
+
+/// Leaves this process little more memory than it has.
+fn be_frugal() {
+    let status = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
+    let most = pages * 4096 + (32 << 20);
+    setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
+}
+
+fn no_memory() {
+    const MUCH: usize = 128 << 20;
+    let message = |ended: Result<usize, TaskError>| match ended {
+        Err(TaskError::System(message)) => message,
+        other => panic!("{other:?}"),
+    };
+    let first = builder()
+        .processes(2)
+        .initializer(be_frugal, ())
+        .start()
+        .unwrap();
+    let ended = first.apply(|blob: Blob| blob.0.len(), (Blob(vec![7; MUCH]),));
+    assert_eq!(message(ended), "there is no memory for the next task");
+    finish(&first);
+
+    let second = pool(2);
+    let large = second.apply_async(|| Blob(vec![7; MUCH]), ());
+    be_frugal();
+    let ended = large.get().map(|blob| blob.0.len());
+    assert_eq!(message(ended), "there is no memory for a result");
+    finish(&second);
+}
+
+fn unbound() {
+    let pool = pool(2);
+    let supervisor = pool.apply(
+        || {
+            // As by a change of the user.
+            prctl::set_pdeathsig(None).unwrap();
+            getppid().as_raw()
+        },
+        (),
+    );
+    // The worker has this process's output, whose end is waited for.
+    kill(Pid::from_raw(supervisor.unwrap()), Signal::SIGKILL).unwrap();
 }
 
 fn initializers() {
@@ -748,7 +899,7 @@ fn lifetimes() {
 fn closing() {
     let first = pool(2);
     assert!(matches!(first.join(), Err(PoolError::StillRunning)));
-    let handles: Vec<_> = (0..20).map(|_| first.apply_async(nap, (5,))).collect();
+    let handles: Vec<_> = (0..20).map(|_| first.apply_async(nap, (50,))).collect();
     first.close();
     first.close();
     assert_eq!(first.apply(square, (1,)), Err(TaskError::Closed));
@@ -756,7 +907,7 @@ fn closing() {
     first.join().unwrap();
     first.join().unwrap();
     assert!(handles.iter().all(AsyncResult::ready));
-    assert!(handles.into_iter().all(|handle| handle.get() == Ok(5)));
+    assert!(handles.into_iter().all(|handle| handle.get() == Ok(50)));
 
     let second = pool(2);
     let endless = second.apply_async(nap, (60_000,));
@@ -872,6 +1023,9 @@ fn other_processes() {
             pool.terminate();
             assert!(matches!(pool.join(), Err(PoolError::Process(_))));
             assert!(!handle.cancel());
+            // Without receiving what the maker waits for.
+            assert!(handle.ready());
+            assert_eq!(handle.successful(), Some(false));
         });
         p.start().unwrap();
         p.join().unwrap();
@@ -959,22 +1113,8 @@ fn broken() {
 }
 
 fn storm() {
-    /// Xorshift: good enough to choose victims, and repeatable.
-    struct Random(u64);
-    impl Random {
-        fn below(&mut self, end: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % end
-        }
-    }
     const TASKS: u64 = 100_000;
-    let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| {
-        SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1
-    });
-    println!("SEED={seed}");
+    let mut random = Random::seeded();
     let pool = pool(4);
     let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
     let children = format!("/proc/{supervisor}/task/{supervisor}/children");
@@ -983,7 +1123,6 @@ fn storm() {
     let mut lost_sum = 0;
     let kills = thread::scope(|s| {
         let attacker = s.spawn(|| {
-            let mut random = Random(seed);
             let mut kills = 0;
             while !over.load(Ordering::Relaxed) {
                 let workers = fs::read_to_string(&children).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Runs a listing as a reader would: from outside, and never without a deadline.
 #![allow(dead_code, reason = "each group of tests uses its own part of this")]
 
+use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -9,17 +10,19 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Once};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
 /// Far beyond what any listing takes, so that only a hang meets it.
 const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Far beyond what it takes a family of processes to end once it is told to.
+const SOON: Duration = Duration::from_secs(10);
 
 /// The listing of this name in the crate under test.
 macro_rules! listing {
@@ -204,6 +207,17 @@ impl Running {
         }
     }
 
+    /// After a signal was sent to it: insists that it ends soon, by that signal and
+    /// without a word, and with it all that it started, who have its output too.
+    #[track_caller]
+    pub(crate) fn ends_by(self, signal: Signal) {
+        let told = Instant::now();
+        let run = self.finish();
+        assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
+        assert_eq!(run.errors, [""; 0]);
+        assert!(told.elapsed() < SOON, "it took {:?}", told.elapsed());
+    }
+
     /// Leaves the process unreaped, so that its id stays its own until `reap`.
     fn wait_for_its_end(&mut self) {
         let flags =
@@ -274,32 +288,25 @@ impl Finished {
     }
 }
 
-/// Waits for the end of the process and of all that it started, and insists that the
-/// signal ended it and nobody said a word.
-#[track_caller]
-pub(crate) fn everybody_ends(run: Running, signal: Signal) {
-    let pid = run.pid();
-    let run = run.finish();
-    assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
-    assert_eq!(run.errors, [""; 0]);
-    nobody_left(pid);
-}
+/// Xorshift: good enough for instants and victims, and repeatable by `SEED`.
+pub(crate) struct Random(pub(crate) u64);
 
-/// Insists that nobody of this process group is left. Only a subreaper, whose children
-/// the orphans become, sees them all.
-#[track_caller]
-pub(crate) fn nobody_left(group: Pid) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let group = Pid::from_raw(-group.as_raw());
-    loop {
-        match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
-            Err(Errno::ECHILD) => return,
-            Ok(WaitStatus::StillAlive) => {
-                assert!(Instant::now() < deadline, "somebody of {group} lives on");
-                thread::sleep(Duration::from_millis(1));
-            }
-            _reaped => {}
-        }
+impl Random {
+    pub(crate) fn seeded() -> Self {
+        let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| {
+            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+            now.as_nanos() as u64 | 1
+        });
+        println!("SEED={seed}");
+        Self(seed)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
     }
 }
 

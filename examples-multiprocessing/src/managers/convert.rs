@@ -1,6 +1,6 @@
 //! Plain Rust values to and from [`Value`].
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::pickle::{Exception, Value};
@@ -36,11 +36,34 @@ pub struct WrongType {
 
 impl WrongType {
     pub(super) fn new(wanted: &'static str, value: &Value) -> Self {
-        let mut got = format!("{value:?}");
-        if got.len() > 80 {
-            got = got.chars().take(80).chain(['…']).collect();
+        let mut got = Beginning::default();
+        if write!(got, "{value:?}").is_err() {
+            got.text.push('…');
         }
-        Self { wanted, got }
+        Self {
+            wanted,
+            got: got.text,
+        }
+    }
+}
+
+/// The first characters of a text, whose rest is not even made.
+#[derive(Default)]
+struct Beginning {
+    text: String,
+    length: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            if self.length == 80 {
+                return Err(fmt::Error);
+            }
+            self.length += 1;
+            self.text.push(char);
+        }
+        Ok(())
     }
 }
 
@@ -216,13 +239,17 @@ macro_rules! tuples {
         impl<$($part: FromValue),+> FromValue for ($($part,)+) {
             #[allow(non_snake_case, reason = "one name for a type and its value")]
             fn from_value(value: Value) -> Result<Self, WrongType> {
-                let wrong = WrongType::new(stringify!($name), &value);
-                let (Value::Tuple(items) | Value::List(items)) = value else {
-                    return Err(wrong);
+                let parts = match value {
+                    Value::Tuple(items) => {
+                        <[Value; _]>::try_from(items).map_err(Value::Tuple)
+                    }
+                    Value::List(items) => {
+                        <[Value; _]>::try_from(items).map_err(Value::List)
+                    }
+                    other => Err(other),
                 };
-                let Ok([$($part),+]) = <[Value; _]>::try_from(items) else {
-                    return Err(wrong);
-                };
+                let [$($part),+] = parts
+                    .map_err(|value| WrongType::new(stringify!($name), &value))?;
                 Ok(($($part::from_value($part)?,)+))
             }
         }
@@ -418,4 +445,23 @@ pub(super) fn timeout(argument: Option<Value>) -> Result<Option<f64>, Exception>
 /// So many seconds; nothing for more than a clock can count.
 pub(super) fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_value() {
+        let long = Value::from("ü".repeat(1000));
+        let wrong = <(i64, i64)>::from_value(long).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            format!("\"{}… is no pair", "ü".repeat(79))
+        );
+        let short = Value::from(vec!["ü".repeat(76)]);
+        let wrong = <(i64, i64)>::from_value(short).unwrap_err();
+        let text = format!("[\"{}\"] is no pair", "ü".repeat(76));
+        assert_eq!(wrong.to_string(), text);
+    }
 }

@@ -176,16 +176,17 @@ impl Managed for Array {
 
 /// The numbers in an `array` that was sent.
 pub(in crate::managers) fn numbers(value: Value) -> Result<Vec<Value>, WrongType> {
-    let wrong = WrongType::new("array", &value);
+    numbers_in(&value).ok_or_else(|| WrongType::new("array", &value))
+}
+
+fn numbers_in(value: &Value) -> Option<Vec<Value>> {
     let Value::Object(array) = value else {
-        return Err(wrong);
+        return None;
     };
     let [Value::Str(typecode), Value::Bytes(bytes)] = array.args() else {
-        return Err(wrong);
+        return None;
     };
-    let Ok(element) = Element::new(typecode) else {
-        return Err(wrong);
-    };
+    let element = Element::new(typecode).ok()?;
     let number = |part: &[u8]| -> Option<Value> {
         Some(match element.kind {
             Kind::Signed(1) => i8::from_ne_bytes(part.try_into().ok()?).into(),
@@ -211,9 +212,5 @@ pub(in crate::managers) fn numbers(value: Value) -> Result<Vec<Value>, WrongType
         Kind::Float => 4,
         Kind::Double => 8,
     };
-    bytes
-        .chunks(size)
-        .map(number)
-        .collect::<Option<_>>()
-        .ok_or(wrong)
+    bytes.chunks(size).map(number).collect()
 }

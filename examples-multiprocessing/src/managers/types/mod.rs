@@ -60,8 +60,7 @@ pub(super) fn register(manager: &mut BaseManager) {
     manager.register_with("Array", |args| Array::new(args).map(Arc::new));
     manager.register("Lock", || Arc::new(Lock::new(Kind::Plain)));
     manager.register("RLock", || Arc::new(Lock::new(Kind::Reentrant)));
-    manager
-        .register_with("Semaphore", |args| Semaphore::new(args, None).map(Arc::new));
+    manager.register_with("Semaphore", |args| Semaphore::new(args).map(Arc::new));
     manager.register_with("BoundedSemaphore", |args| {
         Semaphore::bounded(args).map(Arc::new)
     });

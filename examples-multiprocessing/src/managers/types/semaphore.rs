@@ -28,17 +28,14 @@ struct Permits {
 }
 
 impl Semaphore {
-    pub(super) fn new(
-        args: Arguments,
-        bound: Option<usize>,
-    ) -> Result<Self, Exception> {
+    pub(super) fn new(args: Arguments) -> Result<Self, Exception> {
         let [value] = args.bind("Semaphore", ["value"])?;
         let value = optional::<i64>(value, 1)?;
         let free = usize::try_from(value).map_err(|_| {
             Exception::value_error("semaphore initial value must be >= 0")
         })?;
         Ok(Self {
-            bound,
+            bound: None,
             permits: Monitor::new(Permits {
                 free,
                 held: HashMap::new(),
@@ -48,7 +45,7 @@ impl Semaphore {
     }
 
     pub(super) fn bounded(args: Arguments) -> Result<Self, Exception> {
-        let semaphore = Self::new(args, None)?;
+        let semaphore = Self::new(args)?;
         let bound = semaphore.permits.lock().free;
         Ok(Self {
             bound: Some(bound),

@@ -1,7 +1,9 @@
 //! When Python calls two values equal, which of them is less, and what can be a key.
 
 use std::cmp::Ordering;
-use std::hash::{Hash, Hasher};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
 
 use super::value::{Exception, Value};
 
@@ -44,11 +46,7 @@ fn unhashable(value: &Value) -> Option<&str> {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            // Python finds a NaN by its identity; here there is but one.
-            (Value::Float(a), Value::Float(b)) if a.is_nan() => b.is_nan(),
-            (a, b) => equal(a, b),
-        }
+        Member(&self.0) == Member(&other.0)
     }
 }
 
@@ -60,8 +58,39 @@ impl Hash for Key {
     }
 }
 
-/// Equal values hash alike. Values that are merely hard to hash all hash alike too.
+/// A value as a set or a dictionary finds it. It may be one that Python cannot hash: a
+/// message may hold what no Python would make.
+struct Member<'a>(&'a Value);
+
+impl PartialEq for Member<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.0, other.0) {
+            // Python finds a NaN by its identity; here there is but one.
+            (Value::Float(a), Value::Float(b)) if a.is_nan() => b.is_nan(),
+            (a, b) => equal(a, b),
+        }
+    }
+}
+
+impl Eq for Member<'_> {}
+
+impl Hash for Member<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.0, state);
+    }
+}
+
+/// Makes the hashes of the members of sets, which nobody outside can foresee.
+static OF_MEMBERS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Equal values hash alike.
 fn hash<H: Hasher>(value: &Value, state: &mut H) {
+    let all = |items: &[Value], state: &mut H| {
+        items.len().hash(state);
+        for item in items {
+            hash(item, state);
+        }
+    };
     match value {
         Value::Bool(value) => i64::from(*value).hash(state),
         Value::Int(value) => value.hash(state),
@@ -72,10 +101,30 @@ fn hash<H: Hasher>(value: &Value, state: &mut H) {
         },
         Value::BigInt(value) => value.hash(state),
         Value::Str(value) => value.hash(state),
-        Value::Bytes(value) => value.hash(state),
-        Value::Tuple(items) => items.iter().for_each(|item| hash(item, state)),
-        Value::FrozenSet(items) => items.len().hash(state),
-        _ => {}
+        Value::Bytes(value) | Value::ByteArray(value) => value.hash(state),
+        Value::Tuple(items) | Value::List(items) => all(items, state),
+        // In any order.
+        Value::Set(items) | Value::FrozenSet(items) => {
+            let sum = items.iter().fold(0_u64, |sum, item| {
+                sum.wrapping_add(OF_MEMBERS.hash_one(Member(item)))
+            });
+            sum.hash(state);
+        }
+        Value::Dict(entries) => entries.len().hash(state),
+        Value::Object(object) => {
+            object.name.hash(state);
+            all(&object.args, state);
+            if let Some(value) = &object.state {
+                hash(value, state);
+            }
+        }
+        Value::Exception(exception) => {
+            exception.name().hash(state);
+            all(exception.args(), state);
+        }
+        Value::Token(token) => token.ident.hash(state),
+        Value::Proxy(proxy) => proxy.token.ident.hash(state),
+        Value::None => {}
     }
 }
 
@@ -101,17 +150,19 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
             Value::Set(a) | Value::FrozenSet(a),
             Value::Set(b) | Value::FrozenSet(b),
         ) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|item| b.iter().any(|other| equal(item, other)))
+            a.len() == b.len() && {
+                let b: HashSet<_> = b.iter().map(Member).collect();
+                a.iter().all(|item| b.contains(&Member(item)))
+            }
         }
         (Value::Dict(a), Value::Dict(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, value)| {
-                    b.iter().any(|(other_key, other)| {
-                        equal(key, other_key) && equal(value, other)
-                    })
+            a.len() == b.len() && {
+                let b: HashMap<_, _> =
+                    b.iter().map(|(key, value)| (Member(key), value)).collect();
+                a.iter().all(|(key, value)| {
+                    b.get(&Member(key)).is_some_and(|other| equal(value, other))
                 })
+            }
         }
         _ => match numbers(a, b) {
             Some((a, b)) => a.compare(b) == Some(Ordering::Equal),
@@ -194,5 +245,62 @@ fn compare_exactly(a: i64, b: f64) -> Option<Ordering> {
         Some(whole) if whole == a => 0.0_f64.partial_cmp(&b.fract()),
         Some(whole) => Some(a.cmp(&whole)),
         None => 0.0_f64.partial_cmp(&b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::value::Object;
+    use super::*;
+
+    fn hash_of(value: Value) -> u64 {
+        OF_MEMBERS.hash_one(Member(&value))
+    }
+
+    fn date(day: i64) -> Value {
+        Object::call("datetime", "date", vec![day.into()])
+    }
+
+    #[test]
+    fn equal_values_hash_alike() {
+        for (a, b) in [
+            (Value::from(1), Value::from(1.0)),
+            (Value::from(1), Value::from(true)),
+            (Value::from(0.0), Value::from(-0.0)),
+            (date(1), date(1)),
+            (
+                Value::FrozenSet(vec![1.into(), "a".into()]),
+                Value::FrozenSet(vec!["a".into(), 1.0.into()]),
+            ),
+        ] {
+            assert!(equal(&a, &b), "{a:?} {b:?}");
+            assert_eq!(hash_of(a), hash_of(b));
+        }
+    }
+
+    #[test]
+    fn different_values_of_every_kind_hash_differently() {
+        let frozen = |n: i64| Value::FrozenSet(vec![n.into()]);
+        for kind in [date, frozen] {
+            let hashes: HashSet<_> = (0..1000).map(|n| hash_of(kind(n))).collect();
+            assert_eq!(hashes.len(), 1000);
+        }
+        assert_ne!(hash_of(date(1)), hash_of(Value::from((1,))));
+    }
+
+    #[test]
+    fn big_sets_and_dicts_are_soon_compared() {
+        let set = |n: i64| Value::Set((0..n).map(Value::from).collect());
+        let count = 100_000;
+        assert!(equal(&set(count), &set(count)));
+        assert!(!equal(&set(count), &set(count - 1)));
+        let dict = |last: i64| {
+            let entries = (0..count).map(|n| (n.into(), n.into()));
+            Value::Dict(entries.chain([((-1).into(), last.into())]).collect())
+        };
+        assert!(equal(&dict(1), &dict(1)));
+        assert!(!equal(&dict(1), &dict(2)));
     }
 }

@@ -52,7 +52,7 @@ enum State {
 struct Started {
     link: Arc<Link>,
     process: Process<'static>,
-    /// Who started it: a fork's copy of this has no say.
+    /// Who started it: dropping a fork's copy of this does not end it.
     owner: u32,
     /// Here and not in the server, which may be killed.
     _file: Option<SocketFile>,
@@ -112,7 +112,7 @@ impl BaseManager {
     /// program can run [`get_server`](Self::get_server)'s server in a thread.
     pub fn start(&mut self) -> Result<(), ManagerError> {
         let mut server = self.bind()?;
-        self.address = server.address().clone();
+        let address = server.address().clone();
         let file = server.take_file();
         let mut server_process = Process::builder()
             .name("SyncManager-1")
@@ -127,6 +127,7 @@ impl BaseManager {
                 server.serve_forever();
             });
         server_process.start()?;
+        self.address = address;
         self.state = State::Started(Box::new(Started {
             link: self.link(),
             process: server_process,
@@ -155,13 +156,14 @@ impl BaseManager {
     /// # Errors
     ///
     /// [`ManagerError::Bind`] where the address is taken.
-    pub fn get_server(mut self) -> Result<Server, ManagerError> {
+    pub fn get_server(self) -> Result<Server, ManagerError> {
         self.bind()
     }
 
-    fn bind(&mut self) -> Result<Server, ManagerError> {
+    fn bind(&self) -> Result<Server, ManagerError> {
         self.check_is_new()?;
-        let registry = mem::take(&mut self.registry);
+        // A copy: a start that fails may be tried again.
+        let registry = self.registry.clone();
         let (key, digests) = (self.key.clone(), self.digests);
         Server::bind(&self.address, key, digests, registry).map_err(|source| {
             ManagerError::Bind {
@@ -248,7 +250,8 @@ impl BaseManager {
     }
 
     /// Ends the server, whoever started it, and waits for its process if that was this
-    /// manager.
+    /// manager in this process. A forked child's copy of a manager ends its parent's
+    /// server too.
     ///
     /// # Errors
     ///
@@ -257,6 +260,7 @@ impl BaseManager {
         match mem::replace(&mut self.state, State::New) {
             State::New => Err(ManagerError::NotConnected),
             State::Connected(link) => close(&link),
+            State::Started(started) if !started.is_ours() => close(&started.link),
             State::Started(started) => started.end(),
         }
     }
@@ -269,10 +273,11 @@ fn close(link: &Link) -> Result<(), ManagerError> {
 }
 
 impl Started {
+    fn is_ours(&self) -> bool {
+        self.owner == process::id()
+    }
+
     fn end(&self) -> Result<(), ManagerError> {
-        if self.owner != process::id() {
-            return Ok(());
-        }
         let closed = close(&self.link);
         if closed.is_err() || !self.process.join_timeout(FAREWELL)? {
             self.process.kill()?;
@@ -284,7 +289,9 @@ impl Started {
 
 impl Drop for BaseManager {
     fn drop(&mut self) {
-        if let State::Started(started) = &self.state {
+        if let State::Started(started) = &self.state
+            && started.is_ours()
+        {
             // Its process ends with this one at the latest.
             let _ended_already = started.end();
         }

@@ -1,7 +1,9 @@
 //! The objects of a server, and who still needs them.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
 use super::managed::Managed;
@@ -15,8 +17,65 @@ pub(crate) struct Object {
     pub(super) managed: Arc<dyn Managed>,
 }
 
-/// Holds an object for as long as a container of the same server has a proxy of it.
+/// Holds an object.
 pub(crate) type Kept = Arc<Object>;
+
+/// Holds an object for as long as a container of the same server has a proxy of it.
+///
+/// The object may be a container too, and so on for thousands: each would be dropped
+/// inside of the one before, which no stack has room for. So they are dropped one after
+/// the other.
+#[derive(Clone)]
+pub(crate) struct Referent(Option<Kept>);
+
+thread_local! {
+    /// What is left to be dropped by the drop that is in progress in this thread.
+    static DROPPING: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
+}
+
+impl Referent {
+    pub(super) fn new(object: Kept) -> Self {
+        Self(Some(object))
+    }
+
+    pub(super) fn managed(&self) -> &Arc<dyn Managed> {
+        match &self.0 {
+            Some(object) => &object.managed,
+            None => unreachable!("only a drop takes it away"),
+        }
+    }
+}
+
+impl Drop for Referent {
+    fn drop(&mut self) {
+        let Some(object) = self.0.take() else {
+            return;
+        };
+        // In a thread that is about to end there is no list, and it is dropped at once.
+        let is_outermost = DROPPING.try_with(|dropping| {
+            let mut dropping = dropping.borrow_mut();
+            let is_outermost = dropping.is_none();
+            dropping.get_or_insert_default().push(object);
+            is_outermost
+        });
+        if is_outermost != Ok(true) {
+            return;
+        }
+        let next = || {
+            DROPPING.with_borrow_mut(|dropping| {
+                let next = dropping.as_mut().and_then(Vec::pop);
+                if next.is_none() {
+                    *dropping = None;
+                }
+                next
+            })
+        };
+        while let Some(object) = next() {
+            // A panic in a drop of the user's has been told; the others still go.
+            let _told = panic::catch_unwind(AssertUnwindSafe(|| drop(object)));
+        }
+    }
+}
 
 impl Object {
     pub(super) fn methods(&self) -> Value {
@@ -70,7 +129,10 @@ impl Objects {
     pub(super) fn add(&mut self, typeid: &str, managed: Arc<dyn Managed>) -> Kept {
         self.created += 1;
         if self.created.is_multiple_of(256) {
-            self.slots.retain(|_, slot| slot.object().is_some());
+            // By the count: who holds an object can come to be the last that does, and
+            // to drop it here would call into it while the table is locked.
+            self.slots
+                .retain(|_, slot| slot.contained.strong_count() > 0);
         }
         let object = Arc::new(Object {
             ident: format!("{}.{}", self.prefix, self.created),
@@ -121,5 +183,59 @@ impl Objects {
         self.slots.values().filter_map(|slot| {
             slot.object.as_ref().map(|object| (object, slot.references))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::managers::Address;
+    use crate::managers::convert::Arguments;
+    use crate::managers::managed::{Caller, Reply, no_method};
+    use crate::managers::pickle::{Exception, ProxyRef, Token};
+
+    /// A container of one value.
+    struct Holder(#[expect(dead_code, reason = "it is only held")] Value);
+
+    impl Managed for Holder {
+        fn methods(&self) -> &[&'static str] {
+            &[]
+        }
+
+        fn call(
+            self: Arc<Self>,
+            method: &str,
+            _args: Arguments,
+            _caller: &Caller,
+        ) -> Result<Reply, Exception> {
+            Err(no_method(method))
+        }
+    }
+
+    #[test]
+    fn a_long_chain_of_containers_is_dropped_on_a_small_stack() {
+        let chain = || {
+            (0..100_000).fold(Value::None, |held, _| {
+                let object = Object {
+                    ident: String::new(),
+                    typeid: "Holder".into(),
+                    managed: Arc::new(Holder(held)),
+                };
+                Value::Proxy(Box::new(ProxyRef {
+                    token: Token {
+                        typeid: "Holder".into(),
+                        address: Address::Abstract(Vec::new()),
+                        ident: String::new(),
+                    },
+                    class: "AutoProxy".into(),
+                    exposed: None,
+                    referent: Some(Referent::new(Arc::new(object))),
+                }))
+            })
+        };
+        let thread = thread::Builder::new().stack_size(1 << 18);
+        thread.spawn(move || drop(chain())).unwrap().join().unwrap();
     }
 }

@@ -20,7 +20,7 @@ use super::connection::{Connection, SendError};
 use super::convert::Arguments;
 use super::frame::MAX_MESSAGE;
 use super::managed::{Answer, Caller, Managed, Reply};
-use super::objects::{NoSuchObject, Object, Objects};
+use super::objects::{NoSuchObject, Object, Objects, Referent};
 use super::pickle::{Exception, Reader, Token, Value};
 use super::{Address, Digests};
 use crate::AuthKey;
@@ -490,7 +490,8 @@ impl Shared {
     fn keep(&self, value: &mut Value) {
         match value {
             Value::Proxy(proxy) => {
-                proxy.referent = self.objects().get(&proxy.token.ident);
+                let object = self.objects().get(&proxy.token.ident);
+                proxy.referent = object.map(Referent::new);
             }
             Value::Tuple(items)
             | Value::List(items)

@@ -57,6 +57,8 @@ assert list(l) == [8, 9, 4, 3, 2, 'i', 'r'] and l.count(9) == 1
 raises(IndexError, l.__getitem__, 100)
 raises(TypeError, l.sort)
 raises(ValueError, l.remove, 'zz')
+n = m.list([0, 1]); n[:1] = n
+assert list(n) == [0, 1, 1]
 n = m.list([3, 1, 2]); n.sort(reverse=True)
 assert list(n) == [3, 2, 1]
 

@@ -28,8 +28,9 @@ pub(super) use write::{write_call, write_reply};
 /// where nothing is optimised.
 const MAX_DEPTH: usize = 256;
 
-/// The most memory that one message may take once it is read.
-const MAX_MEMORY: usize = 1 << 28;
+/// The most memory that one message may take once it is read, and the most that one
+/// request makes out of a little.
+pub(super) const MAX_MEMORY: usize = 1 << 28;
 
 /// Why bytes are not a [`Value`], or a [`Value`] cannot be written.
 ///

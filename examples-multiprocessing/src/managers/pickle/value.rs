@@ -1,6 +1,9 @@
 //! What can cross the wire.
 
-use crate::managers::Address;
+use std::sync::Arc;
+
+use crate::managers::objects::Referent;
+use crate::managers::{Address, Managed};
 
 use super::{PickleError, Reader, write};
 
@@ -105,6 +108,36 @@ impl Value {
             Self::Token(_) => "Token",
             Self::Proxy(proxy) => &proxy.class,
         }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        fn sum<'a>(items: impl IntoIterator<Item = &'a Value>) -> usize {
+            items.into_iter().map(Value::size).sum()
+        }
+        let content = match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::BigInt(value) => value.bytes.len(),
+            Self::Str(value) => value.len(),
+            Self::Bytes(value) | Self::ByteArray(value) => value.len(),
+            Self::Tuple(items)
+            | Self::List(items)
+            | Self::Set(items)
+            | Self::FrozenSet(items) => sum(items),
+            Self::Dict(items) => items
+                .iter()
+                .map(|(key, value)| key.size() + value.size())
+                .sum(),
+            Self::Exception(exception) => {
+                size_of::<Exception>() + sum(&exception.args)
+            }
+            Self::Object(object) => {
+                size_of::<Object>() + sum(&object.args) + sum(&object.state)
+            }
+            Self::Token(_) => size_of::<Token>(),
+            Self::Proxy(_) => size_of::<ProxyRef>(),
+        };
+        size_of::<Self>() + content
     }
 }
 
@@ -220,6 +253,12 @@ impl Exception {
     #[must_use]
     pub fn overflow_error(message: impl Into<String>) -> Self {
         Self::builtin("OverflowError", message)
+    }
+
+    /// `MemoryError`: more than a server gives out for one request.
+    #[must_use]
+    pub(crate) fn memory_error() -> Self {
+        Self::new("builtins", "MemoryError", Vec::new())
     }
 
     /// `KeyError`: no such key.
@@ -341,7 +380,14 @@ pub struct ProxyRef {
     pub(crate) exposed: Option<Vec<String>>,
     /// In the server that owns the object: keeps it alive while a container of the
     /// same server holds this.
-    pub(crate) referent: Option<crate::managers::objects::Kept>,
+    pub(crate) referent: Option<Referent>,
+}
+
+impl ProxyRef {
+    /// The object itself, in the server that owns it.
+    pub(crate) fn managed(&self) -> Option<&Arc<dyn Managed>> {
+        self.referent.as_ref().map(Referent::managed)
+    }
 }
 
 impl PartialEq for ProxyRef {

@@ -47,7 +47,7 @@ impl Condition {
             None | Some(Value::None) => Arc::new(Lock::new(Kind::Reentrant)),
             Some(Value::Proxy(proxy)) => {
                 let object: Option<Arc<dyn Any + Send + Sync>> =
-                    proxy.referent.map(|object| object.managed.clone() as _);
+                    proxy.managed().map(|managed| Arc::clone(managed) as _);
                 object
                     .and_then(|object| object.downcast::<Lock>().ok())
                     .ok_or_else(|| {
@@ -73,10 +73,21 @@ impl Condition {
         if self.lock.is_held_by(caller) {
             Ok(())
         } else {
-            Err(Exception::runtime_error(format!(
-                "cannot {what} on un-acquired lock"
-            )))
+            Err(not_held(what))
         }
+    }
+
+    /// Leaves the line. Returns whether somebody has told this waiter.
+    fn leave(&self, waiter: u64) -> bool {
+        self.waiters.change(|waiters| {
+            waiters.waiting.retain(|&waiting| waiting != waiter);
+            waiters.was_told(waiter)
+        })
+    }
+
+    /// What somebody was told who cannot go on with it is the next one's news.
+    fn pass_on(&self) {
+        self.waiters.change(|waiters| waiters.notify(1));
     }
 
     /// Returns whether somebody told it.
@@ -92,20 +103,22 @@ impl Condition {
             waiters.next
         });
         // In line before the lock is free: what is told from now on is not missed.
-        let held = self.lock.give_up().ok_or_else(gone)?;
+        let Some(held) = self.lock.give_up() else {
+            // Anybody may release a plain lock, and somebody just did.
+            if self.leave(waiter) {
+                self.pass_on();
+            }
+            return Err(not_held("wait"));
+        };
         let told = self.waiters.wait(caller, timeout, |waiters| {
             waiters.was_told(waiter).then_some(())
         });
         // One that was told between its last look and its end was told all the same.
-        let told_late = self.waiters.change(|waiters| {
-            waiters.waiting.retain(|&waiting| waiting != waiter);
-            waiters.was_told(waiter)
-        });
+        let told_late = self.leave(waiter);
         let told = told.is_ok() || told_late;
         if caller.is_gone() || self.lock.retake(caller, held).is_err() {
             if told {
-                // What a client that has died was told is the next one's news.
-                self.waiters.change(|waiters| waiters.notify(1));
+                self.pass_on();
             }
             return Err(gone());
         }
@@ -117,6 +130,10 @@ impl Condition {
         self.waiters.change(|waiters| waiters.notify(count));
         Ok(())
     }
+}
+
+fn not_held(what: &str) -> Exception {
+    Exception::runtime_error(format!("cannot {what} on un-acquired lock"))
 }
 
 impl Managed for Condition {

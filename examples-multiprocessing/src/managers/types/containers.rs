@@ -117,21 +117,22 @@ pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
         Value::Dict(entries) => {
             Ok(entries.into_iter().map(|(key, _)| key).collect())
         }
-        Value::Str(text) => {
+        // Each item takes far more memory than the byte that it was.
+        Value::Str(text) if text.len() <= LONGEST => {
             Ok(text.chars().map(|char| char.to_string().into()).collect())
         }
-        Value::Bytes(bytes) | Value::ByteArray(bytes) => {
+        Value::Bytes(bytes) | Value::ByteArray(bytes) if bytes.len() <= LONGEST => {
             Ok(bytes.into_iter().map(Value::from).collect())
+        }
+        Value::Str(_) | Value::Bytes(_) | Value::ByteArray(_) => {
+            Err(Exception::memory_error())
         }
         Value::Object(object) if object.name() == "range" => range(object.args()),
         // Another object of this server: what it holds at this moment.
-        Value::Proxy(proxy) => {
-            let referent = proxy.referent.as_ref();
-            match referent.and_then(|object| object.managed.value()) {
-                Some(value) => iterate(value),
-                None => Err(not_iterable(&Value::Proxy(proxy))),
-            }
-        }
+        Value::Proxy(proxy) => match proxy.managed().and_then(|m| m.value()) {
+            Some(value) => iterate(value),
+            None => Err(not_iterable(&Value::Proxy(proxy))),
+        },
         other => Err(not_iterable(&other)),
     }
 }
@@ -140,8 +141,8 @@ fn not_iterable(value: &Value) -> Exception {
     Exception::type_error(format!("'{}' object is not iterable", value.type_name()))
 }
 
-/// The most items that a range may unfold to.
-const LONGEST_RANGE: usize = 1 << 22;
+/// The most items that a range, a text or bytes may unfold to.
+const LONGEST: usize = 1 << 22;
 
 fn range(args: &[Value]) -> Result<Vec<Value>, Exception> {
     let &[Value::Int(begin), Value::Int(end), Value::Int(stride)] = args else {
@@ -151,11 +152,11 @@ fn range(args: &[Value]) -> Result<Vec<Value>, Exception> {
         return Err(Exception::value_error("range() arg 3 must not be zero"));
     }
     let numbers: Vec<_> = strides(begin, end, stride)
-        .take(LONGEST_RANGE + 1)
+        .take(LONGEST + 1)
         .map(Value::Int)
         .collect();
-    if numbers.len() > LONGEST_RANGE {
-        return Err(Exception::new("builtins", "MemoryError", Vec::new()));
+    if numbers.len() > LONGEST {
+        return Err(Exception::memory_error());
     }
     Ok(numbers)
 }

@@ -14,7 +14,7 @@ pub(super) struct Dict {
     entries: Mutex<Entries>,
 }
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Entries {
     /// Each key's number: keys that came later have higher ones.
     numbers: HashMap<Key, u64>,
@@ -40,6 +40,13 @@ impl Entries {
             .insert(self.next, (key.value().clone(), value));
         self.numbers.insert(key, self.next);
         self.next += 1;
+    }
+
+    /// Puts back what was popped, unless somebody has set the key since.
+    fn put_back(&mut self, key: Key, value: Value) {
+        if !self.numbers.contains_key(&key) {
+            self.insert(key, value);
+        }
     }
 
     fn remove(&mut self, key: &Key) -> Option<Value> {
@@ -78,13 +85,10 @@ impl Entries {
 fn pairs(value: Value) -> Result<Vec<(Value, Value)>, Exception> {
     match value {
         Value::Dict(entries) => Ok(entries),
-        Value::Proxy(proxy) => {
-            let referent = proxy.referent.as_ref();
-            match referent.and_then(|object| object.managed.value()) {
-                Some(value @ (Value::Dict(_) | Value::List(_))) => pairs(value),
-                _ => Err(Exception::type_error("the proxy's object is no dict")),
-            }
-        }
+        Value::Proxy(proxy) => match proxy.managed().and_then(|m| m.value()) {
+            Some(value @ (Value::Dict(_) | Value::List(_))) => pairs(value),
+            _ => Err(Exception::type_error("the proxy's object is no dict")),
+        },
         other => iterate(other)?
             .into_iter()
             .map(|pair| Ok(FromValue::from_value(pair)?))
@@ -205,7 +209,7 @@ impl Managed for Dict {
                 };
                 let dict = Arc::clone(&self);
                 return Ok(Reply::taken(value, move |value| {
-                    dict.entries().insert(key, value);
+                    dict.entries().put_back(key, value);
                 }));
             }
             "popitem" => {
@@ -217,7 +221,7 @@ impl Managed for Dict {
                     if let Ok((key, value)) = FromValue::from_value(item)
                         && let Ok(key) = Key::new(key)
                     {
-                        dict.entries().insert(key, value);
+                        dict.entries().put_back(key, value);
                     }
                 }));
             }
@@ -240,21 +244,25 @@ impl Managed for Dict {
                 self.entries().update(Some(other), named)?;
             }
             "__or__" | "__ror__" | "__ior__" => {
-                let own = entries.clone();
+                let (other,) = args.parse(method)?;
                 drop(entries);
-                let other = Value::Dict(pairs(args.parse::<(Value,)>(method)?.0)?);
-                let mut merged = Entries::default();
+                let other = Value::Dict(pairs(other)?);
+                // What others set in the meantime stays.
+                let mut entries = self.entries();
+                if method == "__ior__" {
+                    entries.update(Some(other), Vec::new())?;
+                    return Ok(entries.to_value().into());
+                }
+                let own = entries.to_value();
+                drop(entries);
                 let (first, second) = match method {
-                    "__ror__" => (other, own.to_value()),
-                    _ => (own.to_value(), other),
+                    "__ror__" => (other, own),
+                    _ => (own, other),
                 };
+                let mut merged = Entries::default();
                 merged.update(Some(first), Vec::new())?;
                 merged.update(Some(second), Vec::new())?;
-                let value = merged.to_value();
-                if method == "__ior__" {
-                    *self.entries() = merged;
-                }
-                return Ok(value.into());
+                return Ok(merged.to_value().into());
             }
             "clear" => *entries = Entries::default(),
             "copy" => return Ok(entries.to_value().into()),

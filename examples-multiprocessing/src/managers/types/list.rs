@@ -1,21 +1,19 @@
 //! `list`
 
 use std::cmp::Ordering;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::containers::{Subscript, clamped, iterate, place};
 use crate::managers::convert::{Arguments, optional, required};
 use crate::managers::managed::{Caller, Managed, Reply, no_method};
-use crate::managers::pickle::{Exception, Value, compare, equal};
+use crate::managers::pickle::{Exception, MAX_MEMORY, Value, compare, equal};
 
 /// A list of any values.
 #[derive(Debug, Default)]
 pub(super) struct List {
     items: Mutex<Vec<Value>>,
 }
-
-/// The most items that multiplication may make.
-const LONGEST: usize = 1 << 22;
 
 impl List {
     pub(super) fn new(args: Arguments) -> Result<Self, Exception> {
@@ -89,8 +87,17 @@ impl Managed for List {
                         let place = place(index, items.len(), "list assignment")?;
                         items[place] = value;
                     }
-                    Subscript::Places(places) => {
-                        replace(&mut items, &key, &places, iterate(value)?)?;
+                    Subscript::Places(_) => {
+                        // Free while another object is asked, which may be this one.
+                        drop(items);
+                        let values = iterate(value)?;
+                        let mut items = self.items();
+                        // There may be more items or fewer by now.
+                        if let Subscript::Places(places) =
+                            Subscript::new(&key, items.len())?
+                        {
+                            replace(&mut items, &key, &places, values)?;
+                        }
                     }
                 }
             }
@@ -250,36 +257,57 @@ fn replace(
 
 fn repeated(items: &[Value], count: i64) -> Result<Vec<Value>, Exception> {
     let count = usize::try_from(count).unwrap_or(0);
-    match items.len().checked_mul(count) {
-        Some(length) if length <= LONGEST => {
+    let bytes: usize = items.iter().map(Value::size).sum();
+    match bytes.checked_mul(count) {
+        Some(bytes) if bytes <= MAX_MEMORY => {
+            let length = items.len() * count;
             Ok(items.iter().cycle().take(length).cloned().collect())
         }
-        _ => Err(Exception::new("builtins", "MemoryError", Vec::new())),
+        _ => Err(Exception::memory_error()),
     }
 }
 
-/// Stable, like Python's. An error leaves the items in some order, as Python's does.
-fn sort(items: &mut [Value], reverse: bool) -> Result<(), Exception> {
-    // A NaN compares with nothing: Python's order is arbitrary then, and so is this.
-    // But it must be total, or the sorting itself would panic.
-    let mut error = None;
-    let number_first =
-        |value: &Value| matches!(value, Value::Float(f) if f.is_nan());
-    items.sort_by(|a, b| {
-        // The later against the earlier, which is what Python's message names.
-        let ordering = match compare(b, a) {
-            Ok(Some(ordering)) => ordering.reverse(),
-            Ok(None) => number_first(a).cmp(&number_first(b)),
-            Err(exception) => {
-                error = Some(exception);
-                Ordering::Equal
+/// Stable, like Python's, by merging ever longer runs. An error leaves the items as they
+/// were.
+///
+/// Not std's: with a NaN among them the items have no total order, and std's sort may
+/// panic then. Like Python's it compares by `<` alone, so that a NaN stays about where
+/// it was.
+fn sort(items: &mut Vec<Value>, reverse: bool) -> Result<(), Exception> {
+    let before = if reverse {
+        Ordering::Greater
+    } else {
+        Ordering::Less
+    };
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    let mut merged = Vec::with_capacity(order.len());
+    let mut length = 1;
+    while length < order.len() {
+        for runs in order.chunks(2 * length) {
+            let (mut left, mut right) = runs.split_at(length.min(runs.len()));
+            while let ([first, left_rest @ ..], [second, right_rest @ ..]) =
+                (left, right)
+            {
+                // The later against the earlier, which is what Python's message names.
+                if compare(&items[*second], &items[*first])? == Some(before) {
+                    merged.push(*second);
+                    right = right_rest;
+                } else {
+                    merged.push(*first);
+                    left = left_rest;
+                }
             }
-        };
-        if reverse {
-            ordering.reverse()
-        } else {
-            ordering
+            merged.extend(left);
+            merged.extend(right);
         }
-    });
-    error.map_or(Ok(()), Err)
+        mem::swap(&mut order, &mut merged);
+        merged.clear();
+        length *= 2;
+    }
+    let sorted = order
+        .into_iter()
+        .map(|place| mem::replace(&mut items[place], Value::None))
+        .collect();
+    *items = sorted;
+    Ok(())
 }

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{self, Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -14,7 +14,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, listen,
+    setsockopt, socket, sockopt,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Where a manager's server listens.
@@ -135,7 +139,7 @@ impl Stream {
             Address::Tcp { host, port } => {
                 let host = if host.is_empty() { "127.0.0.1" } else { host };
                 let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-                for candidate in (host, *port).to_socket_addrs()? {
+                for candidate in ipv4(host, *port)? {
                     match TcpStream::connect_timeout(&candidate, timeout) {
                         Ok(stream) => return Self::tcp(stream),
                         Err(error) => last = error,
@@ -143,10 +147,9 @@ impl Stream {
                 }
                 Err(last)
             }
-            Address::Unix(path) => UnixStream::connect(path).map(Self::Unix),
+            Address::Unix(path) => connect_unix(&UnixAddr::new(path)?, timeout),
             Address::Abstract(name) => {
-                let name = SocketAddr::from_abstract_name(name)?;
-                UnixStream::connect_addr(&name).map(Self::Unix)
+                connect_unix(&UnixAddr::new_abstract(name)?, timeout)
             }
         }
     }
@@ -196,6 +199,39 @@ impl Stream {
         let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         poll(&mut fd, Some(&at_once)).is_ok() && fd[0].revents().intersects(closed)
     }
+}
+
+/// With a time-out, which std's has not: it would wait for ever for a server that is
+/// stopped and whose queue of callers is full.
+fn connect_unix(address: &UnixAddr, timeout: Duration) -> io::Result<Stream> {
+    let (family, kind) = (AddressFamily::Unix, SockType::Stream);
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    let deadline = Instant::now() + timeout;
+    let stream = Stream::Unix(socket.into());
+    loop {
+        stream.set_deadline(Some(deadline))?;
+        match connect(stream.as_fd().as_raw_fd(), address) {
+            // Nobody made room in time.
+            Err(Errno::EAGAIN) => return Err(ErrorKind::TimedOut.into()),
+            Err(Errno::EINTR) => {}
+            connected => {
+                connected?;
+                return Ok(stream);
+            }
+        }
+    }
+}
+
+/// The IPv4 addresses of a host. Python's managers know no others: a name may have an
+/// IPv6 address too, and who listens there is not found by them.
+fn ipv4(host: &str, port: u16) -> io::Result<Vec<net::SocketAddr>> {
+    let all = (host, port).to_socket_addrs()?;
+    let ipv4: Vec<_> = all.filter(net::SocketAddr::is_ipv4).collect();
+    if ipv4.is_empty() {
+        let kind = ErrorKind::AddrNotAvailable;
+        return Err(io::Error::new(kind, "it has no IPv4 address"));
+    }
+    Ok(ipv4)
 }
 
 impl AsFd for Stream {
@@ -254,7 +290,7 @@ impl Listener {
             Address::Tcp { host, port } => {
                 let any = Ipv4Addr::UNSPECIFIED.to_string();
                 let host = if host.is_empty() { &any } else { host };
-                let socket = TcpListener::bind((host.as_str(), *port))?;
+                let socket = TcpListener::bind(&ipv4(host, *port)?[..])?;
                 let bound = socket.local_addr()?;
                 let address = (bound.ip().to_string().as_str(), bound.port()).into();
                 (Socket::Tcp(socket), address)
@@ -341,7 +377,7 @@ fn is_stale(path: &Path) -> bool {
     let is_socket = fs::symlink_metadata(path)
         .is_ok_and(|metadata| metadata.file_type().is_socket());
     is_socket
-        && UnixStream::connect(path)
+        && Stream::connect(&path.into(), Duration::from_secs(1))
             .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
@@ -375,5 +411,42 @@ impl Drop for SocketFile {
             // Somebody may have removed it in between.
             let _gone = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_accepts_nobody_is_given_up() {
+        let address = Address::any();
+        let Address::Abstract(name) = &address else {
+            unreachable!("it is an abstract one");
+        };
+        let name = SocketAddr::from_abstract_name(name).unwrap();
+        let stopped = UnixListener::bind_addr(&name).unwrap();
+        listen(&stopped, Backlog::new(0).unwrap()).unwrap();
+        let patience = Duration::from_millis(50);
+        let mut waiting = Vec::new();
+        let error = loop {
+            match Stream::connect(&address, patience) {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 100, "the queue has no end");
+        };
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_name_is_its_ipv4_address() {
+        let listener = Listener::bind(&("localhost", 0).into()).unwrap();
+        let Address::Tcp { host, .. } = listener.address() else {
+            unreachable!("it is a port");
+        };
+        assert_eq!(host, "127.0.0.1");
+        let error = Listener::bind(&("::1", 0).into()).unwrap_err();
+        assert_eq!(error.to_string(), "it has no IPv4 address");
     }
 }

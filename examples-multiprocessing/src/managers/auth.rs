@@ -6,7 +6,6 @@
 //! the old way, and the new servers accept it, as this one does.
 
 use std::io::{self, ErrorKind};
-use std::time::Instant;
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -177,18 +176,17 @@ pub(super) fn deliver_challenge(
     connection: &mut Connection,
     key: &[u8],
     digests: Digests,
-    deadline: Instant,
 ) -> Result<(), AuthError> {
     let random = [random::bytes(), random::bytes()].concat();
     let challenge = [&b"{sha256}"[..], &random[..RANDOM_BYTES]].concat();
     let message = [CHALLENGE, challenge.as_slice()].concat();
-    connection.send_until(deadline, &message)?;
-    let answer = receive(connection, deadline)?;
+    connection.send(&message)?;
+    let answer = receive(connection)?;
     if is_answer(&challenge, key, answer, digests) {
-        connection.send_until(deadline, WELCOME)?;
+        connection.send(WELCOME)?;
         Ok(())
     } else {
-        connection.send_until(deadline, FAILURE)?;
+        connection.send(FAILURE)?;
         Err(AuthError::WrongKey)
     }
 }
@@ -198,26 +196,22 @@ pub(super) fn answer_challenge(
     connection: &mut Connection,
     key: &[u8],
     digests: Digests,
-    deadline: Instant,
 ) -> Result<(), AuthError> {
-    let message = receive(connection, deadline)?;
+    let message = receive(connection)?;
     let challenge = message
         .strip_prefix(CHALLENGE)
         .ok_or(AuthError::Protocol("it does not begin with a challenge"))?;
     let answer = answer(challenge, key, digests)?;
-    connection.send_until(deadline, &answer)?;
-    match receive(connection, deadline)? {
+    connection.send(&answer)?;
+    match receive(connection)? {
         WELCOME => Ok(()),
         FAILURE => Err(AuthError::WrongKey),
         _ => Err(AuthError::Protocol("it neither welcomes nor refuses")),
     }
 }
 
-fn receive(
-    connection: &mut Connection,
-    deadline: Instant,
-) -> Result<&[u8], AuthError> {
-    let message = connection.receive_until(deadline, MAX_MESSAGE)?;
+fn receive(connection: &mut Connection) -> Result<&[u8], AuthError> {
+    let message = connection.receive_short(MAX_MESSAGE)?;
     message.ok_or_else(|| AuthError::Io(ErrorKind::UnexpectedEof.into()))
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::address::Stream;
 use super::auth;
 use super::connection::Connection;
-use super::convert::{FromValue, IntoArgs};
+use super::convert::{FromValue, IntoArgs, WrongType};
 use super::error::ManagerError;
 use super::pickle::{ProxyRef, Reader, Token, Value};
 use super::{Address, Digests};
@@ -44,8 +44,8 @@ enum Answer {
 }
 
 impl Link {
-    /// A connection on which both sides have proved that they know the key. It keeps
-    /// the deadline.
+    /// A connection on which both sides have proved that they know the key. It must
+    /// have served its purpose when the time is up.
     fn dial(&self, timeout: Duration) -> Result<Connection, ManagerError> {
         let deadline = Instant::now() + timeout;
         let address = &self.address;
@@ -55,11 +55,11 @@ impl Link {
                 source,
             }
         })?;
-        let mut connection = Connection::new(Arc::new(stream));
+        let mut connection = Connection::new(Arc::new(stream), deadline);
         let key = self.key.as_bytes();
-        auth::answer_challenge(&mut connection, key, self.digests, deadline)
+        auth::answer_challenge(&mut connection, key, self.digests)
             .and_then(|()| {
-                auth::deliver_challenge(&mut connection, key, self.digests, deadline)
+                auth::deliver_challenge(&mut connection, key, self.digests)
             })
             .map_err(ManagerError::auth(address))?;
         Ok(connection)
@@ -67,7 +67,7 @@ impl Link {
 
     /// [`dial`](Self::dial)s for requests that may take any time.
     fn dial_patiently(&self) -> Result<Connection, ManagerError> {
-        let connection = self.dial(HANDSHAKE)?;
+        let mut connection = self.dial(HANDSHAKE)?;
         connection
             .wait_for_ever()
             .map_err(|source| ManagerError::Absent {
@@ -117,7 +117,10 @@ impl Link {
         // After any other error a connection is in step and good for the next call.
         if !matches!(
             answer,
-            Err(ManagerError::Lost { .. } | ManagerError::Protocol { .. })
+            Err(ManagerError::Lost { .. }
+                | ManagerError::TimedOut { .. }
+                | ManagerError::TooLong { .. }
+                | ManagerError::Protocol { .. })
         ) {
             keep_connection(self, connection);
         }
@@ -251,12 +254,15 @@ impl Drop for Link {
 /// own, such as [`QueueProxy`](super::QueueProxy), which deref to this one.
 ///
 /// Every thread has a connection of its own to the server; a call blocks its thread
-/// only. Copies of a proxy mean the same object, which the server drops once no process
-/// has a proxy of it. After a [fork](crate::Process) the child's copy registers itself
-/// with the server when it is first used; keep the parent's until then.
+/// only. Copies of a proxy mean the same object, which the server drops once every
+/// process that had a proxy of it has given it back: by dropping it or at its end. One
+/// that is killed cannot, as in Python: its objects stay until the server ends. After a
+/// [fork](crate::Process) the child's copy registers itself with the server when it is
+/// first used; keep the parent's until then.
 ///
 /// When the server ends, whoever waits in a call gets
-/// [`ManagerError::Lost`], further calls [`ManagerError::Absent`].
+/// [`ManagerError::Lost`], further calls [`ManagerError::Absent`]. A call has no time-out
+/// of its own: it waits as long as its method takes.
 ///
 /// There is an example at [`Server`](super::Server).
 #[derive(Clone)]
@@ -366,10 +372,9 @@ impl Proxy {
             Answer::Proxy { token, exposed } => {
                 Ok(Self::owning(&self.inner.link, token, exposed).into())
             }
-            Answer::Value(value) => Err(ManagerError::Unexpected {
-                wanted: "proxy: ask for it by call",
-                got: format!("{value:?}"),
-            }),
+            Answer::Value(value) => {
+                Err(WrongType::new("proxy: ask for it by call", &value).into())
+            }
         }
     }
 
@@ -491,5 +496,52 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::managers::address::Listener;
+
+    #[test]
+    fn an_answer_that_drips_is_late_all_the_same() {
+        let listener = Listener::bind(&("127.0.0.1", 0).into()).unwrap();
+        let link = Link {
+            address: listener.address().clone(),
+            key: b"abc".into(),
+            digests: Digests::All,
+            closed: AtomicBool::new(false),
+        };
+        thread::scope(|s| {
+            s.spawn(|| {
+                let stream = loop {
+                    if let Ok(stream) = listener.accept() {
+                        break Arc::new(stream);
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                };
+                let deadline = Instant::now() + HANDSHAKE;
+                let mut connection = Connection::new(Arc::clone(&stream), deadline);
+                auth::deliver_challenge(&mut connection, b"abc", Digests::All)
+                    .unwrap();
+                auth::answer_challenge(&mut connection, b"abc", Digests::All)
+                    .unwrap();
+                let mut stream = &*stream;
+                stream.write_all(&[0, 0, 1, 0]).unwrap();
+                while stream.write_all(b"x").is_ok() {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            let start = Instant::now();
+            let late = link.ask("dummy", &[], Duration::from_millis(300));
+            assert!(
+                matches!(late, Err(ManagerError::TimedOut { .. })),
+                "{late:?}"
+            );
+            assert!(start.elapsed() < Duration::from_secs(4));
+        });
     }
 }

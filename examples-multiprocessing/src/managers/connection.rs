@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::address::Stream;
-use super::frame::{FrameError, FrameReader, FrameWriter, MAX_MESSAGE};
-use super::pickle::{PickleError, Value, write_call, write_reply};
+use super::frame::{FrameError, FrameReader, FrameWriter};
+use super::pickle::{MAX_MESSAGE, PickleError, Value, write_call, write_reply};
 
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Arc<Stream>,
     reader: FrameReader,
     writer: FrameWriter,
+    /// When everything must be through, however slowly the bytes come. Without it there
+    /// is no hurry.
+    deadline: Option<Instant>,
 }
 
 /// Why a message could not be sent.
@@ -22,6 +25,8 @@ pub(super) enum SendError {
     Pickle(PickleError),
     /// The connection is of no more use.
     Lost,
+    /// Nor is this: the deadline has passed.
+    TimedOut,
 }
 
 impl From<PickleError> for SendError {
@@ -31,53 +36,47 @@ impl From<PickleError> for SendError {
 }
 
 impl From<io::Error> for SendError {
-    fn from(_: io::Error) -> Self {
-        Self::Lost
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Lost,
+        }
     }
 }
 
 impl Connection {
-    pub(super) fn new(stream: Arc<Stream>) -> Self {
+    /// Everything on it must be through by the deadline.
+    pub(super) fn new(stream: Arc<Stream>, deadline: Instant) -> Self {
         Self {
             stream,
             reader: FrameReader::default(),
             writer: FrameWriter::default(),
+            deadline: Some(deadline),
         }
     }
 
-    /// Lifts the deadline that the last message had.
-    pub(super) fn wait_for_ever(&self) -> io::Result<()> {
+    /// Lifts the deadline.
+    pub(super) fn wait_for_ever(&mut self) -> io::Result<()> {
+        self.deadline = None;
         self.stream.set_deadline(None)
     }
 
-    /// Waits for a message, as long as it takes or as the last deadline left.
+    /// Waits for a message.
     pub(super) fn receive(&mut self) -> Result<Option<&[u8]>, FrameError> {
-        self.reader.read(&*self.stream, MAX_MESSAGE)
+        self.receive_short(MAX_MESSAGE)
     }
 
-    /// Waits for a message, but only for one of at most so many bytes and only until
-    /// the deadline, however slowly its bytes come.
-    pub(super) fn receive_until(
+    /// Waits for a message of at most so many bytes.
+    pub(super) fn receive_short(
         &mut self,
-        deadline: Instant,
         cap: usize,
     ) -> Result<Option<&[u8]>, FrameError> {
-        let stream = Until {
-            stream: &self.stream,
-            deadline,
-        };
+        let stream = Until::new(&self.stream, self.deadline);
         self.reader.read(stream, cap)
     }
 
-    pub(super) fn send_until(
-        &mut self,
-        deadline: Instant,
-        message: &[u8],
-    ) -> io::Result<()> {
-        let stream = Until {
-            stream: &self.stream,
-            deadline,
-        };
+    pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        let stream = Until::new(&self.stream, self.deadline);
         self.writer.write(stream, message)
     }
 
@@ -88,9 +87,7 @@ impl Connection {
         args: &[Value],
         kwargs: &[(String, Value)],
     ) -> Result<(), SendError> {
-        self.writer.write_with(&*self.stream, |body| {
-            Ok(write_call(body, target, method, args, kwargs)?)
-        })
+        self.send_pickle(|body| write_call(body, target, method, args, kwargs))
     }
 
     pub(super) fn send_reply(
@@ -98,15 +95,43 @@ impl Connection {
         kind: &str,
         value: &Value,
     ) -> Result<(), SendError> {
-        self.writer
-            .write_with(&*self.stream, |body| Ok(write_reply(body, kind, value)?))
+        self.send_pickle(|body| write_reply(body, kind, value))
+    }
+
+    fn send_pickle(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), PickleError>,
+    ) -> Result<(), SendError> {
+        let stream = Until::new(&self.stream, self.deadline);
+        self.writer.write_with(stream, |body| {
+            let start = body.len();
+            write(body)?;
+            if body.len() - start > MAX_MESSAGE {
+                return Err(PickleError::TooLong.into());
+            }
+            Ok(())
+        })
     }
 }
 
 /// A stream whose every read and write ends at the same deadline.
 struct Until<'a> {
     stream: &'a Stream,
-    deadline: Instant,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Until<'a> {
+    fn new(stream: &'a Stream, deadline: Option<Instant>) -> Self {
+        Self { stream, deadline }
+    }
+
+    fn keep_deadline(&self) -> io::Result<()> {
+        // Without one the stream was told so once.
+        match self.deadline {
+            Some(_) => self.stream.set_deadline(self.deadline),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the system says when a time-out has passed.
@@ -119,7 +144,7 @@ fn told_plainly(error: io::Error) -> io::Error {
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_deadline(Some(self.deadline))?;
+        self.keep_deadline()?;
         let mut stream = self.stream;
         stream.read(buffer).map_err(told_plainly)
     }
@@ -127,7 +152,7 @@ impl Read for Until<'_> {
 
 impl Write for Until<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_deadline(Some(self.deadline))?;
+        self.keep_deadline()?;
         let mut stream = self.stream;
         stream.write(bytes).map_err(told_plainly)
     }

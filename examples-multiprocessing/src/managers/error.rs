@@ -1,14 +1,15 @@
 //! What can go wrong between a client and its server.
 
 use std::error::Error;
-use std::{fmt, io};
+use std::fmt;
+use std::io::{self, ErrorKind};
 
 use super::address::Address;
 use super::auth::AuthError;
 use super::connection::SendError;
 use super::convert::WrongType;
 use super::frame::FrameError;
-use super::pickle::{Exception, PickleError};
+use super::pickle::{Exception, MAX_MESSAGE, PickleError};
 use crate::ProcessError;
 
 /// Why a manager or one of its proxies could not do what it was asked to.
@@ -48,6 +49,19 @@ pub enum ManagerError {
     Lost {
         /// Where it was.
         address: Address,
+    },
+    /// The server is there but has not answered in time: it is stopped, or has more to
+    /// do than it can.
+    TimedOut {
+        /// Where it is.
+        address: Address,
+    },
+    /// The answer is longer than 64 MiB.
+    TooLong {
+        /// Where it came from.
+        address: Address,
+        /// How many bytes it has.
+        bytes: u64,
     },
     /// The address could not be listened to.
     Bind {
@@ -104,6 +118,16 @@ impl fmt::Display for ManagerError {
                 f,
                 "The connection to {address} ended before the answer came: the server \
                  has ended."
+            ),
+            Self::TimedOut { address } => write!(
+                f,
+                "The server at {address} has not answered in time: see whether it is \
+                 stopped or has too much to do."
+            ),
+            Self::TooLong { address, bytes } => write!(
+                f,
+                "The answer of {address} has {bytes} bytes, and at most {MAX_MESSAGE} \
+                 are received: ask for it in parts."
             ),
             Self::Bind { address, source } => write!(
                 f,
@@ -180,6 +204,9 @@ impl ManagerError {
                     address,
                     what: "it knows no digest but MD5, which was ruled out".into(),
                 },
+                AuthError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                    Self::TimedOut { address }
+                }
                 AuthError::Io(source) => Self::Absent { address, source },
             }
         }
@@ -189,10 +216,18 @@ impl ManagerError {
         move |error| {
             let address = address.clone();
             match error {
+                FrameError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+                    Self::TimedOut { address }
+                }
                 FrameError::Cut | FrameError::Io(_) => Self::Lost { address },
-                error => Self::Protocol {
+                FrameError::TooLong(bytes) => Self::TooLong { address, bytes },
+                FrameError::Negative => Self::Protocol {
                     address,
-                    what: error.to_string(),
+                    what: "its message has a negative length".into(),
+                },
+                FrameError::Empty => Self::Protocol {
+                    address,
+                    what: "its message is empty".into(),
                 },
             }
         }
@@ -202,6 +237,9 @@ impl ManagerError {
         move |error| match error {
             SendError::Pickle(error) => Self::Pickle(error),
             SendError::Lost => Self::Lost {
+                address: address.clone(),
+            },
+            SendError::TimedOut => Self::TimedOut {
                 address: address.clone(),
             },
         }

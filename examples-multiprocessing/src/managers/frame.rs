@@ -4,11 +4,7 @@
 //! there and eight bytes behind it. Nothing is reserved for bytes that have not come:
 //! a length costs whoever claims it as many bytes as it says.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-
-/// The longest message that is received after authentication.
-pub(super) const MAX_MESSAGE: usize = 1 << 26;
 
 /// How much is read at a time, and kept for the next message.
 const CHUNK: usize = 1 << 13;
@@ -29,7 +25,10 @@ impl FrameWriter {
         self.buffer.clear();
         // Room for the header, which the length decides.
         self.buffer.extend([0; 12]);
-        body(&mut self.buffer)?;
+        if let Err(error) = body(&mut self.buffer) {
+            self.buffer = Vec::new();
+            return Err(error);
+        }
         let length = self.buffer.len() - 12;
         let start = if let Ok(length) = i32::try_from(length) {
             self.buffer[8..12].copy_from_slice(&length.to_be_bytes());
@@ -168,22 +167,9 @@ impl From<io::Error> for FrameError {
     }
 }
 
-impl fmt::Display for FrameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cut => f.write_str("a message was cut off"),
-            Self::Negative => f.write_str("a message has a negative length"),
-            Self::Empty => f.write_str("a message is empty"),
-            Self::TooLong(length) => {
-                write!(f, "a message of {length} bytes is too long")
-            }
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::pickle::MAX_MESSAGE;
     use super::*;
 
     fn read_all(mut bytes: &[u8], cap: usize) -> Result<Vec<Vec<u8>>, FrameError> {

@@ -40,7 +40,19 @@
 //!
 //! What crosses is plain data and proxies: an instance of a class of the user's is
 //! refused. There are no managed pools and no `SharedMemoryManager`, a barrier has no
-//! action, and a key function cannot be sent to `sort`.
+//! action, and a key function cannot be sent to `sort`. A name stands for its IPv4
+//! addresses, as in Python.
+//!
+//! Sizes and numbers are limited where Python's are not. A message has at most 64 MiB,
+//! and takes at most 256 MiB of memory once it is read; the server makes no list of more
+//! than that, and of at most 4 Mi items from a text, bytes or a range. What is longer is
+//! refused before it is sent ([`PickleError::TooLong`]); Python's clients send it all the
+//! same, and lose their connection. A server has at most 4096 connections of clients,
+//! each one thread of theirs; further ones are refused in a sentence. Values are nested
+//! at most 256 deep.
+//!
+//! The objects of a client that is killed stay until the server ends, as in Python: it
+//! is not known how many proxies it had. Containers that contain each other stay for ever.
 
 mod address;
 mod auth;

@@ -18,7 +18,6 @@ use super::address::{Listener, SocketFile, Stream};
 use super::auth;
 use super::connection::{Connection, SendError};
 use super::convert::Arguments;
-use super::frame::MAX_MESSAGE;
 use super::managed::{Answer, Caller, Managed, Reply};
 use super::objects::{NoSuchObject, Object, Objects, Referent};
 use super::pickle::{Exception, Reader, Token, Value};
@@ -33,7 +32,7 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 /// one that has been silent for longest.
 const MAX_STRANGERS: usize = 64;
 
-/// How many authenticated connections are served at a time. Further ones are closed.
+/// How many authenticated connections are served at a time. Further ones are told so.
 const MAX_CLIENTS: usize = 4096;
 
 /// How long the end of the server waits for calls that are being carried out.
@@ -61,7 +60,8 @@ pub(super) type Registry = HashMap<String, Arc<Factory>>;
 ///
 /// The key keeps strangers out, but what crosses the network can be read by whoever
 /// sits in between. Answers wait without end for a client that does not read them; it
-/// only blocks its own thread.
+/// only blocks its own thread. The limits of [sizes and numbers](super#limitations) are
+/// those of the module.
 ///
 /// ```
 /// use examples_multiprocessing::managers::{BaseManager, Methods, Proxy};
@@ -265,30 +265,28 @@ impl Shared {
     /// The life of a connection. Whatever goes wrong with it ends it, and nothing else.
     fn serve(self: &Arc<Self>, id: u64, stream: &Arc<Stream>) {
         let deadline = Instant::now() + HANDSHAKE;
-        let mut connection = Connection::new(Arc::clone(stream));
-        let known = auth::deliver_challenge(
-            &mut connection,
-            self.key.as_bytes(),
-            self.digests,
-            deadline,
-        )
-        .and_then(|()| {
-            auth::answer_challenge(
-                &mut connection,
-                self.key.as_bytes(),
-                self.digests,
-                deadline,
-            )
-        });
+        let mut connection = Connection::new(Arc::clone(stream), deadline);
+        let key = self.key.as_bytes();
+        let known = auth::deliver_challenge(&mut connection, key, self.digests)
+            .and_then(|()| {
+                auth::answer_challenge(&mut connection, key, self.digests)
+            });
         // Who failed was told so, and is told no more.
-        if known.is_err() || !self.make_client(id, stream) {
+        if known.is_err() {
             return;
         }
-        let Ok(Some(request)) = connection.receive_until(deadline, MAX_MESSAGE)
-        else {
+        let is_client = self.make_client(id, stream);
+        let Ok(Some(request)) = connection.receive() else {
             return;
         };
-        let request = self.read(request);
+        let request = if is_client {
+            self.read(request)
+        } else {
+            Err(format!(
+                "RuntimeError: the server has {MAX_CLIENTS} connections, the most \
+                 that it serves: end some of them"
+            ))
+        };
         if connection.wait_for_ever().is_err() {
             return;
         }

@@ -30,7 +30,12 @@ const MAX_DEPTH: usize = 256;
 
 /// The most memory that one message may take once it is read, and the most that one
 /// request makes out of a little.
-pub(super) const MAX_MEMORY: usize = 1 << 28;
+pub(super) const MAX_MEMORY: usize = 256 * MIB;
+
+/// The longest message that is sent or received after authentication.
+pub(super) const MAX_MESSAGE: usize = 64 * MIB;
+
+const MIB: usize = 1 << 20;
 
 /// Why bytes are not a [`Value`], or a [`Value`] cannot be written.
 ///
@@ -54,8 +59,10 @@ pub enum PickleError {
     Malformed(&'static str),
     /// The value is nested deeper than 256 levels, or contains itself.
     TooDeep,
-    /// The value would take too much memory.
+    /// The value would take more than 256 MiB of memory.
     TooBig,
+    /// The value would take more than 64 MiB as a message.
+    TooLong,
 }
 
 impl fmt::Display for PickleError {
@@ -78,7 +85,18 @@ impl fmt::Display for PickleError {
                 f,
                 "The value is nested deeper than {MAX_DEPTH} levels or contains itself."
             ),
-            Self::TooBig => f.write_str("The value would take too much memory."),
+            Self::TooBig => write!(
+                f,
+                "The value takes more than {} MiB of memory, the most that is \
+                 accepted: send it in parts.",
+                MAX_MEMORY / MIB
+            ),
+            Self::TooLong => write!(
+                f,
+                "The value takes more than {} MiB as a message, the most that is \
+                 sent: send it in parts.",
+                MAX_MESSAGE / MIB
+            ),
         }
     }
 }

@@ -13,8 +13,78 @@ use super::pickle::{Exception, Value};
 /// [`Methods`] makes one of any Rust type and a few closures; implement the trait by
 /// hand for a type whose methods wait, give out other objects, or belong to clients.
 ///
-/// A panic in a method reaches the client as a `RuntimeError`; the object must still
-/// be usable by others then.
+/// A panic in any of these methods reaches the client as a `RuntimeError`, where one
+/// waits for an answer; the object must still be usable by others then.
+///
+/// ```
+/// use examples_multiprocessing::managers::{
+///     Arguments, Caller, Exception, Managed, Reply,
+/// };
+/// use std::sync::{Arc, Mutex, PoisonError};
+///
+/// /// A desk that one client at a time sits at.
+/// #[derive(Default)]
+/// struct Desk {
+///     taken_by: Mutex<Option<u64>>,
+/// }
+///
+/// impl Desk {
+///     fn clear(&self, caller: u64) {
+///         let lock = self.taken_by.lock();
+///         lock.unwrap_or_else(PoisonError::into_inner)
+///             .take_if(|client| *client == caller);
+///     }
+/// }
+///
+/// impl Managed for Desk {
+///     fn methods(&self) -> &[&'static str] {
+///         &["sit_down", "stand_up"]
+///     }
+///
+///     fn call(
+///         self: Arc<Self>,
+///         method: &str,
+///         args: Arguments,
+///         caller: &Caller,
+///     ) -> Result<Reply, Exception> {
+///         args.parse::<()>(method)?;
+///         if method == "stand_up" {
+///             self.clear(caller.id());
+///             return Ok(().into());
+///         }
+///         let lock = self.taken_by.lock();
+///         let mut taken_by = lock.unwrap_or_else(PoisonError::into_inner);
+///         let client = *taken_by.get_or_insert(caller.id());
+///         Ok((client == caller.id()).into())
+///     }
+///
+///     // Without these two a client that dies would sit there for ever.
+///     fn belongs_to_callers(&self) -> bool {
+///         true
+///     }
+///
+///     fn forget(&self, caller: u64) {
+///         self.clear(caller);
+///     }
+/// }
+///
+/// # use examples_multiprocessing::managers::{BaseManager, Proxy};
+/// # let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
+/// manager.register("Desk", || Arc::new(Desk::default()));
+/// # let server = manager.get_server()?;
+/// # let address = server.address().clone();
+/// # std::thread::spawn(move || server.serve_forever());
+/// # let mut manager = BaseManager::new(&address, b"abc");
+/// # manager.connect()?;
+/// # let desk = manager.create::<Proxy>("Desk", ())?;
+/// # std::thread::scope(|s| {
+/// #     s.spawn(|| assert!(desk.call::<bool>("sit_down", ()).unwrap()));
+/// # });
+/// # while !desk.call::<bool>("sit_down", ())? {}
+/// # desk.call::<()>("stand_up", ())?;
+/// # manager.shutdown()?;
+/// # Ok::<(), examples_multiprocessing::managers::ManagerError>(())
+/// ```
 pub trait Managed: Any + Send + Sync {
     /// The names of its methods.
     fn methods(&self) -> &[&'static str];
@@ -48,7 +118,7 @@ pub trait Managed: Any + Send + Sync {
     }
 
     /// A client that called this object has ended its connection, or died: what it
-    /// held is free.
+    /// held is free. An object that nobody has a proxy of any more is not told.
     fn forget(&self, _caller: u64) {}
 }
 

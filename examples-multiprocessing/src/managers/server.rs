@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use super::objects::{NoSuchObject, Object, Objects, Referent};
 use super::pickle::{Exception, Reader, Token, Value};
 use super::{Address, Digests};
 use crate::AuthKey;
+use crate::process::message_of;
 
 /// How long a stranger may take to prove that it knows the key, and then to say what
 /// it wants: as long as Python waits for a server.
@@ -303,10 +304,13 @@ impl Shared {
                 self.stop();
                 sent
             }
-            Ok(request) => match self.serve_itself(request) {
-                Ok(value) => send(&mut connection, "#RETURN", &value),
-                Err(refusal) => refuse(&mut connection, &refusal),
-            },
+            Ok(request) => {
+                let answer = catch_panic(|| Ok(self.serve_itself(request)));
+                match answer.unwrap_or_else(|panic| Err(traceback(&panic))) {
+                    Ok(value) => send(&mut connection, "#RETURN", &value),
+                    Err(refusal) => refuse(&mut connection, &refusal),
+                }
+            }
             Err(refusal) => refuse(&mut connection, &refusal),
         };
     }
@@ -392,8 +396,7 @@ impl Shared {
 
     fn create(&self, typeid: &str, args: Arguments) -> Result<Arc<Object>, String> {
         let factory = self.registry.get(typeid).ok_or_else(|| no_key(typeid))?;
-        let made =
-            catch_panic(|| factory(args)).map_err(|error| traceback(&error))?;
+        let made = factory(args).map_err(|error| traceback(&error))?;
         Ok(self.objects().add(typeid, made))
     }
 
@@ -406,7 +409,9 @@ impl Shared {
             .collect();
         objects.sort_by(|(a, _), (b, _)| a.ident.cmp(&b.ident));
         let lines = objects.iter().map(|(object, references)| {
-            let text: String = object.managed.repr().chars().take(75).collect();
+            let text = catch_panic(|| Ok(object.managed.repr()));
+            let text = text.unwrap_or_else(|panic| panic.to_string());
+            let text: String = text.chars().take(75).collect();
             let ident = &object.ident;
             format!("  {ident}:       refcount={references}\n    {text}")
         });
@@ -431,9 +436,12 @@ impl Shared {
                 Ok(Some(request)) => self.read(request),
                 Ok(None) | Err(_) => break,
             };
-            let sent = match request
-                .and_then(|request| self.carry_out(request, &caller, &mut held))
-            {
+            // Whatever of the object's is called may panic.
+            let done = request.and_then(|request| {
+                catch_panic(|| Ok(self.carry_out(request, &caller, &mut held)))
+                    .unwrap_or_else(|panic| Ok(Err(panic)))
+            });
+            let sent = match done {
                 Ok(Ok(reply)) => self.answer(connection, reply.0),
                 Ok(Err(exception)) => {
                     let exception = Value::Exception(Box::new(exception));
@@ -474,14 +482,11 @@ impl Shared {
                 )),
             };
         }
-        if managed.belongs_to_callers() && !held.objects.contains_key(ident) {
-            held.objects
-                .insert(ident.clone(), Arc::clone(&object.managed));
+        if managed.belongs_to_callers() {
+            held.add(ident, managed);
         }
         let args = Arguments::new(request.args, request.kwargs);
-        Ok(catch_panic(|| {
-            Arc::clone(managed).call(method, args, caller)
-        }))
+        Ok(Arc::clone(managed).call(method, args, caller))
     }
 
     /// A proxy of one of our own objects keeps it alive wherever it is put.
@@ -517,18 +522,25 @@ impl Shared {
             Answer::Taken(value, put_back) => {
                 let sent = send(connection, "#RETURN", &value);
                 if sent.is_err() {
-                    put_back(value);
+                    call_safely(|| put_back(value));
                 }
                 sent
             }
             Answer::Object(typeid, managed) => {
                 let object = self.objects().add(typeid, managed);
+                let methods = match catch_panic(|| Ok(object.methods())) {
+                    Ok(methods) => methods,
+                    Err(panic) => {
+                        let panic = Value::Exception(Box::new(panic));
+                        return send(connection, "#ERROR", &panic);
+                    }
+                };
                 let token = Value::Token(Box::new(Token {
                     typeid: typeid.into(),
                     address: self.address.clone(),
                     ident: object.ident.clone(),
                 }));
-                send(connection, "#PROXY", &(object.methods(), token).into())
+                send(connection, "#PROXY", &(methods, token).into())
             }
         }
     }
@@ -575,14 +587,33 @@ impl Drop for Ended<'_> {
 /// What a client may hold. It holds nothing any more once this is dropped.
 struct Held {
     id: u64,
-    objects: HashMap<String, Arc<dyn Managed>>,
+    /// Those that are gone by then need not be told.
+    objects: HashMap<String, Weak<dyn Managed>>,
+}
+
+impl Held {
+    fn add(&mut self, ident: &str, managed: &Arc<dyn Managed>) {
+        if self.objects.contains_key(ident) {
+            return;
+        }
+        // Often enough for a connection that uses one lock after the other, and seldom
+        // enough for one that uses many.
+        if self.objects.len().is_power_of_two() {
+            self.objects.retain(|_, object| object.strong_count() > 0);
+        }
+        self.objects.insert(ident.into(), Arc::downgrade(managed));
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.objects
-            .values()
-            .for_each(|object| object.forget(self.id));
+        for object in self.objects.values() {
+            call_safely(|| {
+                if let Some(object) = object.upgrade() {
+                    object.forget(self.id);
+                }
+            });
+        }
     }
 }
 
@@ -656,10 +687,12 @@ fn traceback(exception: &Exception) -> String {
 fn catch_panic<T>(
     call: impl FnOnce() -> Result<T, Exception>,
 ) -> Result<T, Exception> {
-    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let message = (panic.downcast_ref::<String>().map(String::as_str))
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic with a value that is no text");
-        Err(Exception::runtime_error(message))
-    })
+    panic::catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|panic| Err(Exception::runtime_error(message_of(&*panic))))
+}
+
+/// For calls that nobody hears the end of.
+fn call_safely(call: impl FnOnce()) {
+    // The panic has been told on standard error.
+    let _told = panic::catch_unwind(AssertUnwindSafe(call));
 }

@@ -5,6 +5,7 @@
 //! with one thread may do.
 
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -25,7 +26,7 @@ type Test = fn() -> Result<(), ManagerError>;
 fn main() {
     // A hang ends the whole by SIGALRM.
     alarm::set(120);
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 13] = [
         ("a_dead_clients_lock_is_free", a_dead_clients_lock_is_free),
         (
             "a_dead_clients_permits_come_back",
@@ -63,6 +64,14 @@ fn main() {
         (
             "a_child_has_proxies_of_its_own",
             a_child_has_proxies_of_its_own,
+        ),
+        (
+            "a_start_that_failed_may_be_tried_again",
+            a_start_that_failed_may_be_tried_again,
+        ),
+        (
+            "a_child_can_end_the_server_it_inherited",
+            a_child_can_end_the_server_it_inherited,
         ),
     ];
     for (name, test) in tests {
@@ -173,10 +182,15 @@ fn a_dead_client_breaks_its_barrier() -> Result<(), ManagerError> {
     while barrier.n_waiting()? < 1 {
         thread::sleep(Duration::from_millis(1));
     }
-    killed_after(&manager, |ready| {
-        ready();
-        barrier.wait().map(drop)
-    })?;
+    let mut dies = Process::new(|| {
+        let _killed_meanwhile = barrier.wait();
+    });
+    dies.start()?;
+    while barrier.n_waiting()? < 2 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    dies.kill()?;
+    dies.join()?;
     assert!(waits.join_timeout(HANG)?);
     assert_eq!(waits.exitcode(), Some(0));
     Ok(())
@@ -257,14 +271,18 @@ fn server_of(manager: &BaseManager) -> Pid {
 fn a_killed_server_is_told_of() -> Result<(), ManagerError> {
     let manager = manager()?;
     let q = manager.queue(0)?;
+    let ready = manager.event()?;
     let mut client = Process::new(|| {
+        // From here on it has a connection, which the server's end ends.
+        assert!(q.empty().unwrap());
+        ready.set().unwrap();
         let lost = q.get::<i64>().unwrap_err();
         assert!(matches!(lost, ManagerError::Lost { .. }), "{lost:?}");
         let absent = q.get::<i64>().unwrap_err();
         assert!(matches!(absent, ManagerError::Absent { .. }), "{absent:?}");
     });
     client.start()?;
-    thread::sleep(Duration::from_millis(50));
+    assert!(ready.wait_timeout(HANG)?);
     kill(server_of(&manager), Signal::SIGKILL).unwrap();
     assert!(client.join_timeout(HANG)?);
     assert_eq!(client.exitcode(), Some(0));
@@ -390,5 +408,54 @@ fn a_child_has_proxies_of_its_own() -> Result<(), ManagerError> {
     }
     assert_eq!(manager.number_of_objects()?, 1);
     assert!(matches!(manager.address(), Address::Abstract(_)));
+    Ok(())
+}
+
+fn a_start_that_failed_may_be_tried_again() -> Result<(), ManagerError> {
+    let path = env::temp_dir().join(format!("again-{}", current_process().pid()));
+    let mut first = SyncManager::new(path.as_path(), b"abc");
+    first.start()?;
+    let mut second = SyncManager::new(path.as_path(), b"abc");
+    let taken = second.start().unwrap_err();
+    assert!(matches!(taken, ManagerError::Bind { .. }), "{taken:?}");
+    first.shutdown()?;
+    drop(first);
+    second.start()?;
+    second.queue(1)?.put(1)?;
+    // And once more after its end.
+    second.shutdown()?;
+    second.start()?;
+    second.queue(1)?.put(1)?;
+
+    let any_port = Address::from(("127.0.0.1", 0));
+    let mut threaded = SyncManager::new(&any_port, b"abc");
+    let (end, until_the_end) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || until_the_end.recv());
+    let refused = threaded.start().unwrap_err();
+    assert!(matches!(refused, ManagerError::Process(_)), "{refused:?}");
+    assert_eq!(*threaded.address(), any_port);
+    drop(end);
+    // It fails as nothing is sent.
+    thread.join().unwrap().unwrap_err();
+    threaded.start()?;
+    threaded.queue(1)?.put(1)?;
+    Ok(())
+}
+
+fn a_child_can_end_the_server_it_inherited() -> Result<(), ManagerError> {
+    let mut manager = manager()?;
+    let server = server_of(&manager);
+    let mut child = Process::new(|| manager.shutdown().unwrap());
+    child.start()?;
+    child.join()?;
+    assert_eq!(child.exitcode(), Some(0));
+    drop(child);
+    let start = Instant::now();
+    while is_running(server) {
+        assert!(start.elapsed() < HANG, "the server goes on");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ended = manager.shutdown().unwrap_err();
+    assert!(matches!(ended, ManagerError::Absent { .. }), "{ended:?}");
     Ok(())
 }

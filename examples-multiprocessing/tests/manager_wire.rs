@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -93,6 +94,18 @@ fn python_answers(version: &str, challenge: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Far beyond what anything here takes, so that only a hang meets it.
+const HANG: Duration = Duration::from_mins(1);
+
+/// Calls this in a thread, and gives up a call that hangs.
+fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(call()));
+    receiver
+        .recv_timeout(HANG)
+        .expect("the call neither hangs nor panics")
+}
+
 /// Plays Python's server of a recorded session to one connection. The challenge is the
 /// recorded one, so the answer must be it too; a request must be one of those recorded.
 fn play_server(version: &str, stream: &TcpStream) {
@@ -146,6 +159,7 @@ fn our_client_says_what_pythons_said_in_a_recorded_session() {
             // Connect, create, calls, drop, shutdown.
             for _ in 0..5 {
                 let (stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(HANG)).unwrap();
                 connections
                     .push(thread::spawn(move || play_server(version, &stream)));
             }
@@ -155,7 +169,7 @@ fn our_client_says_what_pythons_said_in_a_recorded_session() {
         });
 
         // In a thread without a name, which would go to the server with the process's.
-        thread::spawn(move || {
+        in_time(move || {
             let mut manager = BaseManager::new(("127.0.0.1", port), KEY);
             manager.connect().unwrap();
             let queue: QueueProxy = manager.create("get_task_queue", ()).unwrap();
@@ -170,10 +184,8 @@ fn our_client_says_what_pythons_said_in_a_recorded_session() {
             drop(queue);
             manager.shutdown().unwrap();
             drop(manager);
-        })
-        .join()
-        .unwrap();
-        server.join().unwrap();
+        });
+        in_time(move || server.join().unwrap());
     }
 }
 
@@ -197,9 +209,7 @@ fn stop(address: &Address, key: &[u8]) {
 
 fn dial(address: &Address) -> TcpStream {
     let stream = TcpStream::connect(address.to_string()).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
     stream
 }
 
@@ -282,6 +292,17 @@ fn our_server_answers_a_recorded_session_as_pythons_did() {
 }
 
 #[test]
+fn a_request_of_more_than_64_mib_ends_its_connection() {
+    let address = our_server(KEY, Digests::All);
+    let stream = dial_as_python("3.13", &address);
+    (&stream)
+        .write_all(&(1_u32 << 26 | 1).to_be_bytes())
+        .unwrap();
+    assert_eq!(receive(&stream), None);
+    in_time(move || stop(&address, KEY));
+}
+
+#[test]
 fn md5_can_be_ruled_out_on_both_sides() {
     let address = our_server(KEY, Digests::Modern);
     let stream = dial(&address);
@@ -296,6 +317,7 @@ fn md5_can_be_ruled_out_on_both_sides() {
     let port = listener.local_addr().unwrap().port();
     let old_server = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
         send(&stream, &recorded("3.11")[0][0].1);
         assert_eq!(receive(&stream), None, "nothing is signed by MD5");
     });
@@ -305,7 +327,7 @@ fn md5_can_be_ruled_out_on_both_sides() {
         matches!(refused, Err(ManagerError::Protocol { .. })),
         "{refused:?}"
     );
-    old_server.join().unwrap();
+    in_time(move || old_server.join().unwrap());
 }
 
 // Python itself.
@@ -358,16 +380,6 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn once_it_listens(host: &str, port: u16) {
-    for _ in 0..3000 {
-        if TcpStream::connect((host, port)).is_ok() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nobody listens at port {port}");
-}
-
 fn squares_ten_numbers(master: Finished, worker: Finished, address: &str) {
     let (master, worker) = (master.success(), worker.success());
     let tasks: Vec<i64> = master[..10]
@@ -394,8 +406,9 @@ fn squares_ten_numbers(master: Finished, worker: Finished, address: &str) {
 fn our_master_and_our_worker_square_ten_numbers() {
     let (host, port) = free_address();
     let address = format!("{host}:{port}");
-    let master = listing!("task_master").arg(&address).start();
-    once_it_listens(&host, port);
+    let mut master = listing!("task_master").arg(&address).start();
+    // The worker waits for a fiftieth of a second for a task that is not there yet.
+    master.line_with("Try get");
     let worker = listing!("task_worker").arg(&address).tempo(50).run();
     squares_ten_numbers(master.finish(), worker, &address);
 }
@@ -418,8 +431,8 @@ fn our_master_takes_pythons_worker() {
     for python in pythons() {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
-        let master = listing!("task_master").arg(&address).start();
-        once_it_listens("127.0.0.1", port);
+        let mut master = listing!("task_master").arg(&address).start();
+        master.line_with("Try get");
         let worker = script(&python, "task_worker.py")
             .arg(port.to_string())
             .run();
@@ -458,15 +471,18 @@ fn pythons_client_finds_every_type_of_ours_as_its_own() {
             .get_server()
             .unwrap();
         let unix_address = unix.address().clone();
-        thread::scope(|s| {
-            s.spawn(|| tcp.serve_forever());
-            s.spawn(|| unix.serve_forever());
-            for address in [port.to_string(), path.display().to_string()] {
-                let client = script(&python, "client.py").arg(address).run();
-                assert_eq!(client.success(), ["all as in Python"]);
-            }
+        let servers =
+            [tcp, unix].map(|server| thread::spawn(move || server.serve_forever()));
+        for address in [port.to_string(), path.display().to_string()] {
+            let client = script(&python, "client.py").arg(address).run();
+            assert_eq!(client.success(), ["all as in Python"]);
+        }
+        in_time(move || {
             stop(&tcp_address, b"abc");
             stop(&unix_address, b"abc");
+            for server in servers {
+                server.join().unwrap();
+            }
         });
         assert!(!path.exists());
         println!("every type by the client of {python}");
@@ -498,7 +514,8 @@ fn our_client_finds_every_type_of_pythons() {
         let server = Server(server);
         BufReader::new(stdout).read_line(&mut port).unwrap();
         let address = Address::from(("127.0.0.1", port.trim().parse().unwrap()));
-        uses_every_type(&address, b"abc").unwrap();
+        let found = address.clone();
+        in_time(move || uses_every_type(&found, b"abc").unwrap());
 
         let wrong_key = BaseManager::new(&address, b"abd").connect();
         assert!(matches!(wrong_key, Err(ManagerError::WrongKey { .. })));
@@ -510,8 +527,10 @@ fn our_client_finds_every_type_of_pythons() {
 #[test]
 fn our_client_finds_every_type_of_ours() {
     let address = our_server(b"abc", Digests::All);
-    uses_every_type(&address, b"abc").unwrap();
-    stop(&address, b"abc");
+    in_time(move || {
+        uses_every_type(&address, b"abc").unwrap();
+        stop(&address, b"abc");
+    });
 }
 
 fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {

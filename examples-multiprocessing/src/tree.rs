@@ -3,13 +3,18 @@
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, Metadata, Permissions};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{
+    FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink,
+};
 use std::path::{Path, PathBuf};
 
+use libc::O_TMPFILE;
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
+use nix::unistd::linkat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 
@@ -126,8 +131,16 @@ impl Tree {
 fn make_folder(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let mode = fs::symlink_metadata(folder)?.mode() | 0o700;
-            fs::set_permissions(folder, Permissions::from_mode(mode))
+            // A link to a folder will do.
+            let there = fs::metadata(folder)?;
+            let mode = there.mode() & 0o7777;
+            if !there.is_dir() {
+                return Err(io::Error::other("something else is in its place"));
+            }
+            if mode & 0o700 == 0o700 {
+                return Ok(());
+            }
+            fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))
         }
         made => made,
     }
@@ -154,8 +167,9 @@ pub enum Copied {
 ///
 /// The system copies, without the bytes passing through this process, and shares them
 /// between the two files where the file system can. The copy has its name only when it
-/// is whole: until then it is `.NAME.part`, which the next copy replaces if this one
-/// does not finish.
+/// is whole. Until then it has none, and is gone if this process is killed. On a file
+/// system that knows no files without a name (a network's, mostly) it is `.NAME.part`
+/// instead, which is left then and which the next copy replaces.
 ///
 /// # Errors
 ///
@@ -189,31 +203,80 @@ pub fn copy_file(from: &Path, to: &Path) -> io::Result<Copied> {
         hash = Some(of_source);
     }
 
-    let part = part_of(to);
-    let mut copy = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&part)?;
-    let mut finish = || {
-        source.rewind()?;
-        // By copy_file_range(2), which clones where that can be, or the next best.
-        let bytes = io::copy(&mut source, &mut copy)?;
-        let hash = match hash {
-            Some(hash) => hash,
-            None => sha512(&mut source)?,
-        };
-        if sha512(&mut copy)? != hash {
-            return Err(io::Error::other("the SHA-512 of the copy is another"));
-        }
-        keep_attributes(&original, &copy)?;
-        fs::rename(&part, to)?;
-        Ok(Copied::Bytes(bytes))
+    let mut copy = Part::new(to)?;
+    source.rewind()?;
+    // By copy_file_range(2), which clones where that can be, or the next best.
+    let bytes = io::copy(&mut source, &mut copy.file)?;
+    let hash = match hash {
+        Some(hash) => hash,
+        None => sha512(&mut source)?,
     };
-    finish().inspect_err(|_| {
-        // The reason it failed for is the better one to tell.
-        let _left = fs::remove_file(&part);
-    })
+    if sha512(&mut copy.file)? != hash {
+        return Err(io::Error::other("the SHA-512 of the copy is another"));
+    }
+    keep_attributes(&original, &copy.file)?;
+    copy.finish(to)?;
+    Ok(Copied::Bytes(bytes))
+}
+
+/// A file that is not whole yet. It is gone when this is dropped.
+struct Part {
+    file: File,
+    /// Its name until it is whole, if it has to have one.
+    name: PathBuf,
+    is_named: bool,
+}
+
+impl Part {
+    fn new(to: &Path) -> io::Result<Self> {
+        let name = part_of(to);
+        let mut options = File::options();
+        options.read(true).write(true).mode(0o600);
+        let folder = name.with_file_name("");
+        let folder = if folder == Path::new("") {
+            Path::new(".")
+        } else {
+            &folder
+        };
+        let unnamed = options.clone().custom_flags(O_TMPFILE).open(folder);
+        let is_named = unnamed.is_err();
+        // What else may be wrong with the folder is told by the second attempt.
+        let file = unnamed.or_else(|_| options.create_new(true).open(&name))?;
+        Ok(Self {
+            file,
+            name,
+            is_named,
+        })
+    }
+
+    /// Gives it its name, in one step even where it takes another's place.
+    fn finish(mut self, to: &Path) -> io::Result<()> {
+        if !self.is_named {
+            match self.link(to) {
+                Err(Errno::EEXIST) => self.link(&self.name)?,
+                linked => return Ok(linked?),
+            }
+            self.is_named = true;
+        }
+        fs::rename(&self.name, to)?;
+        self.is_named = false;
+        Ok(())
+    }
+
+    fn link(&self, name: &Path) -> nix::Result<()> {
+        let file = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flag = AtFlags::AT_SYMLINK_FOLLOW;
+        linkat(AT_FDCWD, file.as_str(), AT_FDCWD, name, flag)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.is_named {
+            // The reason it failed for is the better one to tell.
+            let _left = fs::remove_file(&self.name);
+        }
+    }
 }
 
 fn copy_link(original: &Metadata, from: &Path, to: &Path) -> io::Result<Copied> {
@@ -222,7 +285,10 @@ fn copy_link(original: &Metadata, from: &Path, to: &Path) -> io::Result<Copied> 
     if !same {
         let part = part_of(to);
         symlink(target, &part)?;
-        fs::rename(&part, to)?;
+        fs::rename(&part, to).inspect_err(|_| {
+            // The reason it failed for is the better one to tell.
+            let _left = fs::remove_file(&part);
+        })?;
     }
     let accessed = TimeSpec::new(original.atime(), original.atime_nsec());
     let modified = TimeSpec::new(original.mtime(), original.mtime_nsec());

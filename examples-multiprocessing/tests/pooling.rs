@@ -8,9 +8,11 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::signal::Signal;
+use examples_multiprocessing::{Tree, copy_file};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{Finished, Listing, listing, sorted};
 
 #[test]
@@ -346,28 +348,138 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     assert!(!inside.exists());
 }
 
+/// A folder with so many files of so many bytes, all of them zero.
+fn source_of(folder: &Folder, files: u64, bytes: u64) -> PathBuf {
+    let source = folder.path("source");
+    fs::create_dir(&source).unwrap();
+    for n in 0..files {
+        let file = File::create(source.join(n.to_string())).unwrap();
+        file.set_len(bytes).unwrap();
+    }
+    source
+}
+
+/// Waits until the first file is in the copy.
+fn once_begun(copy: &Path) {
+    let start = Instant::now();
+    while fs::read_dir(copy).map_or(0, Iterator::count) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(30), "it never begins");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn an_interrupted_copy_has_no_half_written_file() {
     let folder = Folder::new();
-    let (source, copy) = (folder.path("source"), folder.path("copy"));
-    fs::create_dir(&source).unwrap();
-    let contents = vec![7; 1 << 20];
-    for n in 0..100 {
-        fs::write(source.join(n.to_string()), &contents).unwrap();
-    }
+    let source = source_of(&folder, 100, 4 << 20);
+    let copy = folder.path("copy");
     let run = file_copy(&source, &copy).start();
-    std::thread::sleep(Duration::from_millis(60));
+    once_begun(&copy);
     run.signal(Signal::SIGINT);
     let run = run.finish();
+    assert_eq!(run.signal(), Some(Signal::SIGINT as i32), "{run:#?}");
     assert_eq!(run.errors, [""; 0]);
-    for entry in fs::read_dir(&copy).into_iter().flatten() {
+    let contents = vec![0; 4 << 20];
+    for entry in fs::read_dir(&copy).unwrap() {
         let entry = entry.unwrap();
-        if !entry.file_name().to_string_lossy().ends_with(".part") {
-            assert!(fs::read(entry.path()).unwrap() == contents, "{entry:?}");
-        }
+        assert!(fs::read(entry.path()).unwrap() == contents, "{entry:?}");
     }
     let again = file_copy(&source, &copy).run();
     assert_eq!(again.status.code(), Some(0));
     let names = fs::read_dir(&copy).unwrap().count();
     assert_eq!(names, 100, "nothing is left of the first run");
+}
+
+/// Somebody's children.
+fn children(of: Pid) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = processes.filter_map(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // Behind the name, which may hold anything: the state, then the parent.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        (parent == of.to_string()).then_some(Pid::from_raw(pid))
+    });
+    processes.collect()
+}
+
+#[test]
+fn a_file_whose_worker_is_killed_is_told_by_its_name() {
+    let folder = Folder::new();
+    let source = source_of(&folder, 20, 32 << 20);
+    let copy = folder.path("copy");
+    let run = file_copy(&source, &copy).start();
+    once_begun(&copy);
+    // The pool's supervisor has the workers.
+    let supervisor = children(run.pid())[0];
+    kill(children(supervisor)[0], Signal::SIGKILL).unwrap();
+    let run = run.finish();
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    let told = &run.errors[0];
+    assert!(
+        told.contains("/source/") && told.contains("SIGKILL"),
+        "{run:#?}"
+    );
+    let [files, copied, _, failed, _] = summary(&run);
+    assert_eq!((files, copied, failed), (20, 19, 1));
+}
+
+#[test]
+fn the_files_that_a_broken_pool_never_tried_are_told_too() {
+    let folder = Folder::new();
+    let source = source_of(&folder, 400, 8 << 20);
+    let copy = folder.path("copy");
+    let run = file_copy(&source, &copy).start();
+    once_begun(&copy);
+    kill(children(run.pid())[0], Signal::SIGKILL).unwrap();
+    let run = run.finish();
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    let [files, copied, unchanged, failed, _] = summary(&run);
+    assert_eq!((files, unchanged), (400, 0));
+    assert_eq!(copied + failed, 400);
+    assert_eq!(run.errors.len() as u64, failed);
+    for told in &run.errors {
+        assert!(told.contains("/source/"), "{told}");
+    }
+}
+
+#[test]
+fn folders_that_are_there_are_left_as_they_are() {
+    let folder = Folder::new();
+    let (source, copy) = (folder.path("source"), folder.path("copy"));
+    fs::create_dir_all(source.join("inner")).unwrap();
+    let tree = Tree::of(&source).unwrap();
+    let elsewhere = folder.path("elsewhere");
+    fs::create_dir_all(&copy).unwrap();
+    fs::create_dir_all(&elsewhere).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    for (before, after) in [(0o750, 0o750), (0o550, 0o750)] {
+        let permissions = fs::Permissions::from_mode(before);
+        fs::set_permissions(&elsewhere, permissions).unwrap();
+        let _again = fs::remove_file(copy.join("inner"));
+        symlink(&elsewhere, copy.join("inner")).unwrap();
+        tree.make_folders(&source, &copy).unwrap();
+        assert_eq!(mode(&elsewhere), after);
+    }
+    // A file in its place is neither changed nor a folder.
+    fs::remove_file(copy.join("inner")).unwrap();
+    fs::write(copy.join("inner"), "a file").unwrap();
+    fs::set_permissions(copy.join("inner"), fs::Permissions::from_mode(0o600))
+        .unwrap();
+    let error = tree.make_folders(&source, &copy).unwrap_err();
+    assert!(error.to_string().contains("/copy/inner: "), "{error}");
+    assert_eq!(mode(&copy.join("inner")), 0o600);
+}
+
+#[test]
+fn what_has_no_place_leaves_nothing() {
+    let folder = Folder::new();
+    fs::write(folder.path("file"), "contents").unwrap();
+    symlink("anywhere", folder.path("link")).unwrap();
+    let copy = folder.path("copy");
+    fs::create_dir_all(copy.join("taken/full")).unwrap();
+    for one in ["file", "link"] {
+        copy_file(&folder.path(one), &copy.join("taken")).unwrap_err();
+        assert_eq!(fs::read_dir(&copy).unwrap().count(), 1, "{one}");
+    }
 }

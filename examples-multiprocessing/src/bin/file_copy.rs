@@ -10,15 +10,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use examples_multiprocessing::{Copied, Pool, Tree, copy_file};
+use examples_multiprocessing::{Copied, Pool, TaskError, Tree, copy_file};
 use examples_threading::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// As `OsString`s: a path that is no UTF-8 can be sent as that.
 fn copy((from, to): (OsString, OsString)) -> Result<Copied, String> {
-    copy_file(from.as_ref(), to.as_ref()).map_err(|error| {
-        format!("cannot copy {}: {error}", PathBuf::from(from).display())
-    })
+    copy_file(from.as_ref(), to.as_ref()).map_err(|error| error.to_string())
 }
 
 fn main() -> Result<ExitCode, Failure> {
@@ -41,23 +39,30 @@ fn main() -> Result<ExitCode, Failure> {
         .map(|(_, error)| format!("cannot read {error}"))
         .collect();
     let files = tree.files.iter();
-    let files =
+    let tasks =
         files.map(|file| (source.join(file).into(), target.join(file).into()));
-    for result in pool.imap_unordered(copy, files) {
-        match result {
-            Ok(Ok(Copied::Bytes(count))) => {
+    // In order, so that a task whose worker was killed has its file's name too.
+    let mut results = pool.imap(copy, tasks);
+    for file in &tree.files {
+        // A pool that breaks leaves the last files out.
+        let result = results.next().unwrap_or(Err(TaskError::Broken));
+        match result.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(Copied::Bytes(count)) => {
                 copied += 1;
                 bytes += count;
             }
-            Ok(Ok(Copied::Nothing)) => unchanged += 1,
-            Ok(Err(failure)) => failures.push(failure),
-            // Its worker was killed, say.
-            Err(error) => failures.push(format!("cannot copy a file: {error}")),
+            Ok(Copied::Nothing) => unchanged += 1,
+            Err(error) => {
+                let name = source.join(file);
+                failures.push(format!("cannot copy {}: {error}", name.display()));
+            }
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    tree.finish_folders(source, target)?;
+    if let Err(error) = tree.finish_folders(source, target) {
+        failures.push(format!("cannot finish {error}"));
+    }
 
     for failure in &failures {
         eprintln!("{failure}");

@@ -142,7 +142,8 @@ impl BaseManager {
     /// # Errors
     ///
     /// [`ManagerError::Absent`] where there is none, [`ManagerError::WrongKey`] where
-    /// it has another key, [`ManagerError::Protocol`] where it is something else.
+    /// it has another key, [`ManagerError::Protocol`] where it is something else, and
+    /// [`ManagerError::TimedOut`] where it says nothing for 20 seconds.
     pub fn connect(&mut self) -> Result<(), ManagerError> {
         self.check_is_new()?;
         let link = self.link();

@@ -7,28 +7,28 @@
 #[allow(unused_macros, unused_imports, reason = "the subjects are no listings")]
 mod support;
 
-use std::env;
 use std::fmt::Write as _;
 use std::io::{Write as _, stdin, stdout};
 use std::os::fd::AsFd;
 use std::process::{self, ExitCode};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use examples_multiprocessing::{
-    Connection, Lock, Process, ProcessError, active_children, current_process,
-    freeze_support, parent_process, pipe,
+    Connection, Lock, Process, ProcessError, SharedMemory, active_children,
+    current_process, freeze_support, parent_process, pipe,
 };
 use libtest_mimic::{Arguments, Trial};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, raise, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
 use support::{Listing, Random};
 
 /// Every subject with its function. `claims` says what it must do.
-const SUBJECTS: [(&str, fn()); 18] = [
+const SUBJECTS: [(&str, fn()); 19] = [
     ("threads", threads),
     ("forked_family", forked_family),
     ("spawned_family", spawned_family),
@@ -47,6 +47,7 @@ const SUBJECTS: [(&str, fn()); 18] = [
     ("unsupported", unsupported),
     ("errors", errors),
     ("reaped_by_others", reaped_by_others),
+    ("block_and_end", block_and_end),
 ];
 
 fn main() {
@@ -258,6 +259,22 @@ fn claims() -> Vec<Trial> {
             let run = start("reaped_by_others").run();
             assert_eq!(run.success(), ["Some(255)", "Some(255)"]);
         }),
+        claim("a_block_goes_with_a_group_that_is_killed_at_once", || {
+            for _ in 0..50 {
+                let run = start("block_and_end").start();
+                let block = format!("/dev/shm/{}", block_of(run.pid()));
+                let run = run.finish();
+                assert_eq!(run.signal(), Some(9), "{run:#?}");
+                let end = Instant::now();
+                while fs::exists(&block).unwrap() {
+                    assert!(
+                        end.elapsed() < Duration::from_secs(5),
+                        "{block} is left"
+                    );
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }),
         claim("errors_of_use_are_values", || {
             assert_eq!(start("errors").run().success(), ["as it should be"]);
         }),
@@ -424,6 +441,16 @@ fn reaped_by_others() {
     // SAFETY: no handler is installed, and none was before.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
     say(&format!("{:?}", run(Process::new(|| ()))));
+}
+
+fn block_of(owner: Pid) -> String {
+    format!("process-library-{owner}")
+}
+
+fn block_and_end() {
+    let _block = SharedMemory::create(&block_of(getpid()), 1).unwrap();
+    // Its guardian is to be out of the group already.
+    killpg(getpid(), Signal::SIGKILL).unwrap();
 }
 
 /// The ways to end.

@@ -47,7 +47,7 @@ impl TaskId {
 pub(super) enum Doing {
     /// Nothing, or looking for a task.
     Nothing,
-    /// Running the initializer.
+    /// Running the initializer, or unable to go on at all.
     Initializing,
     /// Taking this task: it may still be in the ring, for another to take.
     Taking(TaskId),

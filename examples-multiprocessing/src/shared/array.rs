@@ -104,8 +104,7 @@ impl<T: Number> fmt::Debug for Array<T> {
 
 /// An [`Array`]'s numbers under their lock, released when dropped.
 ///
-/// It belongs to the thread that made it. While it lives no process can be forked, which
-/// would get it too: see
+/// While it lives no process can be forked, which would get it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ArrayGuard<'a, T: Number> {
     numbers: NumbersGuard<'a, T>,

@@ -88,8 +88,7 @@ impl<T: Number> fmt::Debug for Value<T> {
 
 /// A [`Value`]'s number under its lock, released when dropped.
 ///
-/// It belongs to the thread that made it. While it lives no process can be forked, which
-/// would get it too: see
+/// While it lives no process can be forked, which would get it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ValueGuard<'a, T: Number> {
     number: NumbersGuard<'a, T>,

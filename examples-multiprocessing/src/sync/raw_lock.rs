@@ -155,6 +155,11 @@ impl RawLock {
         futex::wake(&self.word, 1);
     }
 
+    /// Whether this process holds it.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & HOLDER == membership::me()
+    }
+
     /// Frees the lock if this process holds it, for who has just seen it dead: those
     /// who wait need not find out by themselves.
     pub(crate) fn bury(&self, dead: MemberId) {

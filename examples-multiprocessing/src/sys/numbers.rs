@@ -1,15 +1,14 @@
 //! Plain numbers in shared memory: under a lock as a slice, without one as atomics.
 #![allow(unsafe_code, reason = "looks at shared memory as numbers")]
 
-use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::slice;
-use std::sync::MutexGuard;
 use std::sync::atomic::{
     AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -143,6 +142,8 @@ pub(crate) struct Numbers<T, const LOCKED: bool> {
     header: Shared<Header>,
     /// Checked against the memory that there is, when this handle was made.
     len: usize,
+    /// Keeps the lock among the known ones.
+    _known: Option<Arc<Known>>,
     of: PhantomData<T>,
 }
 
@@ -159,6 +160,7 @@ impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
         };
         let header = Shared::with_tail(header, len.saturating_mul(size_of::<T>()))?;
         Ok(Self {
+            _known: know(&header, LOCKED),
             header,
             len,
             of: PhantomData,
@@ -201,7 +203,6 @@ impl<T: Number> Numbers<T, true> {
         NumbersGuard {
             numbers: self,
             lock: self.header.lock.lock(),
-            _counted: Counted::new(),
         }
     }
 }
@@ -226,6 +227,7 @@ impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED>
             return Err(D::Error::custom("more numbers than there is memory"));
         }
         Ok(Self {
+            _known: know(&header, LOCKED),
             header,
             len,
             of: PhantomData,
@@ -255,64 +257,32 @@ where
 pub(crate) struct NumbersGuard<'a, T> {
     numbers: &'a Numbers<T, true>,
     lock: RawGuard<'a>,
-    _counted: Counted,
 }
 
-/// Whether a guard lives, as far as the only thread of a process can tell.
+/// The numbers with a lock that this process has. Before a fork their locks tell whether
+/// a guard lives, which costs nothing while there is none to fork: a count of the guards
+/// would make taking a lock half as slow again.
+static KNOWN: Mutex<Vec<Weak<Known>>> = Mutex::new(Vec::new());
+
+struct Known(Shared<Header>);
+
+/// Where there is a lock, adds it to the [`KNOWN`], until all handles are gone.
+fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
+    let known = locked.then(|| Arc::new(Known(header.clone())))?;
+    let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() == all.capacity() {
+        all.retain(|known| known.strong_count() > 0);
+    }
+    all.push(Arc::downgrade(&known));
+    Some(known)
+}
+
+/// Whether this process has a guard: it may be one that was leaked.
 pub(super) fn locked() -> bool {
-    let here = GUARDS.try_with(|guards| guards.0.get()).unwrap_or(0);
-    here.wrapping_add(ORPHANS.load(Ordering::Relaxed)) != 0
-}
-
-thread_local! {
-    /// How many guards this thread has made and not dropped. They cannot go to another.
-    /// A count of the whole process would make taking a lock half as fast.
-    static GUARDS: Guards = const { Guards(Cell::new(0)) };
-}
-
-/// The same of those threads that have ended: a slice of numbers may outlive the thread
-/// that locked them, where it leaked the guard.
-static ORPHANS: AtomicUsize = AtomicUsize::new(0);
-
-struct Guards(Cell<usize>);
-
-impl Drop for Guards {
-    fn drop(&mut self) {
-        ORPHANS.fetch_add(self.0.get(), Ordering::Relaxed);
-    }
-}
-
-/// Part of a guard, counted as one.
-struct Counted {
-    /// Another thread would count it out that has not counted it in.
-    of_this_thread: PhantomData<MutexGuard<'static, ()>>,
-}
-
-impl Counted {
-    #[inline]
-    fn new() -> Self {
-        count(1);
-        Self {
-            of_this_thread: PhantomData,
-        }
-    }
-}
-
-impl Drop for Counted {
-    #[inline]
-    fn drop(&mut self) {
-        count(-1);
-    }
-}
-
-#[inline]
-fn count(change: isize) {
-    let add =
-        |guards: &Guards| guards.0.set(guards.0.get().wrapping_add_signed(change));
-    if GUARDS.try_with(add).is_err() {
-        // The thread is ending.
-        ORPHANS.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
-    }
+    let all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter()
+        .filter_map(Weak::upgrade)
+        .any(|known| known.0.lock.is_mine())
 }
 
 impl<T: Number> NumbersGuard<'_, T> {
@@ -382,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_that_its_thread_leaked_is_counted_on() {
+    fn a_guard_is_known_of_even_where_its_thread_leaked_it() {
         let numbers: &'static _ =
             Box::leak(Box::new(Numbers::<u8, true>::new([1]).unwrap()));
         assert!(!locked());

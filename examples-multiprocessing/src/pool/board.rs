@@ -278,10 +278,12 @@ impl Common {
     /// Wakes a worker for a task that was just sent, unless one looks out for it.
     #[inline]
     pub(super) fn call_a_worker(&self) {
-        // Pairs with the fence in `rest`: either the lookout sees the task after it has
-        // left, or this sees that it has.
+        // Pairs with the fence in `look_away`: either the lookout sees the task after it
+        // has left, or this sees that it has.
         fence(Ordering::SeqCst);
-        if self.board.lookout.seat.load(Ordering::Relaxed) == 0 {
+        let lookout = self.board.lookout.seat.load(Ordering::Relaxed);
+        // The lookout may have taken it by now.
+        if lookout == 0 && !self.tasks.is_empty() {
             self.board.bell.ring_again();
         }
     }
@@ -297,21 +299,46 @@ impl Common {
     /// Until there is something to do, or for a slice: looks out for it, where nobody
     /// else does, and sleeps.
     pub(super) fn rest(&self, seat: usize) -> Slept {
-        let me = seat as u32 + 1;
-        let lookout = &self.board.lookout.seat;
-        let relaxed = Ordering::Relaxed;
-        if lookout.load(relaxed) == 0
-            && lookout.compare_exchange(0, me, relaxed, relaxed).is_ok()
-        {
-            self.spin.until(|| self.is_wanted().then_some(()));
-            lookout.store(0, relaxed);
-            fence(Ordering::SeqCst);
+        if self.look_out(seat) {
+            let wanted = || self.is_wanted().then_some(());
+            // With something to do it stays the lookout until it has taken it.
+            if self.spin.until(wanted).is_some() {
+                return Slept::Woken;
+            }
+            self.look_away(seat);
             if self.is_wanted() {
                 return Slept::Woken;
             }
         }
         let bell = &self.board.bell;
         bell.sleep_unless(|| self.is_wanted(), Deadline::Never)
+    }
+
+    /// From here on this worker looks out for tasks, unless another does. Returns
+    /// whether it is this one. Whoever sends a task wakes nobody then, and so the worker
+    /// is to look for one soon, and [`look_away`](Self::look_away) before it does
+    /// anything else.
+    #[inline]
+    pub(super) fn look_out(&self, seat: usize) -> bool {
+        let me = seat as u32 + 1;
+        let lookout = &self.board.lookout.seat;
+        let relaxed = Ordering::Relaxed;
+        match lookout.load(relaxed) {
+            0 => lookout.compare_exchange(0, me, relaxed, relaxed).is_ok(),
+            who => who == me,
+        }
+    }
+
+    /// Looks out no more. The worker is to look at the ring once more after this, for
+    /// a task that nobody was woken for.
+    #[inline]
+    pub(super) fn look_away(&self, seat: usize) {
+        let lookout = &self.board.lookout.seat;
+        if lookout.load(Ordering::Relaxed) == seat as u32 + 1 {
+            lookout.store(0, Ordering::Relaxed);
+            // Pairs with the fence in `call_a_worker`.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// After the death of the worker on this seat: ends its turns, and has another do

@@ -72,6 +72,8 @@ impl<'a> Worker<'a> {
             message.shrink_to(KEPT);
             answer.shrink_to(KEPT);
         }
+        self.common.look_away(self.index);
+        self.common.hand_on();
         ExitCode::SUCCESS
     }
 
@@ -119,6 +121,7 @@ impl<'a> Worker<'a> {
             // Does not wait for a message: where another was faster, there is no hope.
             match tasks.recv(message, Deadline::Never, || false, take) {
                 Ok(()) => {
+                    self.common.look_away(self.index);
                     self.common.hand_on();
                     if let Some(header) = TaskHeader::read(message) {
                         return Some(header);
@@ -182,6 +185,11 @@ impl<'a> Worker<'a> {
         if header.limit != 0 {
             self.seat.set_limit(0);
         }
+        if answer.len() <= PROMPT {
+            // Before whoever waits for the answer can send the next task: it need not
+            // wake another then.
+            self.common.look_out(self.index);
+        }
         let sent = self.common.answers.send(answer, Deadline::Never);
         if let Err(NotSent::System(error)) = sent {
             answer.truncate(ANSWER_HEADER);
@@ -202,6 +210,9 @@ fn wait_for_the_end() -> ! {
         thread::sleep(Duration::from_secs(1));
     }
 }
+
+/// An answer is on its way at once if it has no more bytes than this.
+const PROMPT: usize = 4096;
 
 /// Space for messages that is worth keeping; a giant's is not.
 const KEPT: usize = 1 << 18;

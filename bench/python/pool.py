@@ -4,7 +4,7 @@ from functools import lru_cache
 from time import perf_counter_ns
 
 from queues import item
-from race import fork
+from race import fork, on_core
 from squares import cal, timed
 
 
@@ -109,27 +109,45 @@ for method in [
     globals()[f"arguments_{method}"] = of_arguments(method)
 
 
+def on_two_cores(make, work, times):
+    """The pool on one core, whoever gives it tasks on another."""
+    pool = on_core(1, make)
+    with pool:
+        return on_core(0, lambda: work(pool, times))
+
+
 def apply_round_trip(workers, times):
-    return with_pool(workers, lambda pool: pool.apply(no_task), times)
-
-
-def thread_round_trip(workers, times):
-    return with_executor(
-        ThreadPoolExecutor(workers),
-        lambda pool: pool.submit(no_task).result(),
+    return on_two_cores(
+        lambda: fork.Pool(workers),
+        lambda pool, times: timed(lambda: pool.apply(no_task), times),
         times,
     )
 
 
-def apply_percentile_99(workers, times):
-    """The time that one in a hundred exceeds, as if each had taken it."""
-    with fork.Pool(workers) as pool:
-        total, took = 0, []
-        for _ in range(times):
-            start = perf_counter_ns()
-            total += pool.apply(no_task)
-            took.append(perf_counter_ns() - start)
-        pool.close()
-        pool.join()
+def thread_round_trip(workers, times):
+    def make():
+        pool = ThreadPoolExecutor(workers)
+        # It starts its threads with the first tasks.
+        list(pool.map(int, range(100)))
+        return pool
+
+    return on_two_cores(
+        make,
+        lambda pool, times: timed(lambda: pool.submit(no_task).result(), times),
+        times,
+    )
+
+
+def percentile_99(pool, times):
+    total, took = 0, []
+    for _ in range(times):
+        start = perf_counter_ns()
+        total += pool.apply(no_task)
+        took.append(perf_counter_ns() - start)
     took.sort()
     return took[min(times * 99 // 100, times - 1)] * times, total
+
+
+def apply_percentile_99(workers, times):
+    """The time that one in a hundred exceeds, as if each had taken it."""
+    return on_two_cores(lambda: fork.Pool(workers), percentile_99, times)

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Barrier;
+use std::sync::{Barrier, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -62,10 +62,10 @@ pub type Part<'a> = Box<dyn FnOnce() -> anyhow::Result<u64> + Send + 'a>;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn on_core<R>(core: usize, work: impl FnOnce() -> R) -> io::Result<R> {
-    let all = sched_getaffinity(MYSELF)?;
+    let before = sched_getaffinity(MYSELF)?;
     pin(MYSELF.as_raw(), core)?;
     let result = work();
-    sched_setaffinity(MYSELF, &all)?;
+    sched_setaffinity(MYSELF, &before)?;
     Ok(result)
 }
 
@@ -75,14 +75,19 @@ pub fn on_core<R>(core: usize, work: impl FnOnce() -> R) -> io::Result<R> {
 ///
 /// The system's refusal.
 pub fn pin(thread: i32, core: usize) -> io::Result<()> {
-    let all = sched_getaffinity(MYSELF)?;
-    let cores: Vec<usize> = (0..CpuSet::count())
-        .filter(|core| all.is_set(*core).unwrap_or(false))
-        .collect();
     let mut one = CpuSet::new();
-    one.set(cores[core % cores.len()])?;
+    one.set(CORES[core % CORES.len()])?;
     Ok(sched_setaffinity(Pid::from_raw(thread), &one)?)
 }
+
+/// The cores that this process may use: those of the first call, before anything was
+/// pinned to one of them.
+static CORES: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let all = sched_getaffinity(MYSELF).unwrap_or_default();
+    (0..CpuSet::count())
+        .filter(|core| all.is_set(*core).unwrap_or(false))
+        .collect()
+});
 
 /// What the scheduler's calls take for the calling thread.
 const MYSELF: Pid = Pid::from_raw(0);
@@ -112,7 +117,7 @@ impl Lap {
                 end: now()?,
             })
         };
-        if parts <= cpu_count() {
+        if parts <= CORES.len() {
             on_core(number, run)?
         } else {
             run()

@@ -14,12 +14,14 @@ use std::env;
 use std::process::ExitCode;
 
 use bench::Bench;
-use examples_multiprocessing::freeze_support;
+use examples_multiprocessing::{cpu_count, freeze_support, set_spinning};
 
 fn main() -> anyhow::Result<ExitCode> {
     if env::args().nth(1).as_deref() == Some(start::NOTHING) {
         return Ok(ExitCode::SUCCESS);
     }
+    // Said once: whoever is pinned to one core later would find that there is but one.
+    set_spinning(cpu_count() > 1);
     // A process that the bench or procspawn spawned is another copy of this program.
     freeze_support();
     procspawn::init();

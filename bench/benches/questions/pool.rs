@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::sys::{PingPong, Wait};
-use bench::{Bench, Part, Results, Row, Scenario, race_processes};
+use bench::{Bench, Part, Results, Row, Scenario, on_core, race_processes};
 use crossbeam::channel;
 use examples_multiprocessing::{Pool, cpu_count};
 use examples_threading::ThreadPool;
@@ -447,12 +447,14 @@ fn with_worker_thread<R>(
     let (back, home) = channel::bounded(1);
     thread::scope(|s| {
         s.spawn(move || {
-            // It ends when nobody is left who could ask or who listens.
-            while let Ok(task) = at.recv() {
-                if back.send(task()).is_err() {
-                    break;
+            on_core(1, || {
+                // It ends when nobody is left who could ask or who listens.
+                while let Ok(task) = at.recv() {
+                    if back.send(task()).is_err() {
+                        break;
+                    }
                 }
-            }
+            })
         });
         let result = work(&mut || {
             to.send(no_task)?;
@@ -464,17 +466,19 @@ fn with_worker_thread<R>(
 }
 
 /// A task given and its result awaited, before the next is given.
+/// Whoever gives it is on one core, who does it on another.
 fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
-    let pool = &Pool::new(cpu_count())?;
+    let workers = cpu_count();
+    let pool = &on_core(1, || Pool::new(workers))??;
     let worker = Row::new("crossbeam and a thread", |times| {
         with_worker_thread(|ask| clocked(times, ask))
     });
     let threads = Row::new("ThreadPool", |times| {
-        let pool = ThreadPool::new(cpu_count())?;
+        let pool = on_core(1, || ThreadPool::new(workers))??;
         clocked(times, || Ok(pool.submit(no_task).result()?))
     });
     let procspawn = Row::new("procspawn", |times| {
-        let pool = procspawn::Pool::new(cpu_count())?;
+        let pool = on_core(1, || procspawn::Pool::new(workers))??;
         let taken = clocked(times, || Ok(pool.spawn(0, task).join()?));
         pool.shutdown();
         taken
@@ -492,7 +496,6 @@ fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
         };
         race_processes(vec![turns(0), turns(1)])
     });
-    let workers = cpu_count();
     let scenario = Scenario::new(
         QUESTION,
         "round trip",
@@ -524,12 +527,12 @@ fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
             results.times(results.median("procspawn"), ours),
         )
     });
-    bench.scenario(scenario.says(|results| {
+    let scenario = scenario.says(|results| {
         let ours = results.median("apply");
         let python = results.times(results.python("apply"), ours);
         format!("Python's takes {python} as long as ours.")
-    }));
-    Ok(())
+    });
+    Ok(on_core(0, || bench.scenario(scenario))?)
 }
 
 /// Calls so many times, and gives the time that one in a hundred takes longer than, as
@@ -552,8 +555,8 @@ fn percentile_99(
 
 /// The round trips that take longest.
 fn slowest(bench: &mut Bench) -> anyhow::Result<()> {
-    let pool = &Pool::new(cpu_count())?;
     let workers = cpu_count();
+    let pool = &on_core(1, || Pool::new(workers))??;
     let scenario = Scenario::new(
         QUESTION,
         "round trip, 99th percentile",
@@ -569,12 +572,12 @@ fn slowest(bench: &mut Bench) -> anyhow::Result<()> {
         })
         .python(format!("pool.apply_percentile_99 {workers}")),
     );
-    bench.scenario(scenario.says(|results| {
+    let scenario = scenario.says(|results| {
         let ours = results.median("apply");
         let python = results.times(results.python("apply"), ours);
         format!("Python's slow ones take {python} as long as ours.")
-    }));
-    Ok(())
+    });
+    Ok(on_core(0, || bench.scenario(scenario))?)
 }
 
 /// Twice as many workers as cores.

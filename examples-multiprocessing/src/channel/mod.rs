@@ -56,7 +56,7 @@ shareable! {
     #[repr(align(128))]
     struct Producers {
         turn: RawLock,
-        /// The most messages that wait at a time; 0 for any number.
+        /// The most messages that wait at a time; 0 for any number. Never changes.
         limit: AtomicU32,
         /// The head as a producer saw it last: spares most looks at the other side.
         head_seen: AtomicU64,
@@ -143,6 +143,8 @@ pub(crate) enum NotReceived {
 /// One process's handle to a ring.
 pub(crate) struct Channel {
     ring: Shared<Ring>,
+    /// The ring's, which never changes: it lies where the producers write all the time.
+    limit: u32,
     room: Spin,
     message: Spin,
 }
@@ -176,8 +178,10 @@ impl Channel {
 
     /// The ring of another process's channel.
     pub(crate) fn over(ring: Shared<Ring>) -> Self {
+        let limit = ring.producers.limit.load(Ordering::Relaxed);
         Self {
             ring,
+            limit,
             room: Spin::new(Looks::AT_MEMORY),
             message: Spin::new(Looks::AT_MEMORY),
         }
@@ -234,12 +238,11 @@ impl Channel {
 
     /// How many messages more may wait behind `tail`; none for none.
     fn room(&self, tail: Mark, look_again: bool) -> Option<u32> {
-        let limit = self.limit();
-        if limit == 0 {
+        if self.limit == 0 {
             return Some(1);
         }
         let room = |head: Mark| {
-            limit
+            self.limit
                 .checked_sub(tail.count.wrapping_sub(head.count))
                 .filter(|n| *n > 0)
         };
@@ -251,7 +254,7 @@ impl Channel {
     }
 
     pub(crate) fn limit(&self) -> u32 {
-        self.ring.producers.limit.load(Ordering::Relaxed)
+        self.limit
     }
 
     /// The head as it is now. For the producer in turn.
@@ -319,7 +322,7 @@ impl Channel {
             // Release: whoever reuses its memory does so after this was read.
             head.store(&ring.head.mark, Ordering::Release);
             drop(turn);
-            if self.limit() != 0 {
+            if self.limit != 0 {
                 ring.not_full.ring();
             }
             if head.place != tail.place {
@@ -390,9 +393,7 @@ impl Channel {
             let head = Mark::load(&ring.head.mark, Ordering::Relaxed);
             let tail = Mark::load(&ring.tail.mark, Ordering::Relaxed);
             match side {
-                Side::Producers => {
-                    tail.count.wrapping_sub(head.count) < self.limit()
-                }
+                Side::Producers => tail.count.wrapping_sub(head.count) < self.limit,
                 Side::Consumers => tail.place != head.place,
             }
         };
@@ -503,7 +504,7 @@ impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
             .field("len", &self.len())
-            .field("limit", &self.limit())
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }

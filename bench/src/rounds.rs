@@ -69,12 +69,19 @@ impl Entrant<'_, '_> {
     }
 
     /// Does the work once for its answer, then finds out how often a sample is to do
-    /// it.
+    /// it. A time only tells that once it has grown with the work: workers who start
+    /// one after the other take milliseconds before there is any.
     fn prepare(&mut self, sample: Duration, pythons: &mut Pythons) {
+        let enough = sample / 2;
+        let mut before = Duration::MAX;
         while let Some(took) = self.attempt(self.times, pythons) {
-            if took >= sample / 2 || self.times >= MOST_TIMES {
+            let grown = took >= before.saturating_mul(3) / 2;
+            if took >= enough && (grown || took >= 4 * sample)
+                || self.times >= MOST_TIMES
+            {
                 return;
             }
+            before = took;
             // A first, short run says little: never a step of more than a hundred.
             let missing = sample.as_nanos() / took.as_nanos().max(1);
             self.times *= missing.clamp(2, 100) as u64;
@@ -228,5 +235,20 @@ mod tests {
         drop(scenario);
         // A millisecond a sample, or not much less than half of it.
         assert!((50_000..=200_000).contains(&most.into_inner()));
+    }
+
+    #[test]
+    fn what_takes_its_time_without_any_work_is_not_taken_for_work() {
+        let most = RefCell::new(0);
+        let mut scenario = scenario()
+            .budget(Duration::from_millis(ROUNDS as u64))
+            .row(Row::new("late", |times| {
+                most.replace_with(|most| times.max(*most));
+                let late = Duration::from_millis(2);
+                Ok((late + Duration::from_nanos(10 * times), 7 * times))
+            }));
+        measure(&mut scenario, &mut Pythons::none(), false);
+        drop(scenario);
+        assert!(most.into_inner() >= 100_000);
     }
 }

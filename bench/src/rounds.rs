@@ -104,6 +104,7 @@ pub(crate) fn measure(
     once: bool,
 ) -> Vec<Vec<Cell>> {
     sys::trim_memory();
+    let least = scenario.least;
     let columns = 1 + pythons.count();
     let mut cells: Vec<Vec<Cell>> = Vec::new();
     // In Rust all first, then in each Python: neighbours are of one kind then.
@@ -118,7 +119,7 @@ pub(crate) fn measure(
             runner,
             answer,
             scale,
-            times: 1,
+            times: least,
             samples: Vec::new(),
             failed: None,
         };

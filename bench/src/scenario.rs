@@ -17,6 +17,8 @@ pub struct Scenario<'a> {
     pub(crate) answer: u64,
     pub(crate) rows: Vec<Row<'a>>,
     pub(crate) budget: Duration,
+    /// A sample repeats the work at least so often.
+    pub(crate) least: u64,
     pub(crate) at: Option<(String, f64)>,
     pub(crate) says: Vec<Sentence<'a>>,
 }
@@ -40,6 +42,7 @@ impl<'a> Scenario<'a> {
             answer,
             rows: Vec::new(),
             budget: Duration::from_secs(3),
+            least: 1,
             at: None,
             says: Vec::new(),
         }
@@ -57,6 +60,14 @@ impl<'a> Scenario<'a> {
     #[must_use]
     pub fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// How often a sample repeats the work at least: where several share it out, and take
+    /// longer to begin than a step takes.
+    #[must_use]
+    pub fn at_least(mut self, times: u64) -> Self {
+        self.least = times;
         self
     }
 

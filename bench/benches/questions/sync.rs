@@ -73,6 +73,7 @@ fn at(workers: usize, bench: &mut Bench) -> anyhow::Result<()> {
         add();
     };
     let mut scenario = Scenario::new(QUESTION, name, work, 1)
+        .at_least(10_000)
         .row(
             row(
                 "std Mutex",

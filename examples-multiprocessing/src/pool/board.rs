@@ -399,17 +399,47 @@ mod tests {
     /// Whether this wakes a worker that sleeps. A busy machine may let some sleep out
     /// their slice first.
     fn wakes(what: impl Fn(&Common)) -> bool {
-        (0..20).any(|_| {
-            let common = Common::new(1).unwrap();
-            thread::scope(|s| {
-                let bell = &common.board.bell;
-                let sleep = || bell.sleep_unless(|| false, Deadline::Never);
-                let sleeper = s.spawn(sleep);
-                thread::sleep(Duration::from_millis(10));
-                what(&common);
-                sleeper.join().unwrap() == Slept::Woken
-            })
+        (0..20).any(|_| wakes_at_once(&what))
+    }
+
+    fn wakes_at_once(what: impl Fn(&Common)) -> bool {
+        let common = Common::new(2).unwrap();
+        thread::scope(|s| {
+            let bell = &common.board.bell;
+            let sleep = || bell.sleep_unless(|| false, Deadline::Never);
+            let sleeper = s.spawn(sleep);
+            thread::sleep(Duration::from_millis(10));
+            what(&common);
+            sleeper.join().unwrap() == Slept::Woken
         })
+    }
+
+    fn send_task(common: &Common) {
+        common.tasks.send(b"task", Deadline::Never).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_woken_for_a_task_that_the_lookout_sees() {
+        assert!(!wakes_at_once(|common| {
+            assert!(common.look_out(0));
+            assert!(!common.look_out(1), "there is one already");
+            send_task(common);
+            common.call_a_worker();
+        }));
+    }
+
+    #[test]
+    fn somebody_is_woken_for_a_task_that_the_lookout_leaves() {
+        assert!(wakes(|common| {
+            assert!(common.look_out(0));
+            send_task(common);
+            common.look_away(0);
+            common.hand_on();
+        }));
+        assert!(wakes(|common| {
+            send_task(common);
+            common.call_a_worker();
+        }));
     }
 
     #[test]

@@ -172,6 +172,18 @@ fn squares(bench: &mut Bench) {
             Ok(sums.into_iter().fold(0, u64::wrapping_add))
         });
         let pool = python(pool, &format!("pool {workers}"));
+        let standing = Row::new("Pool that stands", move |times| {
+            let pool = Pool::new(workers)?;
+            let start = Instant::now();
+            let mut sum = 0_u64;
+            for _ in 0..times {
+                sum = pool
+                    .map(cal, 0..COUNT)?
+                    .into_iter()
+                    .fold(sum, u64::wrapping_add);
+            }
+            Ok((start.elapsed(), sum))
+        });
         scenario = scenario
             .row(scope.workers(workers))
             .row(rayon_row(workers, || {
@@ -181,7 +193,12 @@ fn squares(bench: &mut Bench) {
                     .reduce(|| 0, u64::wrapping_add)
             }))
             .row(process.workers(workers))
-            .row(pool.workers(workers));
+            .row(pool.workers(workers))
+            .row(
+                standing
+                    .workers(workers)
+                    .note("its workers are there already, as rayon's are"),
+            );
     }
     let executor = Row::only_python("ProcessPoolExecutor").workers(cpu_count());
     let executor = python(executor, &format!("executor {}", cpu_count()));
@@ -199,11 +216,13 @@ fn speed_up(results: &Results) -> String {
     let by =
         |name: &str| results.times(one, results.median(&format!("{name}/{cores}")));
     format!(
-        "On {cores} cores threads are {} as fast as one, processes {} and a Pool {}: \
-         without a GIL a process buys no speed that a thread does not.",
+        "On {cores} cores threads are {} as fast as one, processes {}, a Pool {} and one \
+         that stands already {}: without a GIL a process buys no speed that a thread \
+         does not.",
         by("thread::scope"),
         by("Process"),
-        by("Pool")
+        by("Pool"),
+        by("Pool that stands")
     )
 }
 

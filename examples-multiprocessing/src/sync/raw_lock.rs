@@ -125,17 +125,17 @@ impl RawLock {
         }
     }
 
-    /// Looks a while whether the holder is about to finish. Not where others wait
-    /// already: there are more workers than the lock, and likely the machine, can
-    /// serve, and looking would only take time from the holder.
+    /// Looks a while whether the holder is about to finish, more and more seldom: each
+    /// look takes the word's cache line away from the holder. Not where others wait
+    /// already: there are more workers than the lock, and likely the machine, can serve.
     fn spin(&self, me: MemberId) -> bool {
-        for _ in 0..futex::spins() {
+        for look in 0..futex::spins() {
+            (0..1 << look).for_each(|_| hint::spin_loop());
             match self.word.load(Ordering::Relaxed) {
                 FREE if self.swap_in(FREE, me) => return true,
                 word if word & CONTENDED != 0 => return false,
                 _ => {}
             }
-            hint::spin_loop();
         }
         false
     }

@@ -174,11 +174,7 @@ fn with_methods<'a, A: Clone + Serialize + DeserializeOwned + 'a>(
         });
         scenario = scenario.row(python.beside(map, "map_chunks", chunksize));
     }
-    let apply = Row::timed("apply", move || {
-        inputs().into_iter().try_fold(0_u64, |sum, input| {
-            Ok(sum.wrapping_add(pool.apply(function, (input,))?))
-        })
-    });
+    let apply = Row::timed("apply", move || by_apply(pool, function, inputs()));
     let apply_async = apply_async_row(pool, function, inputs);
     let imap = Row::timed("imap", move || {
         pool.imap(function, inputs())
@@ -198,12 +194,29 @@ fn apply_async_row<'a, A: Serialize + DeserializeOwned + 'a>(
     inputs: impl Fn() -> Vec<A> + 'a,
 ) -> Row<'a> {
     Row::timed("apply_async", move || {
-        let tasks: Vec<_> = (inputs().into_iter())
-            .map(|input| pool.apply_async(function, (input,)))
-            .collect();
-        tasks
-            .into_iter()
-            .try_fold(0_u64, |sum, task| Ok(sum.wrapping_add(task.get()?)))
+        by_apply_async(pool, function, inputs())
+    })
+}
+
+fn by_apply_async<A: Serialize + DeserializeOwned>(
+    pool: &Pool,
+    function: impl Fn(A) -> u64 + Copy + Send + 'static,
+    inputs: Vec<A>,
+) -> anyhow::Result<u64> {
+    let tasks: Vec<_> = (inputs.into_iter())
+        .map(|input| pool.apply_async(function, (input,)))
+        .collect();
+    (tasks.into_iter())
+        .try_fold(0_u64, |sum, task| Ok(sum.wrapping_add(task.get()?)))
+}
+
+fn by_apply<A: Serialize + DeserializeOwned>(
+    pool: &Pool,
+    function: impl Fn(A) -> u64 + Copy + Send + 'static,
+    inputs: Vec<A>,
+) -> anyhow::Result<u64> {
+    (inputs.into_iter()).try_fold(0_u64, |sum, input| {
+        Ok(sum.wrapping_add(pool.apply(function, (input,))?))
     })
 }
 
@@ -588,18 +601,8 @@ fn crowd(bench: &mut Bench) -> anyhow::Result<()> {
     let inputs = move || vec![steps; COUNT];
     let pool = &Pool::new(workers)?;
     let unspun_pool = &without_spinning(|| Pool::new(workers))?;
-    let apply = move |pool: &Pool| {
-        inputs().into_iter().try_fold(0_u64, |sum, input| {
-            anyhow::Ok(sum.wrapping_add(pool.apply(task, (input,))?))
-        })
-    };
-    let apply_async = move |pool: &Pool| {
-        let tasks: Vec<_> = (inputs().into_iter())
-            .map(|input| pool.apply_async(task, (input,)))
-            .collect();
-        (tasks.into_iter())
-            .try_fold(0_u64, |sum, task| anyhow::Ok(sum.wrapping_add(task.get()?)))
-    };
+    let apply = move |pool: &Pool| by_apply(pool, task, inputs());
+    let apply_async = move |pool: &Pool| by_apply_async(pool, task, inputs());
     let known = cal_known(steps).wrapping_add(1).wrapping_mul(COUNT as u64);
     let scenario = Scenario::new(
         QUESTION,

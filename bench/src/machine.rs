@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use examples_multiprocessing::cpu_count;
+use multiprocessing::cpu_count;
 
 /// Each fact and its name. What cannot be found out says so.
 pub(crate) fn facts(took: Duration) -> Vec<(&'static str, String)> {

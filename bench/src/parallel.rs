@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use examples_multiprocessing::{Connection, Process, cpu_count, pipe};
+use multiprocessing::{Connection, Process, cpu_count, pipe};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
@@ -54,7 +54,7 @@ pub type Part<'a> = Box<dyn FnOnce() -> anyhow::Result<u64> + Send + 'a>;
 /// The system's refusal.
 ///
 /// ```
-/// use examples_multiprocessing::cpu_count;
+/// use multiprocessing::cpu_count;
 ///
 /// let before = cpu_count();
 /// assert_eq!(bench::on_core(7, cpu_count)?, 1);
@@ -177,7 +177,7 @@ pub fn race_threads(parts: Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)> {
 /// That of a part, or where a process could not be started.
 pub fn race_processes(parts: Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)> {
     let count = parts.len();
-    let ready = &examples_multiprocessing::Barrier::new(u32::try_from(count)?)?;
+    let ready = &multiprocessing::Barrier::new(u32::try_from(count)?)?;
     let parts = parts.into_iter().enumerate().map(|(number, part)| {
         move || {
             let ready = || Ok(ready.wait().map(|_place| ())?);

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
-use examples_multiprocessing::cpu_count;
+use multiprocessing::cpu_count;
 
 use crate::chart::{Chart, ChartLine, escape};
 use crate::results::{Cell, Line, Results, factor, time};

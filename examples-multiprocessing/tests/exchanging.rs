@@ -1,15 +1,12 @@
 //! Exchanging: V26, V27, N8, T18, T19, D21 to D24 and D26 to D30.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use support::{Finished, listing};
+use tutorial::harness::{Finished, listing};
 
 #[test]
 fn pipe_duplex_answers() {

@@ -1,8 +1,5 @@
 //! The listings of pools, and the big exercise.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -10,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use examples_multiprocessing::{Tree, copy_file};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Finished, Listing, listing, sorted};
+use tutorial::harness::{Finished, Listing, listing, sorted};
+use tutorial::{Tree, copy_file};
 
 #[test]
 fn the_fifth_task_waits_for_a_worker() {

@@ -1,15 +1,12 @@
 //! What a process knows of itself and may change: V21 to V24, D16.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs, process};
 
 use nix::sys::utsname::uname;
 use nix::unistd::{getegid, geteuid, getgid, getuid};
-use support::{Listing, listing};
+use tutorial::harness::{Listing, listing};
 
 /// An id without rights, and not the one that the listings change to.
 const ORDINARY: u32 = 65533;

@@ -1,12 +1,9 @@
 //! Processes: V25, N1 to N4, T16, T17, D1 to D15 and D17 to D20.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::collections::HashSet;
 
 use nix::sys::signal::{Signal, kill};
-use support::{Running, listing};
+use tutorial::harness::{Running, listing};
 
 /// The numbers in a line.
 fn numbers(line: &str) -> Vec<i32> {
@@ -122,7 +119,8 @@ fn info_of_main_and_child() {
 
 #[test]
 fn child_and_main_both_print() {
-    let lines = support::sorted(listing!("child_and_main").run().success());
+    let lines =
+        tutorial::harness::sorted(listing!("child_and_main").run().success());
     assert_eq!(lines, ["child process", "main process"]);
 }
 
@@ -185,7 +183,7 @@ fn global_not_shared_counts_apart() {
 fn fork_checked_tells_parent_and_child() {
     let run = listing!("fork_checked").start();
     let parent = run.pid();
-    let lines = support::sorted(run.finish().success());
+    let lines = tutorial::harness::sorted(run.finish().success());
     let child = number(&lines[0]);
     assert_eq!(lines[1], format!("parent id {parent}, child id {child}"));
     assert!(lines[0].starts_with(&format!("child id {child}, parent id ")));

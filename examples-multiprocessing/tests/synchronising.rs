@@ -1,13 +1,10 @@
 //! Locks, semaphores, events and shared numbers: V28, T20, T22, D25 and D31 to D37.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::{listing, sorted};
+use tutorial::harness::{listing, sorted};
 
 #[test]
 fn process_booth_sells_every_ticket_and_each_booth_says_that_there_are_none() {

@@ -1,6 +1,5 @@
 //! The signal section of the tutorials, ported to
-//! [signal-hook](https://docs.rs/signal-hook) and [nix](https://docs.rs/nix). Its
-//! listings need nothing beyond these, so there is only this page.
+//! [signal-hook](https://docs.rs/signal-hook) and [nix](https://docs.rs/nix).
 //!
 //! | Python | here |
 //! | --- | --- |
@@ -8,7 +7,7 @@
 //! | `signal.signal(sig, handler)` | `signal_hook::iterator::Signals`, or a flag of `signal_hook::flag`: [sigaction(2)] |
 //! | `signal.signal(sig, signal.SIG_IGN)`, `SIG_DFL` | `nix::sys::signal::signal`, which is `unsafe` |
 //! | `signal.pause()` | `Signals::forever`, `Signals::wait`: [pause(2)] |
-//! | `signal.alarm(seconds)` | `nix::unistd::alarm::set`; `nix::sys::timer` for parts of a second: [alarm(2)], [timer_create(2)] |
+//! | `signal.alarm(seconds)` | [`alarm()`]; `nix::unistd::alarm::set` in whole seconds: [alarm(2)], [timer_create(2)] |
 //! | `os.kill(pid, sig)`, `os.killpg(pgid, sig)` | `nix::sys::signal::kill`, `killpg`: [kill(2)], [killpg(3)] |
 //! | `signal.pthread_sigmask` | `SigSet::thread_block`, `SigSet::thread_unblock`: [pthread_sigmask(3)] |
 //! | `signal.sigpending()` | `libc::sigpending`, which nix lacks: [sigpending(2)] |
@@ -41,7 +40,7 @@
 //! - A signal that comes again before it was looked at is seen once, in Python too.
 //!   Only the system's real-time signals are counted.
 //! - A piece of work that takes long delays the handler. A system call that waits is
-//!   interrupted by the signal, but std takes most of them up again (`pause` sleeps
+//!   interrupted by the signal, but std takes most of them up again (`sleep` goes
 //!   on to its end), as Python does since 3.5.
 //! - SIGKILL and SIGSTOP can be neither handled nor ignored nor blocked. signal-hook
 //!   also refuses the signals of a broken program, such as SIGSEGV: returning from
@@ -64,3 +63,7 @@
 //! [sigpending(2)]: https://man7.org/linux/man-pages/man2/sigpending.2.html
 //! [sigwait(3)]: https://man7.org/linux/man-pages/man3/sigwait.3.html
 #![forbid(unsafe_code)]
+
+mod alarm;
+
+pub use alarm::alarm;

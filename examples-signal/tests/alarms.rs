@@ -1,17 +1,12 @@
 //! The numbers of signals, and the alarm: V10, V14.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-mod watchdog;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::listing;
-use watchdog::Watchdog;
+use tutorial::harness::{Watchdog, listing};
 
 /// Insists on `not yet` line by line, then the message once, and exit code 0. Keeps no
 /// lines, there are millions. Returns after what time the message came.

@@ -1,9 +1,5 @@
 //! Handlers: V11, V12, V13.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-mod watchdog;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -12,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::listing;
-use watchdog::Watchdog;
+use tutorial::harness::{Watchdog, listing};
 
 const RECEIVED: &str = "I received:  20";
 

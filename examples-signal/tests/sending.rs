@@ -1,12 +1,9 @@
 //! Signals sent and signals blocked: V15, V16.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn send_signal_reaches_one_then_the_whole_group_and_nobody_else() {

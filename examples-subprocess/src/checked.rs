@@ -17,7 +17,7 @@ pub trait ReturnCode {
     /// The exit code, or the signal that ended the process as a negative number.
     ///
     /// ```
-    /// use examples_subprocess::ReturnCode;
+    /// use subprocess::ReturnCode;
     /// use std::process::Command;
     ///
     /// let rc = |script| Command::new("sh").args(["-c", script]).status().unwrap();
@@ -49,13 +49,13 @@ impl ReturnCode for ExitStatus {
 /// where it could not be started.
 ///
 /// ```
-/// use examples_subprocess::check_call;
+/// use subprocess::check_call;
 /// use std::process::Command;
 ///
 /// check_call(&mut Command::new("true"))?;
 /// let error = check_call(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
 /// assert_eq!(error.to_string(), "`sh -c exit 3` ended with exit code 3.");
-/// # Ok::<(), examples_subprocess::SubprocessError>(())
+/// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 pub fn check_call(command: &mut Command) -> Result<(), SubprocessError> {
     let status = command.status();
@@ -84,11 +84,11 @@ pub fn check_call(command: &mut Command) -> Result<(), SubprocessError> {
 /// As [`check_call`]; the error carries what was captured.
 ///
 /// ```
-/// use examples_subprocess::check_output;
+/// use subprocess::check_output;
 /// use std::process::Command;
 ///
 /// assert_eq!(check_output(Command::new("echo").arg("Hello"))?, b"Hello\n");
-/// # Ok::<(), examples_subprocess::SubprocessError>(())
+/// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 pub fn check_output(command: &mut Command) -> Result<Vec<u8>, SubprocessError> {
     let child = command.stdout(Stdio::piped()).spawn();
@@ -118,11 +118,11 @@ pub fn check_output(command: &mut Command) -> Result<Vec<u8>, SubprocessError> {
 /// fails is no error: its code says so.
 ///
 /// ```
-/// use examples_subprocess::getstatusoutput;
+/// use subprocess::getstatusoutput;
 ///
 /// let (code, output) = getstatusoutput("echo out; echo err >&2; exit 3")?;
 /// assert_eq!((code, output.as_str()), (3, "out\nerr"));
-/// # Ok::<(), examples_subprocess::SubprocessError>(())
+/// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
     let mut shell = Command::new(SHELL);
@@ -154,10 +154,10 @@ pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
 /// As [`getstatusoutput`].
 ///
 /// ```
-/// use examples_subprocess::getoutput;
+/// use subprocess::getoutput;
 ///
 /// assert_eq!(getoutput("echo Hello | tr l L")?, "HeLLo");
-/// # Ok::<(), examples_subprocess::SubprocessError>(())
+/// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 pub fn getoutput(cmd: &str) -> Result<String, SubprocessError> {
     Ok(getstatusoutput(cmd)?.1)

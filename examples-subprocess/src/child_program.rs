@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// builds the child programs too.
 ///
 /// ```
-/// use examples_subprocess::child_program;
+/// use subprocess::child_program;
 ///
 /// assert!(child_program("protest").ends_with("protest"));
 /// ```

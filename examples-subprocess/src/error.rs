@@ -19,7 +19,7 @@ const NOT_FOUND: u8 = 127;
 /// and the `OSError`s that its functions raise. Each displays as one sentence.
 ///
 /// ```
-/// use examples_subprocess::check_call;
+/// use subprocess::check_call;
 /// use std::process::Command;
 ///
 /// let error = check_call(&mut Command::new("no-such-program")).unwrap_err();
@@ -120,7 +120,7 @@ fn remedy(program: &str) -> &'static str {
 /// [`CalledProcessError`](https://docs.python.org/3/library/subprocess.html#subprocess.CalledProcessError).
 ///
 /// ```
-/// use examples_subprocess::{SubprocessError, check_output};
+/// use subprocess::{SubprocessError, check_output};
 /// use std::process::Command;
 ///
 /// let failed = check_output(Command::new("sh").args(["-c", "echo half; kill -9 $$"]));
@@ -167,7 +167,7 @@ impl Error for CalledProcessError {}
 /// `FileNotFoundError` names it.
 ///
 /// ```
-/// use examples_subprocess::not_started;
+/// use subprocess::not_started;
 /// use std::process::Command;
 ///
 /// let error = Command::new("pingg")
@@ -232,7 +232,7 @@ pub(crate) fn cmd_of(command: &Command) -> String {
 ///
 /// ```no_run
 /// // Not run: it would end the documentation test with 127.
-/// use examples_subprocess::{SubprocessError, not_started, report};
+/// use subprocess::{SubprocessError, not_started, report};
 /// use std::process::{Command, ExitCode};
 ///
 /// fn run() -> Result<(), SubprocessError> {

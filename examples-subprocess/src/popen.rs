@@ -26,7 +26,7 @@ pub type Captured<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// program ends.
 ///
 /// ```
-/// use examples_subprocess::Popen;
+/// use subprocess::Popen;
 /// use std::process::{Command, Stdio};
 ///
 /// let mut upper = Command::new("tr");
@@ -35,7 +35,7 @@ pub type Captured<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// let (out, err) = child.communicate("vamei")?;
 /// assert_eq!((out, err), (Some("VAMEI".as_bytes()), None));
 /// assert_eq!(child.returncode(), Some(0));
-/// # Ok::<(), examples_subprocess::SubprocessError>(())
+/// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 #[derive(Debug)]
 pub struct Popen {
@@ -98,7 +98,7 @@ impl Popen {
     /// [`SubprocessError::Io`], where somebody else has reaped the child.
     ///
     /// ```
-    /// use examples_subprocess::Popen;
+    /// use subprocess::Popen;
     /// use std::process::{Command, Stdio};
     ///
     /// let mut child = Popen::new(Command::new("cat").stdin(Stdio::piped()))?;
@@ -106,7 +106,7 @@ impl Popen {
     /// child.terminate()?;
     /// child.wait()?;
     /// assert_eq!(child.poll()?, Some(-15));
-    /// # Ok::<(), examples_subprocess::SubprocessError>(())
+    /// # Ok::<(), subprocess::SubprocessError>(())
     /// ```
     pub fn poll(&mut self) -> Result<Option<i32>, SubprocessError> {
         // `Child` remembers the status: it does not ask again about a child it reaped.
@@ -141,7 +141,7 @@ impl Popen {
     /// [`SubprocessError::TimeoutExpired`], and as [`poll`](Self::poll).
     ///
     /// ```
-    /// use examples_subprocess::{Popen, SubprocessError};
+    /// use subprocess::{Popen, SubprocessError};
     /// use std::process::{Command, Stdio};
     /// use std::time::Duration;
     ///
@@ -245,7 +245,7 @@ impl Popen {
     /// [`SubprocessError::TimeoutExpired`], and as [`communicate`](Self::communicate).
     ///
     /// ```
-    /// use examples_subprocess::Popen;
+    /// use subprocess::Popen;
     /// use std::process::{Command, Stdio};
     /// use std::time::Duration;
     ///
@@ -256,7 +256,7 @@ impl Popen {
     ///     println!("so far: {:?}", child.received().0);
     /// }
     /// assert_eq!(child.received().0, Some("one\ntwo\n".as_bytes()));
-    /// # Ok::<(), examples_subprocess::SubprocessError>(())
+    /// # Ok::<(), subprocess::SubprocessError>(())
     /// ```
     pub fn communicate_timeout(
         &mut self,

@@ -1,14 +1,11 @@
 //! Programs run to their end: V1 to V4, N6, N27.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 mod stand_ins;
 
 use std::process::Command;
 
 use stand_ins::StandIns;
-use support::listing;
+use tutorial::harness::listing;
 
 /// What `ls -l` prints, asked without a listing.
 fn ls() -> Vec<String> {

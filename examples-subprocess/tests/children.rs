@@ -1,7 +1,5 @@
 //! Waiting for children and signalling them.
 
-mod watchdog;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -9,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use examples_subprocess::{
-    Popen, Signal, SubprocessError, check_call, check_output, getstatusoutput,
-};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use signal_hook::consts::SIGUSR1;
-use watchdog::Watchdog;
+use subprocess::{
+    Popen, Signal, SubprocessError, check_call, check_output, getstatusoutput,
+};
+use tutorial::harness::Watchdog;
 
 fn cat() -> Popen {
     Popen::new(Command::new("cat").stdin(Stdio::piped())).unwrap()

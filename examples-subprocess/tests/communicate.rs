@@ -1,15 +1,13 @@
 //! Input and output at the same time, whatever the child does meanwhile.
 
-mod watchdog;
-
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use examples_subprocess::{Popen, SubprocessError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use watchdog::Watchdog;
+use subprocess::{Popen, SubprocessError};
+use tutorial::harness::Watchdog;
 
 /// More than any pipe holds.
 const LARGE: usize = 1 << 20;

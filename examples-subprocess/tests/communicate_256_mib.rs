@@ -1,13 +1,11 @@
 //! Much input and output: alone in its process, whose memory it measures.
 #![cfg(target_os = "linux")]
 
-mod watchdog;
-
 use std::fs;
 use std::process::{Command, Stdio};
 
-use examples_subprocess::Popen;
-use watchdog::Watchdog;
+use subprocess::Popen;
+use tutorial::harness::Watchdog;
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 256 * MIB;

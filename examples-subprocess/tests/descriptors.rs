@@ -1,8 +1,6 @@
 //! Which of the parent's descriptors a child has.
 #![cfg(target_os = "linux")]
 
-mod watchdog;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,8 +8,8 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use examples_subprocess::Popen;
-use watchdog::Watchdog;
+use subprocess::Popen;
+use tutorial::harness::Watchdog;
 
 /// The descriptors of a process.
 fn descriptors(process: &str) -> BTreeSet<u32> {

@@ -1,16 +1,14 @@
 //! A thousand children in a row: alone in their process, whose children are counted.
 #![cfg(target_os = "linux")]
 
-mod watchdog;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use examples_subprocess::{Popen, SubprocessError};
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use watchdog::Watchdog;
+use subprocess::{Popen, SubprocessError};
+use tutorial::harness::Watchdog;
 
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()

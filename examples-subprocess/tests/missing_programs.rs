@@ -1,12 +1,9 @@
 //! What a listing says of a program that is not installed.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 mod stand_ins;
 
 use stand_ins::StandIns;
-use support::{Listing, listing};
+use tutorial::harness::{Listing, listing};
 
 fn misses(listing: Listing, sentence: &str) {
     let nothing = StandIns::none();

@@ -1,12 +1,9 @@
 //! Children that run beside their parent: V5 to V9, N7, N28 to N30.
 
-#[path = "../../examples-threading/tests/support/mod.rs"]
-mod support;
-
 mod stand_ins;
 
 use stand_ins::StandIns;
-use support::listing;
+use tutorial::harness::listing;
 
 /// A `ping` that answers once something is typed.
 fn ping() -> StandIns {
@@ -22,7 +19,7 @@ fn popen_no_wait_is_through_before_ping_is() {
     parent.type_in("64 bytes\n");
     let run = parent.finish();
     assert_eq!(run.lines.last().unwrap(), "64 bytes");
-    let lines = support::sorted(run.success());
+    let lines = tutorial::harness::sorted(run.success());
     assert_eq!(
         lines,
         ["64 bytes", "PING -c 5 www.google.com", "parent process"]

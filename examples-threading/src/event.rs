@@ -8,7 +8,7 @@ use crate::sync::{Condvar, Mutex};
 /// [`threading.Event`](https://docs.python.org/3/library/threading.html#event-objects).
 ///
 /// ```
-/// use examples_threading::Event;
+/// use threading::Event;
 /// use std::thread;
 ///
 /// let ready = &Event::new();
@@ -82,7 +82,7 @@ impl Event {
     /// [`wait`](Self::wait) for at most this long. Returns whether the flag went up.
     ///
     /// ```
-    /// use examples_threading::Event;
+    /// use threading::Event;
     /// use std::time::Duration;
     ///
     /// assert!(!Event::new().wait_timeout(Duration::from_millis(1)));

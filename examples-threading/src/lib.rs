@@ -10,10 +10,9 @@
 //! | `threading.Semaphore`, `BoundedSemaphore` | [`Semaphore`], [`BoundedSemaphore`] |
 //! | `threading.Event`, `Timer` | [`Event`], [`Timer`] |
 //! | `threading.local` | [`std::thread_local!`] |
-//! | `queue.Queue`, `LifoQueue`, `PriorityQueue` | [`Queue`], [`LifoQueue`], [`PriorityQueue`] |
+//! | `queue.Queue`, `LifoQueue`, `PriorityQueue` | [`queue::Queue`], [`queue::LifoQueue`], [`queue::PriorityQueue`] |
 //! | `concurrent.futures.ThreadPoolExecutor` | [`ThreadPool`] |
-//! | `time.sleep` | [`pause()`], which `TEMPO` can hurry |
-//! | an uncaught exception | [`Failure`] |
+//! | `time.sleep` | [`tutorial::sleep`], which `TEMPO` can hurry |
 //!
 //! # Layout
 //!
@@ -24,25 +23,16 @@
 //! # Limitations
 //!
 //! These primitives are for the threads of one process. For processes there are
-//! namesakes in `examples-multiprocessing`.
+//! namesakes in `multiprocessing`.
 #![forbid(unsafe_code)]
 
 mod event;
-mod failure;
-mod pause;
-mod queue;
 mod rlock;
 mod semaphore;
 mod thread_pool;
 mod timer;
 
 pub use event::Event;
-pub use failure::Failure;
-pub use pause::{interval, pause};
-pub use queue::{
-    BlockingQueue, GetError, LifoQueue, Order, PriorityQueue, PutError, Queue,
-    TaskDoneTooOften,
-};
 pub use rlock::{RLock, RLockGuard};
 pub use semaphore::{BoundedSemaphore, Permit, ReleasedTooOften, Semaphore};
 pub use thread_pool::{Task, TaskPanicked, ThreadPool};
@@ -51,7 +41,7 @@ pub use timer::Timer;
 /// What the waiting code waits with. `tests/model.rs` has a module of the same name
 /// that holds loom's counterparts.
 mod sync {
-    pub(crate) use std::sync::atomic::AtomicUsize;
-    pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(crate) use queue::Queue;
+    pub(crate) use std::sync::{Arc, Condvar, Mutex};
     pub(crate) use std::thread;
 }

@@ -16,7 +16,7 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 /// It is [`parking_lot::ReentrantMutex`] with a guard that knows its level.
 ///
 /// ```
-/// use examples_threading::RLock;
+/// use threading::RLock;
 /// use std::cell::Cell;
 ///
 /// let lock = RLock::new(Cell::new(0));
@@ -54,7 +54,7 @@ impl<T> RLock<T> {
     /// Takes the lock unless another thread holds it.
     ///
     /// ```
-    /// use examples_threading::RLock;
+    /// use threading::RLock;
     /// use std::thread;
     ///
     /// let lock = &RLock::new(());

@@ -9,7 +9,7 @@ use crate::sync::{Condvar, Mutex};
 /// [`threading.Semaphore`](https://docs.python.org/3/library/threading.html#semaphore-objects).
 ///
 /// ```
-/// use examples_threading::Semaphore;
+/// use threading::Semaphore;
 ///
 /// let rooms = Semaphore::new(2);
 /// let first = rooms.permit(); // given back when it goes out of scope
@@ -100,7 +100,7 @@ impl Drop for Permit<'_> {
 /// [`threading.BoundedSemaphore`](https://docs.python.org/3/library/threading.html#threading.BoundedSemaphore).
 ///
 /// ```
-/// use examples_threading::{BoundedSemaphore, ReleasedTooOften};
+/// use threading::{BoundedSemaphore, ReleasedTooOften};
 ///
 /// let rooms = BoundedSemaphore::new(1);
 /// rooms.acquire();
@@ -160,7 +160,7 @@ impl BoundedSemaphore {
 /// A [`BoundedSemaphore`] was released without having been acquired.
 ///
 /// ```
-/// use examples_threading::{BoundedSemaphore, ReleasedTooOften};
+/// use threading::{BoundedSemaphore, ReleasedTooOften};
 ///
 /// let full = BoundedSemaphore::new(5);
 /// let told = full.release().unwrap_err();

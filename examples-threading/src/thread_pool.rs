@@ -5,9 +5,8 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::Queue;
 use crate::sync::thread::{self, Builder, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Mutex, Queue};
 
 /// A fixed number of threads that run what is submitted, in the order of submission:
 /// Python's [`ThreadPoolExecutor`](https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
@@ -17,7 +16,7 @@ use crate::sync::{Arc, Condvar, Mutex};
 /// threads may be waiting for what none of them is left to run.
 ///
 /// ```
-/// use examples_threading::ThreadPool;
+/// use threading::ThreadPool;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let pool = ThreadPool::new(4)?;
@@ -150,7 +149,7 @@ impl<R> Task<R> {
     /// [`TaskPanicked`] with the panic's message.
     ///
     /// ```
-    /// use examples_threading::ThreadPool;
+    /// use threading::ThreadPool;
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let pool = ThreadPool::new(1)?;

@@ -15,7 +15,7 @@ use crate::sync::thread::{Builder, JoinHandle};
 /// does not: [`join`](Self::join) it. A timer that is dropped still fires.
 ///
 /// ```
-/// use examples_threading::Timer;
+/// use threading::Timer;
 /// use std::time::Duration;
 ///
 /// # fn main() -> std::io::Result<()> {

@@ -1,8 +1,6 @@
 //! Two threads change one balance: N10, N11.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn balance_race_loses_updates() {

@@ -1,8 +1,6 @@
 //! The ticket booths: V17, V18.
 
-mod support;
-
-use support::{Finished, listing};
+use tutorial::harness::{Finished, listing};
 
 fn sells_every_ticket_and_refuses_once(run: Finished) {
     let lines = run.success();

@@ -1,14 +1,12 @@
 //! Clock threads, which never end: D46, D47.
 
-mod support;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use nix::sys::signal::Signal;
-use support::{Listing, listing};
+use tutorial::harness::{Listing, listing};
 
 /// Far beyond what a line takes on its way, far below a wrong time zone.
 const ON_ITS_WAY: Duration = Duration::from_mins(5);

@@ -1,8 +1,6 @@
 //! Threads that tell each other something: N25.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn dialogue_keeps_its_order() {

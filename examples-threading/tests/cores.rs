@@ -1,14 +1,12 @@
 //! All cores at work: N12.
 
-mod support;
-
 use std::fs;
 use std::thread;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use support::listing;
+use tutorial::harness::listing;
 
 /// The percentage that a line shows.
 fn shown(line: &str) -> f64 {

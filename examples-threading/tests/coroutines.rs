@@ -1,8 +1,6 @@
 //! Coroutines: T15.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn coroutine_gives_each_its_turn() {

@@ -1,8 +1,6 @@
 //! Ten threads that count: T4, T5.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 fn one_to_ten() -> Vec<String> {
     (1..=10).map(|n| n.to_string()).collect()

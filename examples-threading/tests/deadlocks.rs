@@ -1,13 +1,11 @@
 //! Deadlocks, and the ways around them: D40, D41, D42.
 
-mod support;
-
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use support::{listing, sorted};
+use tutorial::harness::{listing, sorted};
 
 #[test]
 fn deadlock_is_noticed_and_ends_the_program() {

@@ -1,9 +1,7 @@
 //! Exercises that are one function: D43, D44, D45. Their property tests stand beside
 //! the functions.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn scheduler_runs_the_four_processes_by_priority() {

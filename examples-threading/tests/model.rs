@@ -2,15 +2,15 @@
 //! compiled here a second time against loom's locks and threads, which tries every
 //! interleaving with up to three preemptions. A wake-up that can be lost shows up as
 //! a deadlock.
-//!
-//! Time-outs have no place in loom: a wait that is not over at once waits for ever.
 #![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
 #![allow(unreachable_pub, reason = "the files are public in the library")]
 #![allow(missing_docs, reason = "the library documents them")]
 
 #[path = "../src/event.rs"]
 mod event;
-#[path = "../src/queue.rs"]
+#[path = "../queue/tests/loom_sync/mod.rs"]
+mod loom_sync;
+#[path = "../queue/src/queue.rs"]
 mod queue;
 #[path = "../src/semaphore.rs"]
 mod semaphore;
@@ -24,76 +24,13 @@ use loom::sync::atomic::AtomicUsize;
 use loom::thread;
 
 use event::Event;
-use queue::{GetError, PutError, Queue};
 use semaphore::{BoundedSemaphore, Semaphore};
 use thread_pool::ThreadPool;
 
-/// Loom's counterparts of what the library waits with.
+/// What the waiting code waits with.
 mod sync {
-    use std::sync::LockResult;
-    use std::time::Duration;
-
-    pub(crate) use loom::sync::atomic::AtomicUsize;
-    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-    pub(crate) use loom::thread;
-
-    #[derive(Debug)]
-    pub(crate) struct Condvar(loom::sync::Condvar);
-
-    pub(crate) struct WaitTimeoutResult(bool);
-
-    impl WaitTimeoutResult {
-        pub(crate) fn timed_out(&self) -> bool {
-            self.0
-        }
-    }
-
-    impl Condvar {
-        pub(crate) fn new() -> Self {
-            Self(loom::sync::Condvar::new())
-        }
-
-        pub(crate) fn wait<'a, T>(
-            &self,
-            guard: MutexGuard<'a, T>,
-        ) -> LockResult<MutexGuard<'a, T>> {
-            self.0.wait(guard)
-        }
-
-        pub(crate) fn wait_while<'a, T>(
-            &self,
-            mut guard: MutexGuard<'a, T>,
-            mut condition: impl FnMut(&mut T) -> bool,
-        ) -> LockResult<MutexGuard<'a, T>> {
-            while condition(&mut guard) {
-                guard = self.0.wait(guard)?;
-            }
-            Ok(guard)
-        }
-
-        #[expect(clippy::unnecessary_wraps, reason = "the standard library's shape")]
-        pub(crate) fn wait_timeout_while<'a, T>(
-            &self,
-            mut guard: MutexGuard<'a, T>,
-            timeout: Duration,
-            mut condition: impl FnMut(&mut T) -> bool,
-        ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-            if timeout.is_zero() {
-                let over = condition(&mut guard);
-                return Ok((guard, WaitTimeoutResult(over)));
-            }
-            let guard = self.wait_while(guard, condition).unwrap();
-            Ok((guard, WaitTimeoutResult(false)))
-        }
-
-        pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
-        }
-
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-    }
+    pub(crate) use crate::loom_sync::*;
+    pub(crate) use crate::queue::Queue;
 }
 
 /// Tries the interleavings of a scenario.
@@ -170,80 +107,6 @@ fn set_wakes_everybody() {
         for waiter in waiters {
             waiter.join().unwrap();
         }
-    });
-}
-
-#[test]
-fn what_is_put_is_got_once() {
-    model(|| {
-        let queue = Arc::new(Queue::new(1));
-        let producer = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || (0..3).for_each(|i| queue.put(i).unwrap()))
-        };
-        let got = [queue.get(), queue.get(), queue.get()];
-        producer.join().unwrap();
-        assert_eq!(got, [Ok(0), Ok(1), Ok(2)]);
-        assert_eq!(queue.get_nowait(), Err(GetError::Empty));
-    });
-}
-
-#[test]
-fn two_producers_reach_two_consumers() {
-    model(|| {
-        let queue = Arc::new(Queue::new(1));
-        let producer = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.put(1).unwrap())
-        };
-        let consumer = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.get().unwrap())
-        };
-        queue.put(2).unwrap();
-        let here = queue.get().unwrap();
-        producer.join().unwrap();
-        let there = consumer.join().unwrap();
-        assert_eq!(here + there, 3);
-    });
-}
-
-#[test]
-fn shutdown_wakes_who_gets_and_who_puts() {
-    model(|| {
-        let empty = Arc::new(Queue::<i32>::new(1));
-        let full = Arc::new(Queue::new(1));
-        full.put(1).unwrap();
-        let getter = {
-            let empty = Arc::clone(&empty);
-            thread::spawn(move || empty.get())
-        };
-        let putter = {
-            let full = Arc::clone(&full);
-            thread::spawn(move || full.put(2))
-        };
-        empty.shutdown();
-        assert_eq!(full.shutdown_immediate(), [1]);
-        assert_eq!(getter.join().unwrap(), Err(GetError::ShutDown));
-        assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(2)));
-    });
-}
-
-#[test]
-fn join_returns_when_the_last_task_is_done() {
-    model(|| {
-        let queue = Arc::new(Queue::new(0));
-        queue.put(1).unwrap();
-        let worker = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || {
-                queue.get().unwrap();
-                queue.task_done().unwrap();
-            })
-        };
-        queue.join();
-        assert!(queue.empty());
-        worker.join().unwrap();
     });
 }
 

@@ -1,8 +1,6 @@
 //! Threads that hand items over in a queue: T11, T12, T13.
 
-mod support;
-
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn queue_kinds_gives_each_its_order() {

@@ -1,8 +1,6 @@
 //! The re-entrant lock, and what is lost without: N22, N23, N24.
 
-mod support;
-
-use support::{a_hundred_runs, listing};
+use tutorial::harness::{a_hundred_runs, listing};
 
 #[test]
 fn rlock_nested_is_free_after_as_many_releases_as_acquires() {

@@ -1,10 +1,8 @@
 //! A hundred workers build a room each: V19, V20.
 
-mod support;
-
 use std::collections::HashSet;
 
-use support::{Listing, listing};
+use tutorial::harness::{Listing, listing};
 
 fn the_first_ten_drink_once_the_eleventh_is_done(listing: Listing) {
     let lines = listing.run().success();

@@ -1,8 +1,6 @@
 //! What threads share, what they do not, and what they hand over: D48, D49, D50.
 
-mod support;
-
-use support::{listing, sorted};
+use tutorial::harness::{listing, sorted};
 
 #[test]
 fn thread_queue_hands_over_each_number_once_and_ends() {

@@ -1,8 +1,6 @@
 //! Two threads print squares, at once, in turn, or not at all: N18 to N21.
 
-mod support;
-
-use support::{Listing, a_hundred_runs, listing};
+use tutorial::harness::{Listing, a_hundred_runs, listing};
 
 fn prints_each_threads_squares_in_order(listing: Listing) {
     let lines = listing.run().success();

@@ -1,8 +1,6 @@
 //! What belongs to one thread: its name, its student. N9, N13, N14, N15.
 
-mod support;
-
-use support::{a_hundred_runs, listing, sorted};
+use tutorial::harness::{a_hundred_runs, listing, sorted};
 
 #[test]
 fn loop_thread_is_named_and_waited_for() {

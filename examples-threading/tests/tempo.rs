@@ -1,10 +1,8 @@
 //! The environment variable `TEMPO`.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::listing;
+use tutorial::harness::listing;
 
 #[test]
 fn a_wrong_tempo_is_one_plain_sentence() {

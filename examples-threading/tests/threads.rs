@@ -1,11 +1,9 @@
 //! Threads, started by hand, by a timer and by a pool: T1, T2, T3, T10, T14.
 
-mod support;
-
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use support::{listing, sorted};
+use tutorial::harness::{listing, sorted};
 
 #[test]
 fn show_lets_the_main_thread_be_done_first() {

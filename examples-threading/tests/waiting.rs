@@ -1,9 +1,7 @@
 //! Threads that wait for a permit, a flag or a call: T6, T7, T8, T9.
 
-mod support;
-
 use nix::sys::signal::Signal;
-use support::{Finished, Listing, Running, listing, sorted};
+use tutorial::harness::{Finished, Listing, Running, listing, sorted};
 
 #[track_caller]
 fn ends_by_ctrl_c(running: Running) {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use bench::{Bench, Row, Scenario};
-use examples_multiprocessing::{Copied, Pool, Tree, copy_file, cpu_count};
 use indicatif::{InMemoryTerm, ProgressBar, ProgressDrawTarget};
+use multiprocessing::{Pool, cpu_count};
+use tutorial::{Copied, Tree, copy_file};
 
 const QUESTION: &str = "files";
 const FILES: u64 = 1000;

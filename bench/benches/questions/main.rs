@@ -14,7 +14,7 @@ use std::env;
 use std::process::ExitCode;
 
 use bench::Bench;
-use examples_multiprocessing::{cpu_count, freeze_support, set_spinning};
+use multiprocessing::{cpu_count, freeze_support, set_spinning};
 
 fn main() -> anyhow::Result<ExitCode> {
     if env::args().nth(1).as_deref() == Some(start::NOTHING) {

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::Context;
 use bench::{Bench, Results, Row, Scenario, on_core, pin};
-use examples_multiprocessing::managers::{SyncManager, manager};
-use examples_multiprocessing::{Process, active_children};
+use multiprocessing::managers::{SyncManager, manager};
+use multiprocessing::{Process, active_children};
 
 const QUESTION: &str = "managers";
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bench::sys::{PingPong, Wait};
 use bench::{Bench, Part, Results, Row, Scenario, on_core, race_processes};
 use crossbeam::channel;
-use examples_multiprocessing::{Pool, cpu_count};
-use examples_threading::ThreadPool;
+use multiprocessing::{Pool, cpu_count};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
+use threading::ThreadPool;
 
 use crate::work::{
     cal, cal_known, spinning, steps_per_microsecond, without_spinning,

@@ -12,10 +12,10 @@ use bench::{
     Bench, Part, Results, Row, Scenario, race_processes, race_threads, share,
 };
 use crossbeam::channel;
-use examples_multiprocessing::{RawValue, cpu_count, pipe};
-use examples_threading::Queue;
 use ipc_channel::ipc;
+use multiprocessing::{RawValue, cpu_count, pipe};
 use nix::unistd;
+use queue::Queue;
 use serde_bytes::ByteBuf;
 
 use crate::work::{spinning, without_spinning};
@@ -195,7 +195,7 @@ fn between_processes(
             move || Ok(last(&receiver.recv_bytes()?)),
         )
     });
-    let queue = &examples_multiprocessing::Queue::<ByteBuf>::new(SIZE)?;
+    let queue = &multiprocessing::Queue::<ByteBuf>::new(SIZE)?;
     let through_queue = move |times| {
         sides.race(
             race_processes,
@@ -408,8 +408,8 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
         round_trips(race_processes, rest, times, ask, reply)
     });
     let (forth, back) = (
-        &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
-        &examples_multiprocessing::Queue::<ByteBuf>::new(0)?,
+        &multiprocessing::Queue::<ByteBuf>::new(0)?,
+        &multiprocessing::Queue::<ByteBuf>::new(0)?,
     );
     let queue = Row::new("Queue", move |times| {
         let ask = || {

@@ -7,7 +7,7 @@ use std::process;
 use std::time::Duration;
 
 use bench::{Bench, Row, Scenario, sys};
-use examples_multiprocessing::{Array, RawArray, SharedMemory};
+use multiprocessing::{Array, RawArray, SharedMemory};
 
 const QUESTION: &str = "shared";
 const LENGTH: u64 = 4096;

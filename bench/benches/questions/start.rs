@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use bench::{Bench, Results, Row, Scenario, sys};
-use examples_multiprocessing::{Pool, Process, cpu_count};
-use examples_subprocess::Popen;
-use examples_threading::ThreadPool;
+use multiprocessing::{Pool, Process, cpu_count};
+use subprocess::Popen;
+use threading::ThreadPool;
 
 const QUESTION: &str = "start";
 

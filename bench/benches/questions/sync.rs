@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bench::sys::PthreadMutex;
 use bench::{Bench, Part, Row, Scenario, race_processes, race_threads, share};
-use examples_multiprocessing::{Lock, RLock, RawValue, Semaphore, Value, cpu_count};
+use multiprocessing::{Lock, RLock, RawValue, Semaphore, Value, cpu_count};
 
 use crate::work::{spinning, without_spinning};
 

@@ -12,7 +12,7 @@ use bench::{
     Bench, Part, Results, Row, Scenario, processes, race_threads, share,
     worker_counts,
 };
-use examples_multiprocessing::{Pool, RawArray, Slot, Value, cpu_count};
+use multiprocessing::{Pool, RawArray, Slot, Value, cpu_count};
 use rayon::prelude::*;
 
 use crate::work::{cal, cal_known};

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bench::Results;
-use examples_multiprocessing::{cpu_count, set_spinning};
+use multiprocessing::{cpu_count, set_spinning};
 
 /// Listing D53's function. The compiler would solve the sum in closed form, and none
 /// of the work would be left, so each step is hidden from it. Never inlined, so that

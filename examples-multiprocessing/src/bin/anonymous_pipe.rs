@@ -4,11 +4,11 @@
 
 use std::io::{self, Read, Write};
 
-use examples_threading::Failure;
 use nix::sys::wait::wait;
 use nix::unistd::{ForkResult, fork, getpid};
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let (mut reader, mut writer) = io::pipe()?;
     #[expect(unsafe_code, reason = "fork is the lesson")]
     // SAFETY: this process has only the one thread.

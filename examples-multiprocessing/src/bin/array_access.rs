@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use examples_multiprocessing::{Array, Process};
-use examples_threading::Failure;
+use multiprocessing::{Array, Process};
+use tutorial::Result;
 
 fn trans(a: &Array<i32>, size: usize) {
     let t = Instant::now();
@@ -22,7 +22,7 @@ fn timedelta(time: Duration) -> String {
     format!("0:00:{:02}.{:06}", time.as_secs(), time.subsec_micros())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("test share memory:");
     let num = 10;
     let a = Array::zeroed(num)?;

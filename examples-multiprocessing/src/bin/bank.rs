@@ -2,8 +2,8 @@
 //!
 //! Listing D25, 达内 course notes, day02 银行存取款模型 and its exercise (作业 2).
 
-use examples_multiprocessing::{Lock, Process, RawValue};
-use examples_threading::Failure;
+use multiprocessing::{Lock, Process, RawValue};
+use tutorial::Result;
 
 fn withdraw(money: &RawValue<i32>, lock: &Lock) {
     for _ in 0..10 {
@@ -21,7 +21,7 @@ fn deposit(money: &RawValue<i32>, lock: &Lock) {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     // A `Value` has a lock of its own; the exercise wants to see one.
     let money = RawValue::new(10000)?;
     let lock = Lock::new()?;

@@ -2,14 +2,14 @@
 //!
 //! Listing D1, 达内 course notes, day01 创建 Process 对象.
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
+use tutorial::Result;
 
 fn t1() {
     println!("child process");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(t1);
     p.start()?;
     println!("main process");

@@ -2,18 +2,18 @@
 //!
 //! Listing D2, 达内 course notes, day01 创建 Process 对象.
 
-use examples_multiprocessing::Process;
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::{Result, sleep};
 
 fn t1() {
     println!("child process");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(t1);
     p.start()?;
 
-    pause(1.0);
+    sleep(1.0);
 
     println!("main process");
     Ok(())

@@ -2,17 +2,18 @@
 //!
 //! Listing D15, 达内 course notes, day01 Python daemon 进程.
 
-use examples_multiprocessing::{Process, ctime};
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {
-        pause(1.0);
+        sleep(1.0);
         println!("child {}", ctime());
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(|| t1(5));
     p.set_daemon(true)?;
     p.start()?;

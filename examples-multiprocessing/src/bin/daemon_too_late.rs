@@ -3,17 +3,18 @@
 //! Listing D11, 达内 course notes, day01 编程实践: Process 类的使用, myTimer. The listing
 //! has lost its line 14, which its traceback shows: `p.daemon = True`.
 
-use examples_multiprocessing::{Process, ctime};
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {
-        pause(1.0);
+        sleep(1.0);
         println!("child {}", ctime());
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(|| t1(5));
     p.start()?;
     p.set_daemon(true)?;

@@ -2,8 +2,8 @@
 //!
 //! Listing D35, 达内 course notes, day02 事件 and day03 event (prose).
 
-use examples_multiprocessing::{Event, Process, RawValue, current_process};
-use examples_threading::{Failure, interval, pause};
+use multiprocessing::{Event, Process, RawValue, current_process};
+use tutorial::{Result, seconds, sleep};
 
 fn block(e: &Event, data: &RawValue<i32>) {
     let name = current_process().name().to_string();
@@ -15,14 +15,14 @@ fn block(e: &Event, data: &RawValue<i32>) {
 fn block_timeout(e: &Event, data: &RawValue<i32>) {
     let name = current_process().name().to_string();
     println!("{name}: wait, is_set {}", e.is_set());
-    if !e.wait_timeout(interval(1.0)) {
+    if !e.wait_timeout(seconds(1.0)) {
         println!("{name}: nothing yet");
         e.wait();
     }
     println!("{name}: {}", data.get());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let e = Event::new()?;
     let data = RawValue::new(0)?;
 
@@ -38,7 +38,7 @@ fn main() -> Result<(), Failure> {
     for p in &mut readers {
         p.start()?;
     }
-    pause(2.0);
+    sleep(2.0);
     data.set(42);
     e.set();
     println!("main: set");

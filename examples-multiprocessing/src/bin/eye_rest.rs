@@ -5,19 +5,20 @@
 
 use std::process;
 
-use examples_multiprocessing::{Process, ctime, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, current_process};
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 fn call_time() {
     loop {
         println!("Now this is {}", ctime());
         let name = current_process().name().to_string();
         println!("No more coding, rest your eyes ({}, {name})", process::id());
-        pause(27000.0);
+        sleep(27000.0);
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("you are tired, you need some time to relax");
     let mut p = Process::new(call_time);
     p.set_daemon(false)?;

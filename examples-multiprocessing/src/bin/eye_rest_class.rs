@@ -5,8 +5,9 @@
 
 use std::process;
 
-use examples_multiprocessing::{Process, ctime, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, current_process};
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 struct MyTimer {
     interval: f64,
@@ -18,12 +19,12 @@ impl MyTimer {
             println!("Now this is {}", ctime());
             let name = current_process().name().to_string();
             println!("No more coding, rest your eyes ({}, {name})", process::id());
-            pause(self.interval);
+            sleep(self.interval);
         }
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("you are tired, you need some time to relax");
     let timer = MyTimer { interval: 27000.0 };
     let mut p = Process::builder().name("MyTimer").target(|| timer.run());

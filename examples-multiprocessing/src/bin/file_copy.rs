@@ -10,16 +10,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use examples_multiprocessing::{Copied, Pool, TaskError, Tree, copy_file};
-use examples_threading::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
+use multiprocessing::{Pool, TaskError};
+use tutorial::Result;
+use tutorial::{Copied, Tree, copy_file};
 
 /// As `OsString`s: a path that is no UTF-8 can be sent as that.
 fn copy((from, to): (OsString, OsString)) -> Result<Copied, String> {
     copy_file(from.as_ref(), to.as_ref()).map_err(|error| error.to_string())
 }
 
-fn main() -> Result<ExitCode, Failure> {
+fn main() -> Result<ExitCode> {
     let arguments: Vec<PathBuf> = env::args_os().skip(1).map(Into::into).collect();
     let [source, target] = &arguments[..] else {
         eprintln!("Say what to copy and where: file_copy SOURCE COPY");

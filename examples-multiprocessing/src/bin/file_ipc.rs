@@ -9,8 +9,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process;
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
+use tutorial::Result;
 
 fn ask(path: &Path) -> io::Result<()> {
     let mut f = File::create(path)?; // mode w: what was there is gone
@@ -26,7 +26,7 @@ fn answer(path: &Path) -> io::Result<()> {
     // Closed here, where Python needs `close` or `with`.
 }
 
-fn talk(path: &Path) -> Result<(), Failure> {
+fn talk(path: &Path) -> Result<()> {
     for say in [ask, answer] {
         let mut p = Process::new(|| say(path));
         p.start()?;
@@ -36,7 +36,7 @@ fn talk(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let path = env::temp_dir().join(format!("file_ipc-{}", process::id()));
     let talked = talk(&path);
     fs::remove_file(&path)?;

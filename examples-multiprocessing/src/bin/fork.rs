@@ -3,10 +3,10 @@
 //! Listing N1, notebook, 多进程. `fork` is `unsafe` in Rust: in a program with threads
 //! the child may hang on a lock that a thread it does not have once took.
 
-use examples_threading::Failure;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("Process ({}) start...", getpid());
     #[expect(unsafe_code, reason = "fork is the lesson")]
     // SAFETY: this process has only the one thread.

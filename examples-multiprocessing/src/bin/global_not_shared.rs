@@ -5,26 +5,26 @@
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use examples_multiprocessing::Process;
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::{Result, sleep};
 
 static G_NUM: AtomicI32 = AtomicI32::new(100);
 
 fn get_time(interval: f64) {
     loop {
         G_NUM.fetch_add(100, Relaxed);
-        pause(interval);
+        sleep(interval);
         println!("in child num is {}", G_NUM.load(Relaxed));
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(|| get_time(1.0));
     p.start()?;
 
     loop {
         G_NUM.fetch_add(1, Relaxed);
         println!("Current num is {}", G_NUM.load(Relaxed));
-        pause(1.0);
+        sleep(1.0);
     }
 }

@@ -7,8 +7,8 @@
 use std::os::unix::process::parent_id;
 use std::process;
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
+use tutorial::Result;
 
 fn info(title: &str) {
     println!("{title}");
@@ -23,7 +23,7 @@ fn f(name: &str) {
     println!("hello {name}");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     info("\x1b[31;1m main Process line \x1b[0m");
     let mut p = Process::new(|| f("bob"));
     p.start()?;

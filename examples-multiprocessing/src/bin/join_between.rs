@@ -2,22 +2,22 @@
 //!
 //! Listing N4, notebook, 多进程 multiprocessing.
 
-use examples_multiprocessing::Process;
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::{Result, sleep};
 
 fn func_one(name: &str) {
     println!("My name is {name}");
-    pause(2.0);
+    sleep(2.0);
     println!("This is func_one");
 }
 
 fn func_two(name: &str) {
     println!("My name is {name}");
-    pause(2.0);
+    sleep(2.0);
     println!("This is func_two");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p_one = Process::new(|| func_one("Jack"));
     let mut p_two = Process::new(|| func_two("Mick"));
     p_one.start()?;

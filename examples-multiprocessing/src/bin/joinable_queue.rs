@@ -2,19 +2,19 @@
 //!
 //! Listing D27, 达内 course notes, 附录 `JoinableQueue` (prose).
 
-use examples_multiprocessing::{JoinableQueue, Process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{JoinableQueue, Process};
+use tutorial::{Result, sleep};
 
-fn consumer(q: &JoinableQueue<i32>) -> Result<(), Failure> {
+fn consumer(q: &JoinableQueue<i32>) -> Result<()> {
     loop {
         let task = q.get()?;
-        pause(0.2);
+        sleep(0.2);
         println!("done {task}");
         q.task_done()?;
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = JoinableQueue::new(0)?;
     let mut p = Process::new(|| consumer(&q));
     p.set_daemon(true)?; // Its loop has no end: it ends with this program.

@@ -2,11 +2,11 @@
 //!
 //! Listing T21, 《Python(十) 进程、线程、协程篇》 Manager 实现内存共享.
 
-use examples_multiprocessing::Process;
-use examples_multiprocessing::managers::{DictProxy, ListProxy, Value, manager};
-use examples_threading::Failure;
+use multiprocessing::Process;
+use multiprocessing::managers::{DictProxy, ListProxy, Value, manager};
+use tutorial::Result;
 
-fn f(d: &DictProxy, l: &ListProxy) -> Result<(), Failure> {
+fn f(d: &DictProxy, l: &ListProxy) -> Result<()> {
     d.set(1, 1)?;
     d.set(2, 2)?;
     d.set(0.25, Value::None)?;
@@ -16,7 +16,7 @@ fn f(d: &DictProxy, l: &ListProxy) -> Result<(), Failure> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let manager = manager()?;
     let d = manager.dict::<Value, Value>([])?;
 

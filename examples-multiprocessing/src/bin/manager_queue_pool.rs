@@ -5,20 +5,20 @@
 
 use std::sync::OnceLock;
 
-use examples_multiprocessing::managers::{QueueProxy, manager};
-use examples_multiprocessing::{Pool, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::managers::{QueueProxy, manager};
+use multiprocessing::{Pool, current_process};
+use tutorial::{Result, sleep};
 
 static Q: OnceLock<QueueProxy> = OnceLock::new();
 
 fn write(i: i32) {
-    pause(0.5);
+    sleep(0.5);
     let line = format!("{i} from {}", current_process().name());
     // A panic in a worker is an error in main.
     Q.get().unwrap().put(line).unwrap();
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let manager = manager()?;
     let q = manager.queue(0)?;
     let q = Q.get_or_init(|| q);

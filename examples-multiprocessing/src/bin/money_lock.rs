@@ -2,10 +2,10 @@
 //!
 //! Listing D31, 达内 course notes, day02 互斥量.
 
-use examples_multiprocessing::{Lock, Process, RawValue};
-use examples_threading::Failure;
+use multiprocessing::{Lock, Process, RawValue};
+use tutorial::Result;
 
-fn f(money: &RawValue<i32>, lock: &Lock) -> Result<(), Failure> {
+fn f(money: &RawValue<i32>, lock: &Lock) -> Result<()> {
     for _ in 0..100_000 {
         lock.acquire();
         money.set(money.get() + 1);
@@ -14,7 +14,7 @@ fn f(money: &RawValue<i32>, lock: &Lock) -> Result<(), Failure> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let money = RawValue::new(0)?;
     let lock = Lock::new()?;
 

@@ -3,10 +3,10 @@
 //! Listing D32, 达内 course notes, day02 递归锁. It leaves open what f1 and its f0 do:
 //! here f1 takes the lock once more, where a `Lock` would wait for itself for ever.
 
-use examples_multiprocessing::{Process, RLock, RawValue};
-use examples_threading::Failure;
+use multiprocessing::{Process, RLock, RawValue};
+use tutorial::Result;
 
-fn f(money: &RawValue<i32>, lock: &RLock) -> Result<(), Failure> {
+fn f(money: &RawValue<i32>, lock: &RLock) -> Result<()> {
     lock.acquire();
     f1(money, lock)?;
     money.set(money.get() + 1);
@@ -14,7 +14,7 @@ fn f(money: &RawValue<i32>, lock: &RLock) -> Result<(), Failure> {
     Ok(())
 }
 
-fn f1(money: &RawValue<i32>, lock: &RLock) -> Result<(), Failure> {
+fn f1(money: &RawValue<i32>, lock: &RLock) -> Result<()> {
     lock.acquire();
     f0(money);
     lock.release()?; // Not free yet: f has it.
@@ -25,7 +25,7 @@ fn f0(money: &RawValue<i32>) {
     money.set(money.get() + 1);
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let money = RawValue::new(0)?;
     let lock = RLock::new()?;
 

@@ -8,10 +8,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process;
 
-use examples_multiprocessing::NamedPipe;
-use examples_threading::Failure;
+use multiprocessing::NamedPipe;
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let path = env::args_os().nth(1).map_or_else(
         || env::temp_dir().join("examples-named_pipe"),
         PathBuf::from,

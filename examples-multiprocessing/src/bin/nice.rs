@@ -4,9 +4,9 @@
 
 use rustix::process::{getpriority_process, nice, setpriority_process};
 
-use examples_threading::Failure;
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("priority: {}", getpriority_process(None)?);
     println!("5 nicer: {}", nice(5)?);
     setpriority_process(None, 15)?;

@@ -3,8 +3,8 @@
 //! Listing D8, 达内 course notes, day01 几类特殊的进程. Only a bare `fork` can do this:
 //! a `Process` is waited for, and ends when its parent is killed.
 
-use examples_threading::pause;
 use nix::unistd::{ForkResult, fork, getpid, getppid};
+use tutorial::sleep;
 
 fn main() {
     #[expect(unsafe_code, reason = "fork is the lesson")]
@@ -14,7 +14,7 @@ fn main() {
     match pid {
         Err(_) => println!("fork error"),
         Ok(ForkResult::Child) => {
-            pause(1.0);
+            sleep(1.0);
             println!("child id {}, parent id {}", getpid(), getppid());
         }
         Ok(ForkResult::Parent { child }) => {

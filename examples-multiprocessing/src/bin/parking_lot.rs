@@ -2,19 +2,19 @@
 //!
 //! Listing D34, 达内 course notes, day03 信号量 (prose).
 
-use examples_multiprocessing::{Process, Semaphore, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, Semaphore, current_process};
+use tutorial::{Result, sleep};
 
 fn car(spaces: &Semaphore) {
     // A car that is towed away, its process killed, gives its space back too.
     let space = spaces.permit();
     println!("{} parks", current_process().name());
-    pause(1.0);
+    sleep(1.0);
     println!("{} leaves", current_process().name());
     drop(space);
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let spaces = Semaphore::new(3)?;
 
     let mut cars = Vec::new();

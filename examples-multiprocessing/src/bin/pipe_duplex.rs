@@ -2,22 +2,22 @@
 //!
 //! Listing V26, 《Python标准库（中）》五 §2.
 
-use examples_multiprocessing::{Connection, Process, pipe};
-use examples_threading::Failure;
+use multiprocessing::{Connection, Process, pipe};
+use tutorial::Result;
 
-fn proc1(pipe: &Connection) -> Result<(), Failure> {
+fn proc1(pipe: &Connection) -> Result<()> {
     pipe.send("hello")?;
     println!("proc1 rec: {}", pipe.recv::<String>()?);
     Ok(())
 }
 
-fn proc2(pipe: &Connection) -> Result<(), Failure> {
+fn proc2(pipe: &Connection) -> Result<()> {
     println!("proc2 rec: {}", pipe.recv::<String>()?);
     pipe.send("hello, too")?;
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let pipe = pipe(true)?;
 
     let mut p1 = Process::new(|| proc1(&pipe.0));

@@ -4,16 +4,16 @@
 //! without further ado; it prints with round brackets. The quotes that the listing has
 //! lost are put back.
 
-use examples_multiprocessing::{Connection, Process, pipe};
-use examples_threading::Failure;
+use multiprocessing::{Connection, Process, pipe};
+use tutorial::Result;
 
-fn f(conn: Connection) -> Result<(), Failure> {
+fn f(conn: Connection) -> Result<()> {
     conn.send(&(42, None::<()>, "hello"))?;
     conn.close();
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let (parent_conn, child_conn) = pipe(true)?;
     // The end moves to the child: the parent's copy is closed by `start`, so that only
     // the child keeps the pipe open. In Python the parent's stays.

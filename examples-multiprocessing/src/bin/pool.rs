@@ -5,13 +5,13 @@
 use std::process;
 use std::time::Instant;
 
-use examples_multiprocessing::Pool;
-use examples_threading::{Failure, pause};
+use multiprocessing::Pool;
+use tutorial::{Result, sleep};
 
 fn long_time_task(name: i32) {
     println!("Run task {name} ({})...", process::id());
     let start = Instant::now();
-    pause(rand::random::<f64>() * 3.0);
+    sleep(rand::random::<f64>() * 3.0);
     let end = Instant::now();
     println!(
         "Task {name} runs {:.2} seconds.",
@@ -19,7 +19,7 @@ fn long_time_task(name: i32) {
     );
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("Parent Process is {}", process::id());
     let p = Pool::new(4)?;
     for i in 0..5 {

@@ -5,16 +5,16 @@
 
 use std::time::Instant;
 
-use examples_multiprocessing::Pool;
-use examples_threading::{Failure, pause};
+use multiprocessing::Pool;
+use tutorial::{Result, sleep};
 
 fn func(str: String) {
     println!("Pool: {str}");
-    pause(3.0);
+    sleep(3.0);
     println!("Pool: {str} end");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let p = Pool::new(3)?;
     let time1 = Instant::now();
     for i in 0..4 {

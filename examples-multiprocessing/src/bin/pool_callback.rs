@@ -3,11 +3,11 @@
 //! Listing T23, 《Python(十) 进程、线程、协程篇》1.2.3. The quotes that the listing has
 //! lost are put back.
 
-use examples_multiprocessing::Pool;
-use examples_threading::{Failure, pause};
+use multiprocessing::Pool;
+use tutorial::{Result, sleep};
 
 fn foo(i: i32) -> i32 {
-    pause(1.0);
+    sleep(1.0);
     i + 100
 }
 
@@ -16,7 +16,7 @@ fn bar(arg: i32) {
     println!("--->exec done {arg}");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let pool = Pool::new(5)?;
     for i in 0..100 {
         pool.apply_async(foo, (i,)).callback(bar);

@@ -5,12 +5,12 @@
 
 use std::time::Instant;
 
-use examples_multiprocessing::Pool;
-use examples_threading::{Failure, pause};
+use multiprocessing::Pool;
+use tutorial::{Result, sleep};
 
 fn func(str: String) {
     println!("Pool: {str}");
-    pause(3.0);
+    sleep(3.0);
     println!("Pool: {str} end");
 }
 
@@ -18,7 +18,7 @@ fn cb_func(_: ()) {
     println!("callback");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let pool = Pool::new(3)?;
     let time1 = Instant::now();
     for i in 0..4 {

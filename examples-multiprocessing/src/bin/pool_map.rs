@@ -5,8 +5,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use examples_multiprocessing::Pool;
-use examples_threading::Failure;
+use multiprocessing::Pool;
+use tutorial::Result;
 
 fn cal(n: u64) -> u64 {
     let mut sum = 0;
@@ -17,7 +17,7 @@ fn cal(n: u64) -> u64 {
     sum
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let cal_count = 20_000;
     let check_num = 1001;
 

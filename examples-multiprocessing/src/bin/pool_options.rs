@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::process;
 
-use examples_multiprocessing::{Pool, TaskError, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Pool, TaskError, current_process};
 use nix::sys::signal::{Signal, raise};
+use tutorial::{Result, sleep};
 
 fn prepare(greeting: String) {
     println!("{greeting} from {}", current_process().name());
@@ -30,7 +30,7 @@ fn different<T: Eq + std::hash::Hash>(values: Vec<T>) -> usize {
     HashSet::<T>::from_iter(values).len()
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("processes=2, initializer=prepare, initargs=(\"hello\",)");
     let pool = Pool::builder()
         .processes(2)
@@ -59,7 +59,7 @@ fn main() -> Result<(), Failure> {
     let pids = pool.chunksize(3).map(pid, 0..12)?;
     println!("12 items, 4 chunks, {} workers", different(pids));
 
-    let endless = pool.apply_async(|| pause(1e6), ());
+    let endless = pool.apply_async(|| sleep(1e6), ());
     pool.terminate();
     if let Err(error) = endless.get() {
         println!("after terminate: {error}");

@@ -6,8 +6,9 @@
 use std::time::SystemTime;
 use std::{env, fs};
 
-use examples_multiprocessing::{AsyncResult, Pool, Timeline, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{AsyncResult, Pool, current_process};
+use tutorial::Timeline;
+use tutorial::{Result, sleep};
 
 /// What a task reports: its worker, its number, when it began and when it ended.
 type Run = (String, u32, f64, f64);
@@ -20,7 +21,7 @@ fn time() -> f64 {
 
 fn task(number: u32) -> Run {
     let start = time();
-    pause(0.5 + 0.25 * f64::from(number % 3));
+    sleep(0.5 + 0.25 * f64::from(number % 3));
     (current_process().name().into(), number, start, time())
 }
 
@@ -34,7 +35,7 @@ fn chart(title: &str, runs: Vec<Run>) -> Timeline {
     timeline
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let path = env::args_os().nth(1).unwrap_or("pool_schedule.svg".into());
     let pool = Pool::new(3)?;
 

@@ -3,11 +3,11 @@
 //!
 //! Listing D18, 达内 course notes, day01 创建 Process 对象 and 附录 Process 类 (prose).
 
-use examples_multiprocessing::{Process, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, current_process};
+use tutorial::{Result, sleep};
 
 fn f() {
-    pause(1.0);
+    sleep(1.0);
 }
 
 fn attributes(p: &Process) {
@@ -20,7 +20,7 @@ fn attributes(p: &Process) {
     println!("authkey: {:?}  inherited: {inherited}", p.authkey());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(f);
     attributes(&p);
     println!(

@@ -5,11 +5,11 @@
 //! gives the lock back first: otherwise the others would have to wait until its end is
 //! noticed.
 
-use examples_multiprocessing::{Process, Value};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, Value};
+use tutorial::{Result, sleep};
 
 fn do_chore() {
-    pause(0.5);
+    sleep(0.5);
 }
 
 fn booth(tid: i32, tickets: &Value<i32>) {
@@ -28,7 +28,7 @@ fn booth(tid: i32, tickets: &Value<i32>) {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let tickets = &Value::new(100)?;
 
     let mut booths = Vec::new();

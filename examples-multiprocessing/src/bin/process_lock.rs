@@ -3,15 +3,15 @@
 //! Listing T22, 《Python(十) 进程、线程、协程篇》1.2.2. It lacks the quotes of
 //! 'hello world' and '__main__'.
 
-use examples_multiprocessing::{Lock, Process};
-use examples_threading::Failure;
+use multiprocessing::{Lock, Process};
+use tutorial::Result;
 
 fn f(l: &Lock, i: i32) {
     let _held = l.lock(); // Released at the end, whatever happens before.
     println!("hello world {i}");
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let lock = &Lock::new()?;
 
     for num in 0..10 {

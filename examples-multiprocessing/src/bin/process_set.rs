@@ -4,12 +4,12 @@
 
 use std::fmt::Display;
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
 use nix::unistd::{
     Gid, Pid, Uid, getegid, geteuid, getgid, getpgid, getpgrp, getsid, getuid,
     setegid, seteuid, setgid, setpgid, setsid, setuid,
 };
+use tutorial::Result;
 
 /// The id that many systems know as `nobody`: one without rights.
 const NOBODY: u32 = 65534;
@@ -55,7 +55,7 @@ fn users() {
     tell("uid taken back", setuid(Uid::from_raw(0)), getuid());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     // Each in a process of its own, for what it changes, it changes for good.
     for part in [groups, session, users] {
         let mut p = Process::new(part);

@@ -5,10 +5,10 @@
 use std::time::Duration;
 use std::{fs, thread};
 
-use examples_multiprocessing::{Connection, Process, pipe};
-use examples_threading::Failure;
+use multiprocessing::{Connection, Process, pipe};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tutorial::Result;
 
 fn child(told: &Connection) {
     // Busy until there is something to read, then asleep over the next message.
@@ -18,7 +18,7 @@ fn child(told: &Connection) {
 }
 
 /// Waits until the kernel has this letter for a process, and prints the whole word.
-fn expect(pid: Pid, letter: char) -> Result<(), Failure> {
+fn expect(pid: Pid, letter: char) -> Result<()> {
     loop {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let state = status
@@ -34,7 +34,7 @@ fn expect(pid: Pid, letter: char) -> Result<(), Failure> {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let (told, tell) = pipe(false)?;
     let mut p = Process::new(|| child(&told));
     println!("new: {:?}", p.pid());

@@ -5,24 +5,24 @@
 //! who is faster: empty means nothing yet as well as nothing more. So what it left is
 //! told at the end.
 
-use examples_multiprocessing::{Process, Queue};
-use examples_threading::Failure;
+use multiprocessing::{Process, Queue};
+use tutorial::Result;
 
-fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
+fn consumer(input_q: &Queue<i32>) -> Result<()> {
     while !input_q.empty() {
         println!("{}", input_q.get()?);
     }
     Ok(())
 }
 
-fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<(), Failure> {
+fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<()> {
     for i in sequence {
         output_q.put(*i)?;
     }
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut con_p = Process::new(|| consumer(&q));
     con_p.start()?;

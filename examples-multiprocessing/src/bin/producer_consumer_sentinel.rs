@@ -4,10 +4,10 @@
 //! puts a 6 back for the parent. Its `print(item)`, which has slipped behind the
 //! `break`, is where the version before has it.
 
-use examples_multiprocessing::{Process, Queue};
-use examples_threading::Failure;
+use multiprocessing::{Process, Queue};
+use tutorial::Result;
 
-fn consumer(input_q: &Queue<Option<i32>>) -> Result<(), Failure> {
+fn consumer(input_q: &Queue<Option<i32>>) -> Result<()> {
     loop {
         // Python sends None among the numbers; here that makes it a queue of Option.
         let Some(item) = input_q.get()? else {
@@ -19,14 +19,14 @@ fn consumer(input_q: &Queue<Option<i32>>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn producer(sequence: &[i32], output_q: &Queue<Option<i32>>) -> Result<(), Failure> {
+fn producer(sequence: &[i32], output_q: &Queue<Option<i32>>) -> Result<()> {
     for i in sequence {
         output_q.put(Some(*i))?;
     }
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut con_p = Process::new(|| consumer(&q));
     con_p.start()?;

@@ -2,25 +2,25 @@
 //!
 //! Listing D22, 达内 course notes, day02 生产者消费者模型.
 
-use examples_multiprocessing::{Process, Queue};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, Queue};
+use tutorial::{Result, sleep};
 
-fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
-    pause(2.0);
+fn consumer(input_q: &Queue<i32>) -> Result<()> {
+    sleep(2.0);
     while !input_q.empty() {
         println!("{}", input_q.get()?);
     }
     Ok(())
 }
 
-fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<(), Failure> {
+fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<()> {
     for i in sequence {
         output_q.put(*i)?;
     }
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut con_p = Process::new(|| consumer(&q));
     con_p.start()?;

@@ -4,17 +4,17 @@
 //! consumer must know, the producer closes the queue: nobody is left who could put
 //! anything, and that is what `get` says. Python's would wait for ever.
 
-use examples_multiprocessing::{GetError, Process, Queue};
-use examples_threading::Failure;
+use multiprocessing::{GetError, Process, Queue};
+use tutorial::Result;
 
-fn producer(output_q: &Queue<i32>) -> Result<(), Failure> {
+fn producer(output_q: &Queue<i32>) -> Result<()> {
     for i in 0..=10 {
         output_q.put(i)?;
     }
     Ok(()) // Ends, and so closes its queue.
 }
 
-fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
+fn consumer(input_q: &Queue<i32>) -> Result<()> {
     input_q.close(); // It puts nothing itself.
     loop {
         match input_q.get() {
@@ -25,7 +25,7 @@ fn consumer(input_q: &Queue<i32>) -> Result<(), Failure> {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut con_p = Process::new(|| consumer(&q));
     let mut pro_p = Process::new(|| producer(&q));

@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use examples_multiprocessing::{Process, Queue};
-use examples_threading::Failure;
+use multiprocessing::{Process, Queue};
 use serde::{Deserialize, Serialize};
+use tutorial::Result;
 
 #[derive(Serialize, Deserialize)]
 enum Item {
@@ -27,12 +27,12 @@ impl fmt::Debug for Item {
     }
 }
 
-fn f(q: &Queue<Vec<Item>>) -> Result<(), Failure> {
+fn f(q: &Queue<Vec<Item>>) -> Result<()> {
     q.put(vec![Item::Int(42), Item::None, Item::Str("hello".into())])?;
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut p = Process::new(|| f(&q));
     p.start()?;

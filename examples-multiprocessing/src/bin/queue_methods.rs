@@ -4,19 +4,19 @@
 //! `NotImplementedError` in Python on macOS; here it is a number in shared memory.
 //! There is no feeder thread, so `join_thread` has nothing to wait for.
 
-use examples_multiprocessing::{GetError, Process, PutError, Queue};
-use examples_threading::{Failure, interval, pause};
+use multiprocessing::{GetError, Process, PutError, Queue};
+use tutorial::{Result, seconds, sleep};
 
-fn refill(q: &Queue<String>) -> Result<(), Failure> {
-    pause(0.5);
+fn refill(q: &Queue<String>) -> Result<()> {
+    sleep(0.5);
     println!("child: get() -> {:?}", q.get()?);
-    pause(1.0);
+    sleep(1.0);
     println!("child: put(\"d\")");
     q.put("d".into())?;
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(2)?;
     println!(
         "empty: {}, full: {}, qsize: {}",
@@ -37,7 +37,7 @@ fn main() -> Result<(), Failure> {
     if let Err(PutError::Full(item)) = q.put_nowait("c".into()) {
         println!("put_nowait({item:?}): Full");
     }
-    if let Err(PutError::Full(item)) = q.put_timeout("c".into(), interval(0.2)) {
+    if let Err(PutError::Full(item)) = q.put_timeout("c".into(), seconds(0.2)) {
         println!("put_timeout({item:?}): Full");
     }
 
@@ -52,7 +52,7 @@ fn main() -> Result<(), Failure> {
     if q.get_nowait() == Err(GetError::Empty) {
         println!("get_nowait(): Empty");
     }
-    if q.get_timeout(interval(0.1)) == Err(GetError::Empty) {
+    if q.get_timeout(seconds(0.1)) == Err(GetError::Empty) {
         println!("get_timeout(): Empty");
     }
     // To wait until somebody puts

@@ -4,20 +4,20 @@
 
 use std::process;
 
-use examples_multiprocessing::{Process, Queue};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, Queue};
+use tutorial::{Result, sleep};
 
-fn write(q: &Queue<String>) -> Result<(), Failure> {
+fn write(q: &Queue<String>) -> Result<()> {
     println!("Process to write: {}", process::id());
     for value in ["A", "B", "C"] {
         println!("Put {value} to queue...");
         q.put(value.into())?;
-        pause(rand::random());
+        sleep(rand::random());
     }
     Ok(())
 }
 
-fn read(q: &Queue<String>) -> Result<(), Failure> {
+fn read(q: &Queue<String>) -> Result<()> {
     println!("Process to read: {}", process::id());
     loop {
         let value = q.get()?;
@@ -25,7 +25,7 @@ fn read(q: &Queue<String>) -> Result<(), Failure> {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let q = Queue::new(0)?;
     let mut pw = Process::new(|| write(&q));
     let mut pr = Process::new(|| read(&q));

@@ -5,17 +5,17 @@
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use examples_multiprocessing::{Lock, Process, Queue};
-use examples_threading::Failure;
+use multiprocessing::{Lock, Process, Queue};
+use tutorial::Result;
 
-fn input_q(queue: &Queue<String>) -> Result<(), Failure> {
+fn input_q(queue: &Queue<String>) -> Result<()> {
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
     let info = format!("{}(put):{time}", process::id());
     queue.put(info)?;
     Ok(())
 }
 
-fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<(), Failure> {
+fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<()> {
     let info = queue.get()?;
     lock.acquire();
     println!("{}(get):{info}", process::id());
@@ -23,7 +23,7 @@ fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<(), Failure> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let lock = Lock::new()?;
     let queue = Queue::new(3)?;
     let mut record1 = Vec::new();

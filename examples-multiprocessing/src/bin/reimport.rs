@@ -5,25 +5,26 @@
 //! child starts the program anew, up to `freeze_support`: that is the guard, and only
 //! what stands above it is outside, so the parent's two lines come first.
 
-use examples_multiprocessing::{Process, ctime, freeze_support};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, freeze_support};
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 fn t1(interval: f64) {
     loop {
-        pause(interval);
+        sleep(interval);
         println!("{}", ctime());
         println!("child process");
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("who are you");
     println!("!!!!!!");
 
     freeze_support();
     let mut p = Process::spawned(t1, 3.0);
     p.start()?;
-    pause(1.0);
+    sleep(1.0);
     println!("main process");
     Ok(())
 }

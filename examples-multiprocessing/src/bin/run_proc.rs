@@ -4,14 +4,14 @@
 
 use std::process;
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
+use tutorial::Result;
 
 fn run_proc(name: &str) {
     println!("Run child process {name} ({})...", process::id());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("Parent process {}.", process::id());
     let mut p = Process::new(|| run_proc("test"));
     println!("Child process will start");

@@ -5,8 +5,8 @@
 //! `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`, then run
 //! `saved_uid` as yourself: `(1000, 0, 0)`, and remove it afterwards.
 
-use examples_threading::Failure;
 use nix::unistd::{Uid, getresuid, seteuid, setresuid};
+use tutorial::Result;
 
 /// The id that many systems know as `nobody`: one without rights.
 const NOBODY: Uid = Uid::from_raw(65534);
@@ -24,7 +24,7 @@ fn print_ids() -> nix::Result<()> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     print_ids()?;
     let ids = getresuid()?;
     if !ids.saved.is_root() {

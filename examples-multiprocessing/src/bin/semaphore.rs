@@ -2,19 +2,19 @@
 //!
 //! Listing D33, 达内 course notes, day03 信号量.
 
-use examples_multiprocessing::{Process, Semaphore, current_process};
-use examples_threading::{Failure, pause};
+use multiprocessing::{Process, Semaphore, current_process};
+use tutorial::{Result, sleep};
 
 fn consumer(s: &Semaphore) {
     s.acquire();
     println!("{}get", current_process().name());
-    pause(1.0);
+    sleep(1.0);
     s.release();
     // The next one may be in before this is printed.
     println!("{}release", current_process().name());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let s = Semaphore::new(2)?;
 
     for _ in 0..5 {

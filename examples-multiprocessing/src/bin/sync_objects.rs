@@ -4,22 +4,22 @@
 
 use std::time::Duration;
 
-use examples_multiprocessing::{
+use multiprocessing::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, Process, RLock, Semaphore,
 };
-use examples_threading::Failure;
+use tutorial::Result;
 
 const SOON: Duration = Duration::from_millis(50);
 
 /// Runs the function in another process and waits for its end.
-fn elsewhere(function: impl FnOnce()) -> Result<(), Failure> {
+fn elsewhere(function: impl FnOnce()) -> Result<()> {
     let mut p = Process::new(function);
     p.start()?;
     p.join()?;
     Ok(())
 }
 
-fn lock() -> Result<(), Failure> {
+fn lock() -> Result<()> {
     let lock = Lock::new()?;
     lock.acquire();
     println!("Lock, taken: {:?}", lock.try_acquire());
@@ -31,7 +31,7 @@ fn lock() -> Result<(), Failure> {
     Ok(())
 }
 
-fn rlock() -> Result<(), Failure> {
+fn rlock() -> Result<()> {
     let lock = RLock::new()?;
     lock.acquire();
     println!("RLock, again: {:?}", lock.try_acquire());
@@ -43,7 +43,7 @@ fn rlock() -> Result<(), Failure> {
     Ok(())
 }
 
-fn semaphores() -> Result<(), Failure> {
+fn semaphores() -> Result<()> {
     let semaphore = Semaphore::new(1)?;
     semaphore.acquire();
     println!("Semaphore, none left: {}", semaphore.acquire_timeout(SOON));
@@ -56,7 +56,7 @@ fn semaphores() -> Result<(), Failure> {
     Ok(())
 }
 
-fn condition() -> Result<(), Failure> {
+fn condition() -> Result<()> {
     let condition = Condition::new()?;
     println!("Condition, without its lock: {:?}", condition.notify(1));
     let held = condition.lock();
@@ -75,7 +75,7 @@ fn condition() -> Result<(), Failure> {
     Ok(())
 }
 
-fn event() -> Result<(), Failure> {
+fn event() -> Result<()> {
     let event = Event::new()?;
     println!("Event, nobody sets it: {}", event.wait_timeout(SOON));
     elsewhere(|| event.set())?;
@@ -83,7 +83,7 @@ fn event() -> Result<(), Failure> {
     Ok(())
 }
 
-fn barrier() -> Result<(), Failure> {
+fn barrier() -> Result<()> {
     let barrier = Barrier::new(2)?;
     println!("Barrier, nobody comes: {:?}", barrier.wait_timeout(SOON));
     println!("Barrier, broken: {}", barrier.broken());
@@ -97,7 +97,7 @@ fn barrier() -> Result<(), Failure> {
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     lock()?;
     rlock()?;
     semaphores()?;

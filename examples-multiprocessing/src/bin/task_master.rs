@@ -8,10 +8,11 @@
 use std::env;
 use std::sync::Arc;
 
-use examples_multiprocessing::managers::{Address, BaseManager, QueueProxy};
-use examples_threading::{Failure, Queue, interval};
+use multiprocessing::managers::{Address, BaseManager, QueueProxy};
+use queue::Queue;
+use tutorial::{Result, seconds};
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let task_queue = Arc::new(Queue::new(0));
     let result_queue = Arc::new(Queue::new(0));
 
@@ -38,7 +39,7 @@ fn main() -> Result<(), Failure> {
     println!("Try get results...");
 
     for _ in 0..10 {
-        let r: String = result.get_timeout(interval(10.0))?;
+        let r: String = result.get_timeout(seconds(10.0))?;
         println!("Result: {r}");
     }
 

@@ -7,12 +7,10 @@
 
 use std::env;
 
-use examples_multiprocessing::managers::{
-    Address, BaseManager, ManagerError, QueueProxy,
-};
-use examples_threading::{Failure, interval, pause};
+use multiprocessing::managers::{Address, BaseManager, ManagerError, QueueProxy};
+use tutorial::{Result, seconds, sleep};
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let argument = env::args().nth(1);
     let server_addr = argument.as_deref().unwrap_or("127.0.0.1");
     println!("Connect to server {server_addr}...");
@@ -28,11 +26,11 @@ fn main() -> Result<(), Failure> {
     let result: QueueProxy = m.create("get_result_queue", ())?;
 
     for _ in 0..10 {
-        match task.get_timeout::<i64>(interval(1.0)) {
+        match task.get_timeout::<i64>(seconds(1.0)) {
             Ok(n) => {
                 println!("run task {n} * {n}...");
                 let r = format!("{n} * {n} = {}", n * n);
-                pause(1.0);
+                sleep(1.0);
                 result.put(r)?;
             }
             // Python's listing says Queue.Empty, and means queue.Empty.

@@ -7,15 +7,15 @@
 use std::sync::Mutex;
 use std::{process, thread};
 
-use examples_multiprocessing::{Lock, Process};
-use examples_threading::Failure;
+use multiprocessing::{Lock, Process};
+use tutorial::Result;
 
 fn worker<Guard>(sign: &str, acquire: impl FnOnce() -> Guard) {
     let _released_at_the_end = acquire();
     println!("{sign} {}", process::id());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     println!("Main: {}", process::id());
 
     let lock = &Mutex::new(());

@@ -2,25 +2,26 @@
 //!
 //! Listing D3, 达内 course notes, day01 创建 Process 对象.
 
-use examples_multiprocessing::{Process, ctime};
-use examples_threading::{Failure, pause};
+use multiprocessing::Process;
+use tutorial::ctime;
+use tutorial::{Result, sleep};
 
 fn t1(interval: f64) {
     loop {
-        pause(interval);
+        sleep(interval);
         println!("child {}", ctime());
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p = Process::new(|| t1(1.0));
     p.start()?;
 
-    pause(1.0);
+    sleep(1.0);
 
     println!("main process");
     loop {
-        pause(2.0);
+        sleep(2.0);
         println!("main {}", ctime());
     }
 }

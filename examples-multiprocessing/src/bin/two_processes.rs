@@ -5,8 +5,8 @@
 use std::os::unix::process::parent_id;
 use std::process;
 
-use examples_multiprocessing::Process;
-use examples_threading::Failure;
+use multiprocessing::Process;
+use tutorial::Result;
 
 fn func_one() {
     println!("This is son_one");
@@ -18,7 +18,7 @@ fn func_two() {
     println!("son_two:{}  father:{}", process::id(), parent_id());
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut p_one = Process::new(func_one);
     let mut p_two = Process::new(func_two);
     p_one.start()?;

@@ -8,8 +8,8 @@
     reason = "the listing's number, as it stands there"
 )]
 
-use examples_multiprocessing::{Array, Process, Value};
-use examples_threading::Failure;
+use multiprocessing::{Array, Process, Value};
+use tutorial::Result;
 
 fn func(a: &Value<f64>, b: &Array<i32>) {
     a.set(3.333333333333333);
@@ -21,7 +21,7 @@ fn func(a: &Value<f64>, b: &Array<i32>) {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let num = Value::new(0.0)?;
     let arr = Array::new(0..11)?;
 

@@ -4,9 +4,9 @@
 
 use std::fs;
 
-use examples_threading::{Failure, pause};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use tutorial::{Result, sleep};
 
 /// The state that the kernel has for a process, if it has the process at all.
 fn state(pid: Pid) -> String {
@@ -18,7 +18,7 @@ fn state(pid: Pid) -> String {
     state.unwrap_or_else(|| "no such process".into())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     #[expect(unsafe_code, reason = "fork is the lesson")]
     // SAFETY: this process has only the one thread.
     let pid = unsafe { fork() }?;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Failure> {
         // Returns when the child has ended, and leaves it as it is.
         waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
         println!("child id {child}, not waited for: {}", state(child));
-        pause(1.0);
+        sleep(1.0);
         println!("a second later: {}", state(child));
         waitpid(child, None)?;
         println!("waited for: {}", state(child));

@@ -8,37 +8,20 @@
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
-use examples_threading::{Failure, interval};
-use nix::sys::signal::{SigEvent, SigevNotify, Signal};
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
+use signal_hook::consts::SIGALRM;
 use signal_hook::flag;
+use signals::alarm;
+use tutorial::Result;
 
 fn my_handler() -> ! {
     println!("Now, it's the time");
     process::exit(0);
 }
 
-// signal.alarm(seconds). The system's `alarm` counts in whole seconds, so a timer
-// stands in for it that `TEMPO` can hurry. It is switched off where it is dropped.
-fn alarm(seconds: f64) -> nix::Result<Timer> {
-    let mut timer = Timer::new(
-        ClockId::CLOCK_MONOTONIC,
-        SigEvent::new(SigevNotify::SigevSignal {
-            signal: Signal::SIGALRM,
-            si_value: 0,
-        }),
-    )?;
-    let once = interval(seconds).max(Duration::from_nanos(1)); // 0 switches it off
-    timer.set(Expiration::OneShot(once.into()), TimerSetTimeFlags::empty())?;
-    Ok(timer)
-}
-
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let rang = Arc::new(AtomicBool::new(false));
-    flag::register(Signal::SIGALRM as i32, Arc::clone(&rang))?;
+    flag::register(SIGALRM, Arc::clone(&rang))?;
     let _timer = alarm(5.0)?;
     loop {
         if rang.load(Relaxed) {

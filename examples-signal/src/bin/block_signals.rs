@@ -5,11 +5,11 @@
 //! wants a signal blocked in all of them blocks it first.
 #![expect(unsafe_code, reason = "nix has no sigpending")]
 
-use examples_threading::Failure;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
+use tutorial::Result;
 
 fn my_handler(signum: i32) {
     println!("I received:  {signum}");
@@ -25,7 +25,7 @@ fn sigpending() -> nix::Result<SigSet> {
     Ok(unsafe { SigSet::from_sigset_t_unchecked(pending) })
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut signals = Signals::new([Signal::SIGUSR2 as i32])?;
 
     // signal.pthread_sigmask(signal.SIG_BLOCK, both)

@@ -7,9 +7,9 @@
 
 use std::{env, process};
 
-use examples_threading::{Failure, pause};
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;
+use tutorial::{Result, sleep};
 
 fn my_handler(signum: i32) {
     println!("I received:  {signum}");
@@ -17,10 +17,10 @@ fn my_handler(signum: i32) {
 
 fn work(piece: u64) {
     println!("working {piece}");
-    pause(1.0);
+    sleep(1.0);
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let pieces = env::args().nth(1).unwrap_or("10".into());
     let Ok(pieces) = pieces.parse() else {
         eprintln!("PIECES must be a whole number such as 10, not {pieces}.");

@@ -5,11 +5,11 @@
 //! functions must not run as a handler.
 #![expect(unsafe_code, reason = "what a signal does is what this listing sets")]
 
-use examples_threading::Failure;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     // SAFETY: SIG_IGN is no function: none of ours runs as a handler.
     unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
     kill(Pid::this(), Signal::SIGTERM)?;

@@ -5,7 +5,7 @@
 
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{SubprocessError, not_started, report};
+use subprocess::{SubprocessError, not_started, report};
 
 fn run() -> Result<(), SubprocessError> {
     let _rc = Command::new("ls")

@@ -6,7 +6,7 @@
 
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{SubprocessError, check_call, report};
+use subprocess::{SubprocessError, check_call, report};
 
 fn run() -> Result<(), SubprocessError> {
     check_call(&mut Command::new("true"))?;

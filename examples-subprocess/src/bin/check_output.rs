@@ -5,7 +5,7 @@
 
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{SubprocessError, check_output, report};
+use subprocess::{SubprocessError, check_output, report};
 
 fn run() -> Result<(), SubprocessError> {
     let output = check_output(Command::new("echo").arg("Hello world"))?;

@@ -6,7 +6,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use examples_subprocess::{Popen, SubprocessError, child_program, report};
+use subprocess::{Popen, SubprocessError, child_program, report};
 
 // A further `communicate` gives the output of the first again.
 fn output(prcs: &mut Popen) -> Result<String, SubprocessError> {

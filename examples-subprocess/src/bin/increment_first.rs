@@ -4,9 +4,9 @@
 use std::io;
 use std::process;
 
-use examples_threading::Failure;
+use tutorial::Result;
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let mut a = String::new();
     io::stdin().read_line(&mut a)?;
     let mut a: Vec<String> = a.trim_end().split(' ').map(String::from).collect();

@@ -5,7 +5,7 @@
 use std::env;
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{ReturnCode, SubprocessError, not_started, report};
+use subprocess::{ReturnCode, SubprocessError, not_started, report};
 
 fn run() -> Result<(), SubprocessError> {
     let host = env::args().nth(1).unwrap_or("www.python.org".into());

@@ -6,7 +6,7 @@
 use std::env;
 use std::process::{Command, ExitCode, Stdio};
 
-use examples_subprocess::{Popen, SubprocessError, report};
+use subprocess::{Popen, SubprocessError, report};
 
 fn run() -> Result<(), SubprocessError> {
     let host = env::args().nth(1).unwrap_or("python.org".into());

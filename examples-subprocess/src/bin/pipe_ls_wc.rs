@@ -6,7 +6,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use examples_subprocess::{Popen, SubprocessError, report};
+use subprocess::{Popen, SubprocessError, report};
 
 fn run() -> Result<(), SubprocessError> {
     let mut child1 =

@@ -5,7 +5,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use examples_subprocess::{Popen, Signal, SubprocessError, report};
+use subprocess::{Popen, Signal, SubprocessError, report};
 
 fn cat() -> Result<Popen, SubprocessError> {
     Popen::new(Command::new("cat").stdin(Stdio::piped()))

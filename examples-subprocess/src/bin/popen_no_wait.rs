@@ -6,7 +6,7 @@
 use std::env;
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{Popen, SubprocessError, report};
+use subprocess::{Popen, SubprocessError, report};
 
 fn run() -> Result<(), SubprocessError> {
     let host = env::args().nth(1).unwrap_or("www.google.com".into());

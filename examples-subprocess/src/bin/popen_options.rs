@@ -12,10 +12,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use examples_subprocess::{Popen, SubprocessError, check_output, report};
-use examples_threading::interval;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, setrlimit, setsid};
+use subprocess::{Popen, SubprocessError, check_output, report};
+use tutorial::seconds;
 
 fn sh(script: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
@@ -91,7 +91,7 @@ fn methods() -> Result<(), SubprocessError> {
         Popen::new(sh("cat").stdin(Stdio::piped()).stdout(Stdio::piped()))?;
     println!("pid: {}", child.pid());
     println!("poll(): {:?}", child.poll()?);
-    if let Err(error) = child.wait_timeout(interval(1.0)) {
+    if let Err(error) = child.wait_timeout(seconds(1.0)) {
         println!("wait(timeout): {error}");
     }
     let (out, err) = child.communicate_timeout("input", Duration::from_mins(1))?;

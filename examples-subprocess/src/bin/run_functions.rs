@@ -6,7 +6,7 @@
 
 use std::process::{Command, ExitCode};
 
-use examples_subprocess::{
+use subprocess::{
     ReturnCode, SubprocessError, check_call, check_output, child_program, getoutput,
     getstatusoutput, not_started, report,
 };

@@ -7,10 +7,10 @@ use std::process;
 use std::sync::Mutex;
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn do_chore() {
-    pause(0.5);
+    sleep(0.5);
 }
 
 fn booth(tid: i32, tickets: &Mutex<i32>) {

@@ -8,10 +8,10 @@ use std::process;
 use std::sync::Mutex;
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn do_chore() {
-    pause(0.5);
+    sleep(0.5);
 }
 
 struct Monitor {

@@ -6,12 +6,13 @@
 
 use std::thread;
 
-use examples_threading::{BoundedSemaphore, pause};
+use threading::BoundedSemaphore;
+use tutorial::sleep;
 
 fn run(n: i32, semaphore: &BoundedSemaphore) {
     semaphore.acquire();
     println!("come in: {n}");
-    pause(1.0);
+    sleep(1.0);
     println!("run the thread :{n}");
     semaphore.release().unwrap();
 }

@@ -8,8 +8,8 @@ use std::hint;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use examples_threading::pause;
 use nix::time::ClockId;
+use tutorial::sleep;
 
 fn r#loop() {
     let mut x = 0;
@@ -33,7 +33,7 @@ fn main() {
     loop {
         let start = Instant::now();
         let before = cpu_time();
-        pause(1.0);
+        sleep(1.0);
         let used = (cpu_time() - before) / start.elapsed().as_secs_f64();
         println!("{cores} busy threads: {:.0}% CPU", used * 100.0);
     }

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
-use examples_threading::Failure;
+use tutorial::Result;
 
 struct Numbers {
     /// How many threads have come to wait: the number of the next.
@@ -41,7 +41,7 @@ fn run(n: i32) {
     CHANGED.notify_all();
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     for i in 0..10 {
         // Not in a scope, whose end would wait for threads that nobody will wake.
         thread::spawn(move || run(i));

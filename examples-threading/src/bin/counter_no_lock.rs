@@ -8,12 +8,12 @@
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 static GL_NUM: AtomicI32 = AtomicI32::new(0);
 
 fn show() {
-    pause(2.0);
+    sleep(2.0);
     // A load, an addition and a store, each atomic, would lose what others add
     // between.
     let gl_num = GL_NUM.fetch_add(1, Relaxed) + 1;

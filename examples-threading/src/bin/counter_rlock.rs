@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::thread;
 
-use examples_threading::RLock;
+use threading::RLock;
 
 static CX_NUM: RLock<Cell<i32>> = RLock::new(Cell::new(0));
 

@@ -7,8 +7,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use examples_threading::pause;
 use parking_lot::{Mutex, deadlock};
+use tutorial::sleep;
 
 static R1: Mutex<&str> = Mutex::new("r1");
 static R2: Mutex<&str> = Mutex::new("r2");
@@ -29,7 +29,7 @@ fn main() {
     thread::spawn(|| work("B", &R2, &R1));
 
     let circle = loop {
-        pause(1.0);
+        sleep(1.0);
         if let Some(circle) = deadlock::check_deadlock().pop() {
             break circle;
         }

@@ -6,8 +6,8 @@
 
 use std::thread;
 
-use examples_threading::interval;
 use parking_lot::{Mutex, MutexGuard};
+use tutorial::seconds;
 
 struct Account {
     number: u32,
@@ -50,7 +50,7 @@ fn fixed_order<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
 // 4. Let go when it takes too long. Who lets go first must be settled: were both
 // equally patient, they could let go and try again in step for ever.
 fn time_out<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
-    let patience = interval(0.01 * f64::from(from.number));
+    let patience = seconds(0.01 * f64::from(from.number));
     loop {
         let first = from.yuan.lock();
         if let Some(second) = to.yuan.try_lock_for(patience) {

@@ -5,7 +5,8 @@
 
 use std::thread;
 
-use examples_threading::{Event, pause};
+use threading::Event;
+use tutorial::sleep;
 
 struct MyThreada<'a> {
     name: &'a str,
@@ -16,9 +17,9 @@ impl MyThreada<'_> {
         evt.wait();
         println!("{} :Good morning", self.name);
         evt.clear();
-        pause(1.0);
+        sleep(1.0);
         evt.set();
-        pause(1.0);
+        sleep(1.0);
         evt.wait();
         println!("{} :I am fine, thank you", self.name);
     }
@@ -32,11 +33,11 @@ impl MyThreadb<'_> {
     fn run(&self, evt: &Event) {
         println!("{} :Good Morning", self.name);
         evt.set();
-        pause(1.0);
+        sleep(1.0);
         evt.wait();
         println!("{} :How are you?", self.name);
         evt.clear();
-        pause(1.0);
+        sleep(1.0);
         evt.set();
     }
 }

@@ -6,7 +6,8 @@
 
 use std::thread;
 
-use examples_threading::{Event, pause};
+use threading::Event;
+use tutorial::sleep;
 
 fn door(door_swiping_event: &Event) {
     let mut door_open_time_counter = 0;
@@ -22,7 +23,7 @@ fn door(door_swiping_event: &Event) {
         if door_open_time_counter > 3 {
             door_swiping_event.clear();
         }
-        pause(0.5);
+        sleep(0.5);
     }
 }
 
@@ -39,7 +40,7 @@ fn staff(n: i32, door_swiping_event: &Event) {
         door_swiping_event.set();
         door_swiping_event.set();
         println!("after set None");
-        pause(0.5);
+        sleep(0.5);
     }
 }
 
@@ -50,7 +51,7 @@ fn main() {
         s.spawn(|| door(door_swiping_event));
 
         for i in 0..5 {
-            pause(rand::random_range(0..3).into());
+            sleep(rand::random_range(0..3).into());
             s.spawn(move || staff(i, door_swiping_event));
         }
     });

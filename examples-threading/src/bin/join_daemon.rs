@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use examples_threading::{interval, pause};
+use tutorial::{seconds, sleep};
 
 struct Thread {
     name: String,
@@ -38,7 +38,7 @@ impl Thread {
 
 fn run(n: i32) {
     println!("[{n}]---running---\n");
-    pause(2.0);
+    sleep(2.0);
     println!("---done----");
 }
 
@@ -46,14 +46,14 @@ fn run(n: i32) {
 fn main_thread() {
     for i in 0..5 {
         let t = Thread::start(i + 2, move || run(i));
-        t.join(interval(1.0));
+        t.join(seconds(1.0));
         println!("starting thread {}", t.name);
     }
 }
 
 fn main() {
     let m = Thread::start(1, main_thread);
-    m.join(interval(2.0));
+    m.join(seconds(2.0));
     println!("---main thread done----");
     // Whoever still runs ends here: the first `run` may just have said that it is
     // done.

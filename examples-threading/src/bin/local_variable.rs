@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn f1() {
     let mut g_num = 100;
@@ -14,7 +14,7 @@ fn f1() {
 
 fn f2() {
     let g_num = 100;
-    pause(1.0);
+    sleep(1.0);
     println!("in f2 g num is {g_num}");
 }
 

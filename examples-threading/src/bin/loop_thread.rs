@@ -5,7 +5,7 @@
 
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn r#loop() {
     let current_thread = thread::current();
@@ -15,7 +15,7 @@ fn r#loop() {
     while n < 5 {
         n += 1;
         println!("thread {name} >>> {n}");
-        pause(1.0);
+        sleep(1.0);
     }
     println!("thread {name} ended.");
 }

@@ -5,7 +5,7 @@
 
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 struct MyThread {
     num: i32,
@@ -14,7 +14,7 @@ struct MyThread {
 impl MyThread {
     fn run(&self) {
         println!("running on number:{}", self.num);
-        pause(3.0);
+        sleep(3.0);
     }
 }
 

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 struct MyThread<'a> {
     x: &'a AtomicI32,
@@ -19,7 +19,7 @@ impl MyThread<'_> {
         for _ in 0..3 {
             self.x.fetch_add(10, Relaxed);
         }
-        pause(1.0);
+        sleep(1.0);
         println!("{}", self.x.load(Relaxed));
         println!("{}", "-".repeat(3));
     }

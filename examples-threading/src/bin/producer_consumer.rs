@@ -6,12 +6,13 @@
 
 use std::thread;
 
-use examples_threading::{Queue, pause};
+use queue::Queue;
+use tutorial::sleep;
 
 fn producer(name: &str, q: &Queue<i32>) {
     let mut count = 0;
     while count < 20 {
-        pause(rand::random_range(0..3).into());
+        sleep(rand::random_range(0..3).into());
         q.put(count).unwrap();
         println!("producer {name} has produced {count} 翔...");
         count += 1;
@@ -21,7 +22,7 @@ fn producer(name: &str, q: &Queue<i32>) {
 fn consumer(name: &str, q: &Queue<i32>) {
     let mut count = 0;
     while count < 20 {
-        pause(rand::random_range(0..4).into());
+        sleep(rand::random_range(0..4).into());
         // Python asks `empty()` and then gets. With a second consumer that get could
         // find the queue emptied in between and wait; get_nowait asks and gets in
         // one.

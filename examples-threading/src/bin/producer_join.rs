@@ -7,7 +7,7 @@
 
 use std::thread;
 
-use examples_threading::Queue;
+use queue::Queue;
 
 fn producer(q: &Queue<String>) {
     for i in 0..10 {

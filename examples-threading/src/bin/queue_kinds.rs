@@ -3,7 +3,7 @@
 //! Listing T11, 《Python(十) 进程、线程、协程篇》1.1.8. The listing is a list of
 //! calls, all of them commented out; here they run and print what they give.
 
-use examples_threading::{LifoQueue, PriorityQueue, Queue};
+use queue::{LifoQueue, PriorityQueue, Queue};
 
 fn main() {
     let q = Queue::new(2);

@@ -7,7 +7,8 @@
 use std::cell::Cell;
 use std::thread;
 
-use examples_threading::{RLock, pause};
+use threading::RLock;
+use tutorial::sleep;
 
 struct MyThread<'a> {
     x: &'a RLock<Cell<i32>>,
@@ -19,7 +20,7 @@ impl MyThread<'_> {
         for _ in 0..3 {
             x.set(x.get() + 10);
         }
-        pause(1.0);
+        sleep(1.0);
         println!("{}", x.get());
     }
 }

@@ -6,7 +6,7 @@
 
 use std::thread;
 
-use examples_threading::RLock;
+use threading::RLock;
 
 fn free_for_others(lock: &RLock<()>) -> bool {
     thread::scope(|s| s.spawn(|| lock.try_lock().is_some()).join().unwrap())

@@ -6,7 +6,7 @@
 
 use std::iter;
 
-use examples_threading::PriorityQueue;
+use queue::PriorityQueue;
 
 enum Priority {
     Given(u32),

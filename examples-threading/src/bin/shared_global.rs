@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 static G_NUM: AtomicI32 = AtomicI32::new(100);
 
@@ -18,7 +18,7 @@ fn f1() {
 }
 
 fn f2() {
-    pause(1.0); // As in Python nothing but this pause lets f1 be first.
+    sleep(1.0); // As in Python nothing but this pause lets f1 be first.
     println!("in f1 g num is {}", G_NUM.load(Relaxed)); // f1 is the listing's own
 }
 

@@ -5,10 +5,10 @@
 
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn show(arg: i32) {
-    pause(1.0);
+    sleep(1.0);
     println!("threading {arg}");
 }
 

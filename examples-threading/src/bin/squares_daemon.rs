@@ -5,7 +5,7 @@
 
 use std::thread;
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 struct MyThread {
     mynum: i32,
@@ -17,7 +17,7 @@ impl MyThread {
     }
 
     fn run(&self) {
-        pause(1.0);
+        sleep(1.0);
         for i in self.mynum..self.mynum + 5 {
             println!("{};", i * i);
         }

@@ -5,13 +5,13 @@
 
 use std::thread::{self, ScopedJoinHandle};
 
-use examples_threading::pause;
+use tutorial::sleep;
 
 fn thrfun(x: i32, y: i32, thr: Option<ScopedJoinHandle<()>>) {
     if let Some(thr) = thr {
         thr.join().unwrap();
     } else {
-        pause(2.0);
+        sleep(2.0);
     }
     for i in x..y {
         println!("{};", i * i);

@@ -4,12 +4,12 @@
 
 use std::thread;
 
-use examples_threading::pause;
 use jiff::Zoned;
+use tutorial::sleep;
 
 fn get_time(interval: f64) {
     loop {
-        pause(interval);
+        sleep(interval);
         // Python's `time.ctime()`
         let ctime = Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string();
         println!("child thread {ctime}");

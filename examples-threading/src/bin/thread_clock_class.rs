@@ -5,8 +5,8 @@
 
 use std::thread;
 
-use examples_threading::pause;
 use jiff::Zoned;
+use tutorial::sleep;
 
 struct ClockThread {
     interval: f64,
@@ -15,7 +15,7 @@ struct ClockThread {
 impl ClockThread {
     fn run(&self) {
         loop {
-            pause(self.interval);
+            sleep(self.interval);
             // Python's `time.ctime()`
             let ctime = Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string();
             println!("child thread {ctime}");

@@ -6,16 +6,17 @@
 
 use std::thread;
 
-use examples_threading::{Failure, ThreadPool, pause};
+use threading::ThreadPool;
+use tutorial::{Result, sleep};
 
 fn action(i: i32) -> i32 {
     let worker = thread::current();
     println!("{}: task {i}", worker.name().unwrap());
-    pause(1.0);
+    sleep(1.0);
     i * i
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<()> {
     let pool = ThreadPool::new(5)?;
     for square in pool.map(0..20, action) {
         println!("result {}", square?);

@@ -5,12 +5,13 @@
 
 use std::thread;
 
-use examples_threading::{Queue, pause};
+use queue::Queue;
+use tutorial::sleep;
 
 fn produce(q: &Queue<i32>) {
     for i in 0..10 {
         q.put(i).unwrap();
-        pause(0.1);
+        sleep(0.1);
     }
     q.shutdown(); // What is in the queue can still be taken out.
 }
@@ -18,7 +19,7 @@ fn produce(q: &Queue<i32>) {
 fn consume(name: &str, q: &Queue<i32>) {
     while let Ok(i) = q.get() {
         println!("{name} got {i}");
-        pause(0.3);
+        sleep(0.3);
     }
 }
 

@@ -3,16 +3,17 @@
 //! Listing T10, 《Python(十) 进程、线程、协程篇》1.1.7. The cancelled timer is more
 //! than the listing has.
 
-use examples_threading::{Failure, Timer, interval};
+use threading::Timer;
+use tutorial::{Result, seconds};
 
 fn hello() {
     println!("hello,world");
 }
 
-fn main() -> Result<(), Failure> {
-    let t = Timer::start(interval(10.0), hello)?;
+fn main() -> Result<()> {
+    let t = Timer::start(seconds(10.0), hello)?;
 
-    let cancelled = Timer::start(interval(10.0), || println!("never printed"))?;
+    let cancelled = Timer::start(seconds(10.0), || println!("never printed"))?;
     cancelled.cancel();
     cancelled.join().unwrap(); // At once, not after ten seconds.
     println!("one timer cancelled");

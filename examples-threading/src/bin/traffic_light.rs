@@ -4,7 +4,8 @@
 
 use std::thread;
 
-use examples_threading::{Event, pause};
+use threading::Event;
+use tutorial::sleep;
 
 fn light(event: &Event) {
     if !event.is_set() {
@@ -25,14 +26,14 @@ fn light(event: &Event) {
             count = 0;
             event.set();
         }
-        pause(1.0);
+        sleep(1.0);
         count += 1;
     }
 }
 
 fn car(n: i32, event: &Event) {
     loop {
-        pause(rand::random_range(0..10).into());
+        sleep(rand::random_range(0..10).into());
         if event.is_set() {
             println!("car [{n}] is running..");
         } else {

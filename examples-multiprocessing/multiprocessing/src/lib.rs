@@ -1,0 +1,138 @@
+//! Python's `multiprocessing` for Rust.
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `Process(target=f, args=…)` | [`Process::new`] with any closure |
+//! | a subclass of `Process` with a `run` of its own | [`Process::new`] with a closure that calls it |
+//! | `Process(name=…, daemon=…)` | [`Process::builder`] |
+//! | `name`, `ident`, `daemon = True` | [`Process::name`], [`Process::ident`], [`Process::set_daemon`] |
+//! | `start`, `join`, `is_alive`, `terminate`, `kill`, `close` | the same names |
+//! | `exitcode`, `pid`, `sentinel`, `authkey` | the same names |
+//! | `join(5)`, `acquire(timeout=5)`, `get(timeout=5)` | [`join_timeout`](Process::join_timeout), [`acquire_timeout`](Lock::acquire_timeout), [`get_timeout`](Queue::get_timeout) and so on; [`poll`](Connection::poll) and [`wait`] take theirs as an argument |
+//! | `current_process`, `active_children`, `parent_process`, `cpu_count` | [`current_process`], [`active_children`], [`parent_process`], [`cpu_count`] |
+//! | `set_start_method("spawn")`, `freeze_support` | [`Process::spawned`], [`freeze_support`] |
+//! | `Lock`, `RLock`, `Semaphore`, `BoundedSemaphore` | [`Lock`], [`RLock`], [`Semaphore`], [`BoundedSemaphore`] |
+//! | `Condition`, `Event`, `Barrier` | [`Condition`], [`Event`], [`Barrier`] |
+//! | `acquire(False)`, `get(False)`, `put(x, False)` | [`try_acquire`](Lock::try_acquire), [`get_nowait`](Queue::get_nowait), [`put_nowait`](Queue::put_nowait) |
+//! | `with lock:`, `with semaphore:` | [`Lock::lock`], [`Semaphore::permit`] |
+//! | `Value("d", 0.0)`, `Array("i", 10)` | [`Value`], [`Array`] |
+//! | `num.value`, `arr[i]` | [`Value::get`] and [`Value::set`], [`arr.lock()[i]`](Array::lock) |
+//! | `with num.get_lock():` | [`Value::lock`] and [`Array::lock`], or [`with_lock`](Value::with_lock) |
+//! | `get_obj()` | what the guard of [`lock`](Array::lock) holds |
+//! | `RawValue`, `RawArray`, `lock=False` | [`RawValue`], [`RawArray`] |
+//! | `shared_memory.SharedMemory` | [`SharedMemory`] |
+//! | `Pipe`, `connection.wait` | [`pipe()`], [`wait`] |
+//! | `send`, `recv`, `poll` | [the same names](Connection) |
+//! | `os.mkfifo` | [`NamedPipe`] |
+//! | `Queue`, `JoinableQueue`, `SimpleQueue` | [`Queue`], [`JoinableQueue`], [`SimpleQueue`] |
+//! | `qsize`, `empty`, `full`, `task_done`, `join_thread` | [the same](Queue) [names](JoinableQueue) |
+//! | `Manager`, `BaseManager` | [`managers`] |
+//! | `Pool(4)`, `Pool(initializer=…, maxtasksperchild=…)` | [`Pool::new`], [`Pool::builder`] |
+//! | `apply`, `apply_async`, `map`, `map_async`, `starmap`, `starmap_async`, `imap`, `imap_unordered` | [the same names](Pool) |
+//! | `AsyncResult`, `callback=…`, `error_callback=…` | [`AsyncResult`], [`AsyncResult::callback`], [`AsyncResult::error_callback`] |
+//! | pickle | serde, by [postcard](https://docs.rs/postcard) |
+//!
+//! # What it promises
+//!
+//! Each is tested by doing the harm.
+//!
+//! 1. *Safe code stays safe.* A process that has other threads is not forked:
+//!    [`Process::start`] refuses and says what to do instead.
+//! 2. *A killed process never hangs the others.* Whoever waits for its lock, its
+//!    message or its end goes on, or gets an error that names what happened, within a
+//!    second (but see [Limitations](#limitations)).
+//! 3. *Nothing is left behind*: no zombie, no orphan, no file in the shared-memory
+//!    directory. Children are bound to their parent's life, even where that is killed.
+//! 4. *A message arrives whole or not at all*, once, in order for one producer,
+//!    whatever its size.
+//! 5. *A failure in a child is told*: a panic's message and place, a signal's number.
+//! 6. *Ctrl+C works*: one press ends parent and children, without a word.
+//! 7. *What comes over a socket is data*: no input can do more than close its own
+//!    connection.
+//!
+//! # Fork or spawn
+//!
+//! A forked process is a copy of this one: it takes any closure and starts in a fraction
+//! of a millisecond, but only a program that has a single thread at that moment may
+//! fork. A spawned process is this program started anew: it takes a function and an
+//! argument that serde can carry, locks, queues, pipes and arrays among it, and may be
+//! started while threads run. It needs one call of [`freeze_support`] at the top of
+//! `main`.
+//!
+//! # Layout
+//!
+//! Each layer uses only those above it in this list, except `sys/`, which also uses the
+//! next row and, for shared numbers, the lock of `sync/`.
+//!
+//! | | |
+//! | --- | --- |
+//! | `sys/` | shared segments, futex, fork, spawn, pidfds, who is alive: the only `unsafe` |
+//! | `error`, `codec`, `handover` | what can go wrong; values as bytes; descriptors for a spawned child |
+//! | `spin` | how long to look before sleeping |
+//! | `sync/` | locks and all that waits |
+//! | `shared/` | numbers, arrays, named blocks |
+//! | `channel/` | the ring that messages travel in |
+//! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
+//! | `process/` | processes: starting, waiting, ending |
+//! | `pool/` | a supervisor, its workers, and the tasks they are given |
+//! | `managers/` | objects in a server process, on Python's own wire |
+//!
+//! `tests/model*.rs` compile the waiting code a second time against
+//! [loom](https://docs.rs/loom), which tries its interleavings.
+//!
+//! # Limitations
+//!
+//! - Linux, 5.14 or newer, only.
+//! - Locks, queues and shared numbers are for one family: the processes that descend
+//!   from one and were started by this library. Strangers meet by [`SharedMemory`],
+//!   [`NamedPipe`] or [`managers`].
+//! - The death of a process is noticed by who waits for it a tenth of a second later,
+//!   or two where it died in the middle of an operation.
+//! - A `get` or `recv` learns that the sender died only where nobody else, the waiting
+//!   process included, has the sending side open: close what you do not use.
+//! - A `put` into a full queue does not learn of its consumer's death: use
+//!   [`put_timeout`](Queue::put_timeout).
+//! - A semaphore's permit that was taken by [`acquire`](Semaphore::acquire) dies with
+//!   its process: use [`permit`](Semaphore::permit).
+#![cfg(target_os = "linux")]
+
+mod channel;
+mod codec;
+mod error;
+mod handover;
+#[cfg(feature = "managers")]
+pub mod managers;
+mod pipe;
+mod pool;
+mod process;
+mod queue;
+mod shared;
+mod spin;
+mod sync;
+mod sys;
+
+pub use codec::{DecodeError, EncodeError};
+pub use error::Error;
+pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
+pub use pool::{
+    AsyncResult, Call, Imap, Pool, PoolBuilder, PoolError, StartMethod, Task,
+    TaskError,
+};
+pub use process::{
+    AuthKey, Process, ProcessBuilder, ProcessError, ProcessHandle, active_children,
+    cpu_count, current_process, freeze_support, parent_process, set_authkey,
+};
+pub use queue::{
+    GetError, JoinableQueue, PutError, Queue, SimpleQueue, TaskDoneTooOften,
+    TasksLost,
+};
+pub use shared::{
+    Array, ArrayGuard, Number, RawArray, RawValue, SharedMemory, Slot, Value,
+    ValueGuard,
+};
+pub use spin::set_spinning;
+pub use sync::{
+    Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,
+    LockGuard, NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften,
+    Semaphore,
+};

@@ -1,0 +1,467 @@
+//! Plain Rust values to and from [`Value`].
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::pickle::{Exception, Value};
+
+/// What a [`Value`] can become: the other way round is `From`.
+///
+/// ```
+/// use multiprocessing::managers::{FromValue, Value};
+///
+/// let value = Value::from(vec![("a", 1), ("b", 2)]);
+/// let pairs = Vec::<(String, i64)>::from_value(value).unwrap();
+/// assert_eq!(pairs, [("a".into(), 1), ("b".into(), 2)]);
+/// assert_eq!(Option::<bool>::from_value(Value::None), Ok(None));
+/// assert_eq!(
+///     u8::from_value(Value::from("a")).unwrap_err().to_string(),
+///     r#""a" is no u8"#
+/// );
+/// ```
+pub trait FromValue: Sized {
+    /// # Errors
+    ///
+    /// [`WrongType`] for a value of another type.
+    fn from_value(value: Value) -> Result<Self, WrongType>;
+}
+
+/// A value that is not of the type that was asked for. The example is at
+/// [`FromValue`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongType {
+    pub(super) wanted: &'static str,
+    pub(super) got: String,
+}
+
+impl WrongType {
+    pub(super) fn new(wanted: &'static str, value: &Value) -> Self {
+        let mut got = Beginning::default();
+        if write!(got, "{value:?}").is_err() {
+            got.text.push('…');
+        }
+        Self {
+            wanted,
+            got: got.text,
+        }
+    }
+}
+
+/// The first characters of a text, whose rest is not even made.
+#[derive(Default)]
+struct Beginning {
+    text: String,
+    length: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars() {
+            if self.length == 80 {
+                return Err(fmt::Error);
+            }
+            self.length += 1;
+            self.text.push(char);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for WrongType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is no {}", self.got, self.wanted)
+    }
+}
+
+impl std::error::Error for WrongType {}
+
+impl From<WrongType> for Exception {
+    fn from(wrong: WrongType) -> Self {
+        Self::type_error(wrong.to_string())
+    }
+}
+
+macro_rules! integers {
+    ($($type:ident),*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::Int(value.into())
+            }
+        }
+        impl FromValue for $type {
+            fn from_value(value: Value) -> Result<Self, WrongType> {
+                integer(&value)
+                    .and_then(|int| int.try_into().ok())
+                    .ok_or_else(|| WrongType::new(stringify!($type), &value))
+            }
+        }
+    )*};
+}
+integers!(i8, i16, i32, i64, u8, u16, u32);
+
+/// As in Python, `True` is 1 where a number is asked for.
+fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(value) => Some(*value),
+        Value::Bool(value) => Some(i64::from(*value)),
+        _ => None,
+    }
+}
+
+/// A length: no message holds anything that has more than [`i64`] can count.
+impl From<usize> for Value {
+    fn from(value: usize) -> Self {
+        Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl FromValue for usize {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        integer(&value)
+            .and_then(|int| int.try_into().ok())
+            .ok_or_else(|| WrongType::new("usize", &value))
+    }
+}
+
+impl From<()> for Value {
+    fn from((): ()) -> Self {
+        Self::None
+    }
+}
+
+/// For a method whose answer is of no interest, whatever it is.
+impl FromValue for () {
+    fn from_value(_: Value) -> Result<Self, WrongType> {
+        Ok(())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl FromValue for bool {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        match value {
+            Value::Bool(value) => Ok(value),
+            other => Err(WrongType::new("bool", &other)),
+        }
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl FromValue for f64 {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        match value {
+            Value::Float(value) => Ok(value),
+            other => integer(&other)
+                .map(|int| int as f64)
+                .ok_or_else(|| WrongType::new("f64", &other)),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Str(value.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Str(value)
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        match value {
+            Value::Str(value) => Ok(value),
+            other => Err(WrongType::new("String", &other)),
+        }
+    }
+}
+
+impl FromValue for Value {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        Ok(value)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::None, Into::into)
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        match value {
+            Value::None => Ok(None),
+            value => T::from_value(value).map(Some),
+        }
+    }
+}
+
+/// A list. Bytes are [`Value::Bytes`].
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    fn from_value(value: Value) -> Result<Self, WrongType> {
+        match value {
+            Value::List(items) | Value::Tuple(items) => {
+                items.into_iter().map(T::from_value).collect()
+            }
+            other => Err(WrongType::new("list", &other)),
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident: $($part:ident)+;)*) => {$(
+        impl<$($part: Into<Value>),+> From<($($part,)+)> for Value {
+            #[allow(non_snake_case, reason = "one name for a type and its value")]
+            fn from(($($part,)+): ($($part,)+)) -> Self {
+                Self::Tuple(vec![$($part.into()),+])
+            }
+        }
+        impl<$($part: FromValue),+> FromValue for ($($part,)+) {
+            #[allow(non_snake_case, reason = "one name for a type and its value")]
+            fn from_value(value: Value) -> Result<Self, WrongType> {
+                let parts = match value {
+                    Value::Tuple(items) => {
+                        <[Value; _]>::try_from(items).map_err(Value::Tuple)
+                    }
+                    Value::List(items) => {
+                        <[Value; _]>::try_from(items).map_err(Value::List)
+                    }
+                    other => Err(other),
+                };
+                let [$($part),+] = parts
+                    .map_err(|value| WrongType::new(stringify!($name), &value))?;
+                Ok(($($part::from_value($part)?,)+))
+            }
+        }
+        impl<$($part: Into<Value>),+> IntoArgs for ($($part,)+) {
+            #[allow(non_snake_case, reason = "one name for a type and its value")]
+            fn into_args(self) -> Vec<Value> {
+                let ($($part,)+) = self;
+                vec![$($part.into()),+]
+            }
+        }
+    )*};
+}
+tuples! {
+    single: A;
+    pair: A B;
+    triple: A B C;
+    quadruple: A B C D;
+}
+
+/// The arguments of a call: a tuple of values.
+///
+/// ```
+/// use multiprocessing::managers::{IntoArgs, Value};
+///
+/// assert_eq!(("a", 1).into_args(), [Value::from("a"), Value::from(1)]);
+/// assert_eq!(().into_args(), []);
+/// ```
+pub trait IntoArgs {
+    /// The arguments in their order.
+    fn into_args(self) -> Vec<Value>;
+}
+
+impl IntoArgs for () {
+    fn into_args(self) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+impl IntoArgs for Vec<Value> {
+    fn into_args(self) -> Vec<Value> {
+        self
+    }
+}
+
+/// The arguments of a call as a method gets them.
+///
+/// ```
+/// use multiprocessing::managers::{Arguments, Value};
+///
+/// let args = Arguments::new(vec![1.into()], vec![("timeout".into(), 10.into())]);
+/// let [block, timeout] = args.bind("get", ["block", "timeout"])?;
+/// assert_eq!((block, timeout), (Some(Value::Int(1)), Some(Value::Int(10))));
+///
+/// let args = Arguments::new(vec![1.into(), 2.into()], vec![]);
+/// assert!(args.parse::<(i64, i64, i64)>("add").is_err());
+/// # Ok::<(), multiprocessing::managers::Exception>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arguments {
+    args: Vec<Value>,
+    kwargs: Vec<(String, Value)>,
+}
+
+impl Arguments {
+    /// These arguments by position, these by name.
+    #[must_use]
+    pub fn new(args: Vec<Value>, kwargs: Vec<(String, Value)>) -> Self {
+        Self { args, kwargs }
+    }
+
+    /// Each parameter's argument, however it was given, for the method of this name.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError`: one too many, one given twice, one of an unknown name.
+    pub fn bind<const N: usize>(
+        self,
+        method: &str,
+        names: [&str; N],
+    ) -> Result<[Option<Value>; N], Exception> {
+        let given = self.args.len();
+        if given > N {
+            return Err(Exception::type_error(format!(
+                "{method}() takes at most {N} arguments ({given} given)"
+            )));
+        }
+        let mut bound = [const { None }; N];
+        for (place, value) in bound.iter_mut().zip(self.args) {
+            *place = Some(value);
+        }
+        for (name, value) in self.kwargs {
+            let Some(index) = names.iter().position(|&known| known == name) else {
+                return Err(Exception::type_error(format!(
+                    "{method}() got an unexpected keyword argument '{name}'"
+                )));
+            };
+            if bound[index].replace(value).is_some() {
+                return Err(Exception::type_error(format!(
+                    "{method}() got multiple values for argument '{name}'"
+                )));
+            }
+        }
+        Ok(bound)
+    }
+
+    /// All parameters as one tuple of plain types. None may be given by name.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError`.
+    pub fn parse<T: FromArgs>(self, method: &str) -> Result<T, Exception> {
+        if let Some((name, _)) = self.kwargs.first() {
+            return Err(Exception::type_error(format!(
+                "{method}() got an unexpected keyword argument '{name}'"
+            )));
+        }
+        T::from_args(method, self.args)
+    }
+
+    /// The named arguments of a call that takes any names.
+    pub(super) fn into_parts(self) -> (Vec<Value>, Vec<(String, Value)>) {
+        (self.args, self.kwargs)
+    }
+}
+
+/// What a call's arguments can become: a tuple of up to four plain types.
+///
+/// The example is at [`Arguments`].
+pub trait FromArgs: Sized {
+    /// # Errors
+    ///
+    /// `TypeError` where there are more or fewer, or of other types.
+    fn from_args(method: &str, args: Vec<Value>) -> Result<Self, Exception>;
+}
+
+macro_rules! from_args {
+    ($($count:literal: $($part:ident)*;)*) => {$(
+        impl<$($part: FromValue),*> FromArgs for ($($part,)*) {
+            #[allow(non_snake_case, reason = "one name for a type and its value")]
+            fn from_args(
+                method: &str,
+                args: Vec<Value>,
+            ) -> Result<Self, Exception> {
+                let [$($part),*] = <[Value; $count]>::try_from(args).map_err(
+                    |args| wrong_count(method, $count, args.len())
+                )?;
+                Ok(($($part::from_value($part)?,)*))
+            }
+        }
+    )*};
+}
+from_args! {
+    0: ;
+    1: A;
+    2: A B;
+    3: A B C;
+    4: A B C D;
+}
+
+fn wrong_count(method: &str, wanted: usize, given: usize) -> Exception {
+    Exception::type_error(format!(
+        "{method}() takes {wanted} arguments ({given} given)"
+    ))
+}
+
+/// The argument of a parameter that has no default.
+pub(super) fn required<T: FromValue>(
+    argument: Option<Value>,
+    name: &str,
+) -> Result<T, Exception> {
+    let argument = argument.ok_or_else(|| {
+        Exception::type_error(format!("missing a required argument: '{name}'"))
+    })?;
+    Ok(T::from_value(argument)?)
+}
+
+/// The argument of a parameter that has one.
+pub(super) fn optional<T: FromValue>(
+    argument: Option<Value>,
+    default: T,
+) -> Result<T, Exception> {
+    match argument {
+        None => Ok(default),
+        Some(argument) => Ok(T::from_value(argument)?),
+    }
+}
+
+/// A time-out in seconds; `None` and what is too long to wait for are none.
+pub(super) fn timeout(argument: Option<Value>) -> Result<Option<f64>, Exception> {
+    optional(argument, None)
+}
+
+/// So many seconds; nothing for more than a clock can count.
+pub(super) fn seconds(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_value() {
+        let long = Value::from("ü".repeat(1000));
+        let wrong = <(i64, i64)>::from_value(long).unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            format!("\"{}… is no pair", "ü".repeat(79))
+        );
+        let short = Value::from(vec!["ü".repeat(76)]);
+        let wrong = <(i64, i64)>::from_value(short).unwrap_err();
+        let text = format!("[\"{}\"] is no pair", "ü".repeat(76));
+        assert_eq!(wrong.to_string(), text);
+    }
+}

@@ -1,0 +1,549 @@
+//! Managers: how a program starts a server or finds one.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fmt, mem, process};
+
+use super::address::SocketFile;
+use super::client::{Link, Proxy};
+use super::convert::{Arguments, IntoArgs};
+use super::error::ManagerError;
+use super::managed::Managed;
+use super::pickle::{Exception, ProxyRef, Value};
+use super::proxies::{
+    ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, ListProxy,
+    LockProxy, NamespaceProxy, QueueProxy, SemaphoreProxy, ValueProxy,
+};
+use super::server::{Registry, Server};
+use super::{Address, Digests, types};
+use crate::sys::random;
+use crate::{AuthKey, Process, current_process};
+
+/// How long a server may take to answer a question of the manager's.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server that was asked to end may take before it is ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A manager of registered types: Python's
+/// [`BaseManager`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.managers.BaseManager).
+///
+/// Dropping a manager that was [started](Self::start) ends its server. A client need
+/// not register the names of types, as Python's must.
+///
+/// There is an example at [`Server`].
+pub struct BaseManager {
+    address: Address,
+    key: AuthKey,
+    digests: Digests,
+    registry: Registry,
+    state: State,
+}
+
+enum State {
+    New,
+    Connected(Arc<Link>),
+    Started(Box<Started>),
+}
+
+/// A server process of our own.
+struct Started {
+    link: Arc<Link>,
+    process: Process<'static>,
+    /// Who started it: dropping a fork's copy of this does not end it.
+    owner: u32,
+    /// Here and not in the server, which may be killed.
+    _file: Option<SocketFile>,
+}
+
+impl BaseManager {
+    /// A manager for this address and key. For a server of one's own see also
+    /// [`Address::any`].
+    #[must_use]
+    pub fn new(address: impl Into<Address>, key: impl Into<AuthKey>) -> Self {
+        Self {
+            address: address.into(),
+            key: key.into(),
+            digests: Digests::default(),
+            registry: Registry::new(),
+            state: State::New,
+        }
+    }
+
+    /// Restricts what the two sides may prove with that they know the key.
+    #[must_use]
+    pub fn digests(mut self, digests: Digests) -> Self {
+        self.digests = digests;
+        self
+    }
+
+    /// Registers a type under a name. The function is called whenever a client creates
+    /// an object of it, and may give the same object each time.
+    pub fn register<M: Managed>(
+        &mut self,
+        typeid: &str,
+        factory: impl Fn() -> Arc<M> + Send + Sync + 'static,
+    ) {
+        self.register_with(typeid, move |args| {
+            args.parse::<()>("create")?;
+            Ok(factory())
+        });
+    }
+
+    /// Registers a type whose objects are created with arguments.
+    pub fn register_with<M: Managed>(
+        &mut self,
+        typeid: &str,
+        factory: impl Fn(Arguments) -> Result<Arc<M>, Exception> + Send + Sync + 'static,
+    ) {
+        let factory = move |args| Ok(factory(args)? as Arc<dyn Managed>);
+        self.registry.insert(typeid.into(), Arc::new(factory));
+    }
+
+    /// Starts a process with the server in it. The process is a daemon: it ends with
+    /// this one at the latest. Ctrl+C does not end it before that.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Bind`] where the address is taken, [`ManagerError::Process`]
+    /// where no process can be started: in a program that has threads, say. Such a
+    /// program can run [`get_server`](Self::get_server)'s server in a thread.
+    pub fn start(&mut self) -> Result<(), ManagerError> {
+        let mut server = self.bind()?;
+        let address = server.address().clone();
+        let file = server.take_file();
+        let mut server_process = Process::builder()
+            .name("SyncManager-1")
+            .daemon(true)
+            .target(move || {
+                // From here on the signal only sets a flag that nobody looks at.
+                let ignored = Arc::new(AtomicBool::new(false));
+                let sigint = signal_hook::consts::SIGINT;
+                if signal_hook::flag::register(sigint, ignored).is_err() {
+                    eprintln!("The manager's server will end with Ctrl+C.");
+                }
+                server.serve_forever();
+            });
+        server_process.start()?;
+        self.address = address;
+        self.state = State::Started(Box::new(Started {
+            link: self.link(),
+            process: server_process,
+            owner: process::id(),
+            _file: file,
+        }));
+        Ok(())
+    }
+
+    /// Connects to a server that runs already.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Absent`] where there is none, [`ManagerError::WrongKey`] where
+    /// it has another key, [`ManagerError::Protocol`] where it is something else, and
+    /// [`ManagerError::TimedOut`] where it says nothing for 20 seconds.
+    pub fn connect(&mut self) -> Result<(), ManagerError> {
+        self.check_is_new()?;
+        let link = self.link();
+        link.ask("dummy", &[], PATIENCE)?;
+        self.state = State::Connected(link);
+        Ok(())
+    }
+
+    /// A server to be run in this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Bind`] where the address is taken.
+    pub fn get_server(self) -> Result<Server, ManagerError> {
+        self.bind()
+    }
+
+    fn bind(&self) -> Result<Server, ManagerError> {
+        self.check_is_new()?;
+        // A copy: a start that fails may be tried again.
+        let registry = self.registry.clone();
+        let (key, digests) = (self.key.clone(), self.digests);
+        Server::bind(&self.address, key, digests, registry).map_err(|source| {
+            ManagerError::Bind {
+                address: self.address.clone(),
+                source,
+            }
+        })
+    }
+
+    fn check_is_new(&self) -> Result<(), ManagerError> {
+        match self.state {
+            State::New => Ok(()),
+            State::Connected(_) | State::Started(_) => {
+                Err(ManagerError::AlreadyConnected)
+            }
+        }
+    }
+
+    fn link(&self) -> Arc<Link> {
+        Arc::new(Link {
+            address: self.address.clone(),
+            key: self.key.clone(),
+            digests: self.digests,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn linked(&self) -> Result<&Arc<Link>, ManagerError> {
+        match &self.state {
+            State::New => Err(ManagerError::NotConnected),
+            State::Connected(link) => Ok(link),
+            State::Started(started) => Ok(&started.link),
+        }
+    }
+
+    /// Where the server listens, with the port that the system picked once it is
+    /// started.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Creates an object of a registered type and gives a proxy of it. It costs a
+    /// connection of its own, and so does dropping the last copy of the proxy.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`]: an unknown type is [`ManagerError::Refused`].
+    pub fn create<P: From<Proxy>>(
+        &self,
+        typeid: &str,
+        args: impl IntoArgs,
+    ) -> Result<P, ManagerError> {
+        Proxy::create(self.linked()?, typeid, args.into_args()).map(P::from)
+    }
+
+    /// A proxy of an object that was met in another's value, in a list of dicts, say.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`]: where the object is gone, [`ManagerError::Refused`].
+    pub fn proxy<P: From<Proxy>>(&self, found: ProxyRef) -> Result<P, ManagerError> {
+        Proxy::of_ref(self.linked()?, found).map(P::from)
+    }
+
+    /// How many objects the server has that somebody has a proxy of.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn number_of_objects(&self) -> Result<usize, ManagerError> {
+        let count = self.linked()?.ask("number_of_objects", &[], PATIENCE)?;
+        Ok(super::FromValue::from_value(count)?)
+    }
+
+    /// The server's objects and how often they are referred to, for human eyes.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn debug_info(&self) -> Result<String, ManagerError> {
+        let info = self.linked()?.ask("debug_info", &[], PATIENCE)?;
+        Ok(super::FromValue::from_value(info)?)
+    }
+
+    /// Ends the server, whoever started it, and waits for its process if that was this
+    /// manager in this process. A forked child's copy of a manager ends its parent's
+    /// server too.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`]: [`Absent`](ManagerError::Absent) where it has already ended.
+    pub fn shutdown(&mut self) -> Result<(), ManagerError> {
+        match mem::replace(&mut self.state, State::New) {
+            State::New => Err(ManagerError::NotConnected),
+            State::Connected(link) => close(&link),
+            State::Started(started) if !started.is_ours() => close(&started.link),
+            State::Started(started) => started.end(),
+        }
+    }
+}
+
+fn close(link: &Link) -> Result<(), ManagerError> {
+    let closed = link.ask("shutdown", &[], PATIENCE);
+    link.closed.store(true, Ordering::Relaxed);
+    closed.map(drop)
+}
+
+impl Started {
+    fn is_ours(&self) -> bool {
+        self.owner == process::id()
+    }
+
+    fn end(&self) -> Result<(), ManagerError> {
+        let closed = close(&self.link);
+        if closed.is_err() || !self.process.join_timeout(FAREWELL)? {
+            self.process.kill()?;
+        }
+        self.process.join()?;
+        closed
+    }
+}
+
+impl Drop for BaseManager {
+    fn drop(&mut self) {
+        if let State::Started(started) = &self.state
+            && started.is_ours()
+        {
+            // Its process ends with this one at the latest.
+            let _ended_already = started.end();
+        }
+    }
+}
+
+impl fmt::Debug for BaseManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseManager")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Address {
+    /// An address of this machine that nobody else has: an abstract socket of a random
+    /// name.
+    #[must_use]
+    pub fn any() -> Self {
+        let name =
+            random::bytes().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]);
+        Self::Abstract([&b"manager-"[..], &name].concat())
+    }
+}
+
+/// A started manager of the ready-made types: Python's
+/// [`multiprocessing.Manager()`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Manager).
+///
+/// # Errors
+///
+/// Those of [`BaseManager::start`].
+///
+/// ```no_run
+/// // Not run: a test has threads, and a process that has threads must not fork.
+/// use multiprocessing::managers::manager;
+///
+/// let manager = manager()?;
+/// let l = manager.list(0..5)?;
+/// l.append(1)?;
+/// # Ok::<(), multiprocessing::managers::ManagerError>(())
+/// ```
+pub fn manager() -> Result<SyncManager, ManagerError> {
+    let key = current_process().authkey().clone();
+    let mut manager = SyncManager::new(Address::any(), key.as_bytes());
+    manager.start()?;
+    Ok(manager)
+}
+
+/// A manager with the ready-made types: Python's
+/// [`SyncManager`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.managers.SyncManager).
+///
+/// What [`BaseManager`] does, it does too. Its types are those of the threading module
+/// and the plain containers; each method creates an object in the server and gives a
+/// proxy of it. The example is at [the module](super).
+#[derive(Debug)]
+pub struct SyncManager {
+    base: BaseManager,
+}
+
+impl SyncManager {
+    /// A manager for this address and key.
+    #[must_use]
+    pub fn new(address: impl Into<Address>, key: impl Into<AuthKey>) -> Self {
+        let mut base = BaseManager::new(address, key);
+        types::register(&mut base);
+        Self { base }
+    }
+
+    /// See [`BaseManager::digests`].
+    #[must_use]
+    pub fn digests(self, digests: Digests) -> Self {
+        let base = self.base.digests(digests);
+        Self { base }
+    }
+
+    /// See [`BaseManager::get_server`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::get_server`].
+    pub fn get_server(self) -> Result<Server, ManagerError> {
+        self.base.get_server()
+    }
+
+    /// A queue that holds at most so many items; 0 for any number.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn queue(&self, maxsize: usize) -> Result<QueueProxy, ManagerError> {
+        self.create("Queue", (maxsize,))
+    }
+
+    /// The same: every managed queue can be joined.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn joinable_queue(
+        &self,
+        maxsize: usize,
+    ) -> Result<QueueProxy, ManagerError> {
+        self.create("JoinableQueue", (maxsize,))
+    }
+
+    /// A list of these items.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn list<T: Into<Value>>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<ListProxy, ManagerError> {
+        let items: Vec<_> = items.into_iter().map(Into::into).collect();
+        self.create("list", (Value::List(items),))
+    }
+
+    /// A dict of these keys and values.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn dict<K: Into<Value>, V: Into<Value>>(
+        &self,
+        entries: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<DictProxy, ManagerError> {
+        let entries = entries.into_iter();
+        let entries = entries.map(|(key, value)| (key.into(), value.into()));
+        self.create("dict", (Value::Dict(entries.collect()),))
+    }
+
+    /// An object with whatever attributes are set on it.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn namespace(&self) -> Result<NamespaceProxy, ManagerError> {
+        self.create("Namespace", ())
+    }
+
+    /// One value. The typecode is for Python's eyes: any value can be set.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn value(
+        &self,
+        typecode: char,
+        value: impl Into<Value>,
+    ) -> Result<ValueProxy, ManagerError> {
+        self.create("Value", (typecode.to_string(), value.into()))
+    }
+
+    /// Numbers of one of the types of Python's
+    /// [`array`](https://docs.python.org/3/library/array.html).
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`]: numbers that do not fit the type are
+    /// [`Raised`](ManagerError::Raised).
+    pub fn array<T: Into<Value>>(
+        &self,
+        typecode: char,
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<ArrayProxy, ManagerError> {
+        let items: Vec<_> = items.into_iter().map(Into::into).collect();
+        self.create("Array", (typecode.to_string(), items))
+    }
+
+    /// A lock that any client may release.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn lock(&self) -> Result<LockProxy, ManagerError> {
+        self.create("Lock", ())
+    }
+
+    /// A lock that its owner may take again.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn rlock(&self) -> Result<LockProxy, ManagerError> {
+        self.create("RLock", ())
+    }
+
+    /// So many permits.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn semaphore(&self, permits: usize) -> Result<SemaphoreProxy, ManagerError> {
+        self.create("Semaphore", (permits,))
+    }
+
+    /// So many permits, and never more.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn bounded_semaphore(
+        &self,
+        permits: usize,
+    ) -> Result<SemaphoreProxy, ManagerError> {
+        self.create("BoundedSemaphore", (permits,))
+    }
+
+    /// A condition with this lock of the same manager, or with a re-entrant one of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn condition(
+        &self,
+        lock: Option<&LockProxy>,
+    ) -> Result<ConditionProxy, ManagerError> {
+        self.create("Condition", (lock.map(Value::from),))
+    }
+
+    /// A flag that starts down.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn event(&self) -> Result<EventProxy, ManagerError> {
+        self.create("Event", ())
+    }
+
+    /// A meeting point for so many clients.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn barrier(&self, parties: usize) -> Result<BarrierProxy, ManagerError> {
+        self.create("Barrier", (parties,))
+    }
+}
+
+impl Deref for SyncManager {
+    type Target = BaseManager;
+
+    fn deref(&self) -> &BaseManager {
+        &self.base
+    }
+}
+
+impl DerefMut for SyncManager {
+    fn deref_mut(&mut self) -> &mut BaseManager {
+        &mut self.base
+    }
+}

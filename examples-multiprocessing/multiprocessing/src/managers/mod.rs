@@ -1,0 +1,93 @@
+//! Objects in a server process that other processes, of this machine or another, use by
+//! proxy: Python's
+//! [`multiprocessing.managers`](https://docs.python.org/3/library/multiprocessing.html#managers),
+//! on Python's own wire. Either side may be a program in Python 3.8 or later.
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `BaseManager`, `register`, `start`, `connect`, `get_server`, `shutdown` | [`BaseManager`], [`Server`] |
+//! | `Manager()`, `SyncManager` | [`manager()`], [`SyncManager`] |
+//! | `manager.Queue()`, `.list()`, `.dict()`, … | [`SyncManager::queue`], [`list`](SyncManager::list), [`dict`](SyncManager::dict), … |
+//! | the proxies | [`Proxy`], [`QueueProxy`], [`ListProxy`], [`DictProxy`], … |
+//! | what is sent | [`Value`] |
+//!
+//! ```
+//! use multiprocessing::managers::{SyncManager, Value};
+//! use std::thread;
+//!
+//! // A program without threads says `manager()?`, which starts a process for it.
+//! let server = SyncManager::new(("127.0.0.1", 0), b"abc").get_server()?;
+//! let address = server.address().clone();
+//! thread::spawn(move || server.serve_forever());
+//!
+//! let mut manager = SyncManager::new(&address, b"abc");
+//! manager.connect()?;
+//! let d = manager.dict([("one", 1)])?;
+//! d.set("two", 2)?;
+//! assert_eq!(d.get::<Option<i64>>("two")?, Some(2));
+//! assert_eq!(format!("{:?}", d.value()?), r#"{"one": 1, "two": 2}"#);
+//! manager.shutdown()?;
+//! # Ok::<(), multiprocessing::managers::ManagerError>(())
+//! ```
+//!
+//! # Layout
+//!
+//! `frame`, `auth` and `pickle` are the wire; `connection` is a stream of them. `server`
+//! serves `objects`, each [`Managed`]; `types` has the ready-made ones. `client` is the
+//! other side, `proxies` its ready-made types.
+//!
+//! # Limitations
+//!
+//! What crosses is plain data and proxies: an instance of a class of the user's is
+//! refused. There are no managed pools and no `SharedMemoryManager`, a barrier has no
+//! action, and a key function cannot be sent to `sort`. A name stands for its IPv4
+//! addresses, as in Python.
+//!
+//! Sizes and numbers are limited where Python's are not. A message has at most 64 MiB,
+//! and takes at most 256 MiB of memory once it is read; the server makes no list of more
+//! than that, and of at most 4 Mi items from a text, bytes or a range. What is longer is
+//! refused before it is sent ([`PickleError::TooLong`]); Python's clients send it all the
+//! same, and lose their connection. A server has at most 4096 connections of clients,
+//! each one thread of theirs; further ones are refused in a sentence. Values are nested
+//! at most 256 deep.
+//!
+//! The objects of a client that is killed stay until the server ends, as in Python: it
+//! is not known how many proxies it had. Containers that contain each other stay for ever.
+
+mod address;
+mod auth;
+mod client;
+mod connection;
+mod convert;
+mod error;
+mod frame;
+mod managed;
+mod manager;
+mod objects;
+mod pickle;
+mod proxies;
+mod server;
+mod types;
+
+pub use address::{Address, NotAnAddress};
+pub use client::Proxy;
+pub use convert::{Arguments, FromArgs, FromValue, IntoArgs, WrongType};
+pub use error::ManagerError;
+pub use managed::{Caller, Managed, Methods, Reply, Unmet};
+pub use manager::{BaseManager, SyncManager, manager};
+pub use pickle::{BigInt, Exception, Object, PickleError, ProxyRef, Token, Value};
+pub use proxies::{
+    ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, HeldLock,
+    ListProxy, LockProxy, NamespaceProxy, QueueProxy, SemaphoreProxy, ValueProxy,
+};
+pub use server::Server;
+
+/// Which digests the two sides may prove with that they know the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Digests {
+    /// Those of Python: SHA-256 and its kin, and MD5, which Python up to 3.11 needs.
+    #[default]
+    All,
+    /// Not MD5: for Python from 3.12 on and Rust only.
+    Modern,
+}

@@ -1,0 +1,104 @@
+//! Python's pickle format as plain data: values are read and written, nothing is run.
+//!
+//! A pickle is a program for a small stack machine, and Python's own reader calls
+//! whatever function the program names. This one knows a closed table of classes
+//! (`classes`), builds a [`Value`] and refuses everything else.
+//!
+//! # Limitations
+//!
+//! Protocols 2 to 5 without out-of-band buffers. A value that contains itself is
+//! refused, and one that contains another twice comes back with two copies.
+
+mod classes;
+mod display;
+mod read;
+mod semantics;
+mod value;
+mod write;
+
+use std::error::Error;
+use std::fmt;
+
+pub(super) use read::Reader;
+pub(super) use semantics::{Key, compare, equal};
+pub use value::{BigInt, Exception, Object, ProxyRef, Token, Value};
+pub(super) use write::{write_call, write_reply};
+
+/// The deepest nesting that is read or written. A thread's stack holds so much even
+/// where nothing is optimised.
+const MAX_DEPTH: usize = 256;
+
+/// The most memory that one message may take once it is read, and the most that one
+/// request makes out of a little.
+pub(super) const MAX_MEMORY: usize = 256 * MIB;
+
+/// The longest message that is sent or received after authentication.
+pub(super) const MAX_MESSAGE: usize = 64 * MIB;
+
+const MIB: usize = 1 << 20;
+
+/// Why bytes are not a [`Value`], or a [`Value`] cannot be written.
+///
+/// ```
+/// use multiprocessing::managers::{PickleError, Value};
+///
+/// let call_system = b"\x80\x04\x8c\x02os\x8c\x06system\x93.";
+/// let refused = Value::loads(call_system).unwrap_err();
+/// assert_eq!(refused, PickleError::UnknownClass("os.system".into()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PickleError {
+    /// The bytes end in the middle.
+    Truncated,
+    /// This operation is not one of those that values are made of.
+    UnknownOperation(u8),
+    /// This class is not in the table.
+    UnknownClass(String),
+    /// The operations are known but make no sense together.
+    Malformed(&'static str),
+    /// The value is nested deeper than 256 levels, or contains itself.
+    TooDeep,
+    /// The value would take more than 256 MiB of memory.
+    TooBig,
+    /// The value would take more than 64 MiB as a message.
+    TooLong,
+}
+
+impl fmt::Display for PickleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("The pickle ends in the middle."),
+            Self::UnknownOperation(code) => {
+                write!(
+                    f,
+                    "The pickle wants operation {code:#04x}, which is refused."
+                )
+            }
+            Self::UnknownClass(name) => write!(
+                f,
+                "The pickle names {name}, and only plain data is accepted: send \
+                 numbers, texts, lists and dicts instead."
+            ),
+            Self::Malformed(what) => write!(f, "The pickle is malformed: {what}."),
+            Self::TooDeep => write!(
+                f,
+                "The value is nested deeper than {MAX_DEPTH} levels or contains itself."
+            ),
+            Self::TooBig => write!(
+                f,
+                "The value takes more than {} MiB of memory, the most that is \
+                 accepted: send it in parts.",
+                MAX_MEMORY / MIB
+            ),
+            Self::TooLong => write!(
+                f,
+                "The value takes more than {} MiB as a message, the most that is \
+                 sent: send it in parts.",
+                MAX_MESSAGE / MIB
+            ),
+        }
+    }
+}
+
+impl Error for PickleError {}

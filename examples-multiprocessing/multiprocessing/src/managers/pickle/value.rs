@@ -1,0 +1,397 @@
+//! What can cross the wire.
+
+use std::sync::Arc;
+
+use crate::managers::objects::Referent;
+use crate::managers::{Address, Managed};
+
+use super::{PickleError, Reader, write};
+
+/// A Python value: all that a manager's messages carry.
+///
+/// Plain Rust values become one by `into()`, and come back by
+/// [`FromValue`](crate::managers::FromValue). Its `Debug` reads like a value, not like
+/// an enum. Two values are equal if they are of the same kind and content:
+/// `Value::Int(1)` is not `Value::Float(1.0)`, though Python would say so.
+///
+/// ```
+/// use multiprocessing::managers::Value;
+///
+/// let value = Value::from((1, "one", vec![0.5, 2.0], None::<i64>));
+/// assert_eq!(format!("{value:?}"), r#"(1, "one", [0.5, 2.0], None)"#);
+/// assert_eq!(Value::loads(&value.dumps()?)?, value);
+/// # Ok::<(), multiprocessing::managers::PickleError>(())
+/// ```
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `None`
+    None,
+    /// `bool`
+    Bool(bool),
+    /// `int` that fits
+    Int(i64),
+    /// `int` that does not
+    BigInt(BigInt),
+    /// `float`
+    Float(f64),
+    /// `str`
+    Str(String),
+    /// `bytes`
+    Bytes(Vec<u8>),
+    /// `bytearray`
+    ByteArray(Vec<u8>),
+    /// `tuple`
+    Tuple(Vec<Value>),
+    /// `list`
+    List(Vec<Value>),
+    /// `dict`, in its order
+    Dict(Vec<(Value, Value)>),
+    /// `set`
+    Set(Vec<Value>),
+    /// `frozenset`
+    FrozenSet(Vec<Value>),
+    /// An exception as a value.
+    Exception(Box<Exception>),
+    /// Something of a known class that has no counterpart here: a `datetime`, a
+    /// `Decimal`, a `slice`.
+    Object(Box<Object>),
+    /// Where a managed object lives.
+    Token(Box<Token>),
+    /// A proxy: the managed object itself stays where it is.
+    Proxy(Box<ProxyRef>),
+}
+
+impl Value {
+    /// Reads a pickle: Python's
+    /// [`pickle.loads`](https://docs.python.org/3/library/pickle.html#pickle.loads), but
+    /// safe to call on anybody's bytes. The example is at [`Value`].
+    ///
+    /// # Errors
+    ///
+    /// [`PickleError`] for whatever is not plain data.
+    pub fn loads(pickle: &[u8]) -> Result<Self, PickleError> {
+        Reader::new(pickle).read()
+    }
+
+    /// Writes a pickle of protocol 4: Python's
+    /// [`pickle.dumps`](https://docs.python.org/3/library/pickle.html#pickle.dumps). The
+    /// example is at [`Value`].
+    ///
+    /// # Errors
+    ///
+    /// [`PickleError::TooDeep`].
+    pub fn dumps(&self) -> Result<Vec<u8>, PickleError> {
+        let mut pickle = Vec::new();
+        write::write_value(&mut pickle, self)?;
+        Ok(pickle)
+    }
+
+    /// What Python's `type(value).__name__` says.
+    #[must_use]
+    pub(crate) fn type_name(&self) -> &str {
+        match self {
+            Self::None => "NoneType",
+            Self::Bool(_) => "bool",
+            Self::Int(_) | Self::BigInt(_) => "int",
+            Self::Float(_) => "float",
+            Self::Str(_) => "str",
+            Self::Bytes(_) => "bytes",
+            Self::ByteArray(_) => "bytearray",
+            Self::Tuple(_) => "tuple",
+            Self::List(_) => "list",
+            Self::Dict(_) => "dict",
+            Self::Set(_) => "set",
+            Self::FrozenSet(_) => "frozenset",
+            Self::Exception(exception) => exception.name(),
+            Self::Object(object) => object.name,
+            Self::Token(_) => "Token",
+            Self::Proxy(proxy) => &proxy.class,
+        }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn size(&self) -> usize {
+        fn sum<'a>(items: impl IntoIterator<Item = &'a Value>) -> usize {
+            items.into_iter().map(Value::size).sum()
+        }
+        let content = match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::BigInt(value) => value.bytes.len(),
+            Self::Str(value) => value.len(),
+            Self::Bytes(value) | Self::ByteArray(value) => value.len(),
+            Self::Tuple(items)
+            | Self::List(items)
+            | Self::Set(items)
+            | Self::FrozenSet(items) => sum(items),
+            Self::Dict(items) => items
+                .iter()
+                .map(|(key, value)| key.size() + value.size())
+                .sum(),
+            Self::Exception(exception) => {
+                size_of::<Exception>() + sum(&exception.args)
+            }
+            Self::Object(object) => {
+                size_of::<Object>() + sum(&object.args) + sum(&object.state)
+            }
+            Self::Token(_) => size_of::<Token>(),
+            Self::Proxy(_) => size_of::<ProxyRef>(),
+        };
+        size_of::<Self>() + content
+    }
+}
+
+/// An `int` beyond [`i64`]: carried, not calculated with.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BigInt {
+    /// Two's complement, the lowest byte first, no byte more than needed.
+    bytes: Vec<u8>,
+}
+
+impl BigInt {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn is_negative(&self) -> bool {
+        self.bytes.last().is_some_and(|top| top & 0x80 != 0)
+    }
+}
+
+/// Two's complement of any length, the lowest byte first.
+pub(super) fn int_from_bytes(bytes: &[u8]) -> Value {
+    let mut bytes = bytes;
+    while let [rest @ .., below, top] = bytes {
+        let only_repeats_the_sign = match top {
+            0x00 => below & 0x80 == 0,
+            0xff => below & 0x80 != 0,
+            _ => false,
+        };
+        if !only_repeats_the_sign {
+            break;
+        }
+        bytes = &bytes[..=rest.len()];
+    }
+    if bytes.len() > 8 {
+        let bytes = bytes.to_vec();
+        return Value::BigInt(BigInt { bytes });
+    }
+    let negative = bytes.last().is_some_and(|top| top & 0x80 != 0);
+    let mut whole = if negative { [0xff; 8] } else { [0; 8] };
+    whole[..bytes.len()].copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(whole))
+}
+
+/// A Python exception: its class and its arguments.
+///
+/// What a managed object's method raised. Its `Display` is Python's message.
+///
+/// ```
+/// use multiprocessing::managers::Exception;
+///
+/// let exception = Exception::value_error("task_done() called too many times");
+/// assert_eq!((exception.module(), exception.name()), ("builtins", "ValueError"));
+/// assert_eq!(
+///     exception.to_string(),
+///     "ValueError: task_done() called too many times"
+/// );
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Exception {
+    module: String,
+    name: String,
+    args: Vec<Value>,
+}
+
+impl Exception {
+    /// An exception of this class. The other side must be able to import it; for a
+    /// Rust program it must be one of Python's own.
+    #[must_use]
+    pub fn new(module: &str, name: &str, args: Vec<Value>) -> Self {
+        Self {
+            module: module.into(),
+            name: name.into(),
+            args,
+        }
+    }
+
+    fn builtin(name: &str, message: impl Into<String>) -> Self {
+        Self::new("builtins", name, vec![Value::Str(message.into())])
+    }
+
+    /// `ValueError`: an argument of the right type that makes no sense.
+    #[must_use]
+    pub fn value_error(message: impl Into<String>) -> Self {
+        Self::builtin("ValueError", message)
+    }
+
+    /// `TypeError`: an argument of the wrong type, one too many or one too few.
+    #[must_use]
+    pub fn type_error(message: impl Into<String>) -> Self {
+        Self::builtin("TypeError", message)
+    }
+
+    /// `RuntimeError`: whatever has no exception of its own.
+    #[must_use]
+    pub fn runtime_error(message: impl Into<String>) -> Self {
+        Self::builtin("RuntimeError", message)
+    }
+
+    /// `AttributeError`: no such attribute.
+    #[must_use]
+    pub fn attribute_error(message: impl Into<String>) -> Self {
+        Self::builtin("AttributeError", message)
+    }
+
+    /// `IndexError`: beyond the end.
+    #[must_use]
+    pub fn index_error(message: impl Into<String>) -> Self {
+        Self::builtin("IndexError", message)
+    }
+
+    /// `OverflowError`: a number that does not fit.
+    #[must_use]
+    pub fn overflow_error(message: impl Into<String>) -> Self {
+        Self::builtin("OverflowError", message)
+    }
+
+    /// `MemoryError`: more than a server gives out for one request.
+    #[must_use]
+    pub(crate) fn memory_error() -> Self {
+        Self::new("builtins", "MemoryError", Vec::new())
+    }
+
+    /// `KeyError`: no such key.
+    #[must_use]
+    pub fn key_error(key: Value) -> Self {
+        Self::new("builtins", "KeyError", vec![key])
+    }
+
+    /// `StopIteration`: the end of an iterator.
+    #[must_use]
+    pub fn stop_iteration() -> Self {
+        Self::new("builtins", "StopIteration", Vec::new())
+    }
+
+    /// The module of its class, `builtins` for most.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// The name of its class.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it was raised with.
+    #[must_use]
+    pub fn args(&self) -> &[Value] {
+        &self.args
+    }
+
+    /// Whether it is of this class.
+    #[must_use]
+    pub fn is(&self, module: &str, name: &str) -> bool {
+        self.module == module && self.name == name
+    }
+}
+
+impl std::error::Error for Exception {}
+
+/// A value of a known class, as its class and what makes one.
+#[derive(Clone, PartialEq)]
+pub struct Object {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(super) made_by: MadeBy,
+    pub(crate) args: Vec<Value>,
+    /// What is set on it once it is made.
+    pub(super) state: Option<Value>,
+}
+
+/// The two ways to make an object of its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MadeBy {
+    /// By calling the class.
+    Call,
+    /// By the class's `__new__`.
+    New,
+}
+
+impl Object {
+    /// What calling a class with these arguments makes. The class must be in the table.
+    pub(crate) fn call(
+        module: &'static str,
+        name: &'static str,
+        args: Vec<Value>,
+    ) -> Value {
+        Value::Object(Box::new(Self {
+            module,
+            name,
+            made_by: MadeBy::Call,
+            args,
+            state: None,
+        }))
+    }
+
+    /// The module of its class.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        self.module
+    }
+
+    /// The name of its class.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn args(&self) -> &[Value] {
+        &self.args
+    }
+}
+
+/// Where a managed object lives: Python's `multiprocessing.managers.Token`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Token {
+    /// The name under which its type was registered.
+    pub typeid: String,
+    /// The server's own idea of its address.
+    pub address: Address,
+    /// Which of the server's objects it is.
+    pub ident: String,
+}
+
+/// A proxy as it travels: where the object lives, and what kind of proxy it was.
+///
+/// [`BaseManager::proxy`](crate::managers::BaseManager::proxy) makes a proxy of it
+/// again.
+#[derive(Clone)]
+pub struct ProxyRef {
+    /// Where its object lives.
+    pub token: Token,
+    /// Python's class for the proxy.
+    pub(crate) class: String,
+    /// The methods of the object, where the class does not tell.
+    pub(crate) exposed: Option<Vec<String>>,
+    /// In the server that owns the object: keeps it alive while a container of the
+    /// same server holds this.
+    pub(crate) referent: Option<Referent>,
+}
+
+impl ProxyRef {
+    /// The object itself, in the server that owns it.
+    pub(crate) fn managed(&self) -> Option<&Arc<dyn Managed>> {
+        self.referent.as_ref().map(Referent::managed)
+    }
+}
+
+impl PartialEq for ProxyRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.token == other.token
+    }
+}

@@ -1,0 +1,151 @@
+//! The proxy of a queue.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use super::proxy_type;
+use crate::managers::convert::FromValue;
+use crate::managers::{ManagerError, Proxy, Value};
+
+proxy_type! {
+    /// A queue in a manager's server: Python's `manager.Queue()`.
+    ///
+    /// An item that was got for a client which died in the meantime goes back to where it
+    /// was.
+    ///
+    /// ```
+    /// # use multiprocessing::managers::SyncManager;
+    /// use multiprocessing::managers::ManagerError;
+    /// # let server = SyncManager::new(("127.0.0.1", 0), b"abc").get_server()?;
+    /// # let mut manager = SyncManager::new(server.address(), b"abc");
+    /// # std::thread::spawn(move || server.serve_forever());
+    /// # manager.connect()?;
+    ///
+    /// let q = manager.queue(0)?; // of a manager that is started or connected
+    /// q.put("bone")?;
+    /// assert_eq!(q.get::<String>()?, "bone");
+    /// assert!(matches!(q.get_nowait::<String>(), Err(ManagerError::Empty)));
+    /// # drop(q);
+    /// # manager.shutdown()?;
+    /// # Ok::<(), multiprocessing::managers::ManagerError>(())
+    /// ```
+    QueueProxy as "AutoProxy"
+}
+
+impl QueueProxy {
+    /// Puts an item in, waiting for room as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn put(&self, item: impl Into<Value>) -> Result<(), ManagerError> {
+        self.call("put", (item,))
+    }
+
+    /// Puts an item in, waiting for room for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Full`] and others.
+    pub fn put_timeout(
+        &self,
+        item: impl Into<Value>,
+        timeout: Duration,
+    ) -> Result<(), ManagerError> {
+        self.call("put", (item, true, timeout.as_secs_f64()))
+    }
+
+    /// Puts an item in if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Full`] and others.
+    pub fn put_nowait(&self, item: impl Into<Value>) -> Result<(), ManagerError> {
+        self.call("put_nowait", (item,))
+    }
+
+    /// Takes the next item, waiting for one as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`]; an item that is no `T` is lost.
+    pub fn get<T: FromValue>(&self) -> Result<T, ManagerError> {
+        self.call("get", ())
+    }
+
+    /// Takes the next item, waiting for one for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Empty`] and others.
+    pub fn get_timeout<T: FromValue>(
+        &self,
+        timeout: Duration,
+    ) -> Result<T, ManagerError> {
+        self.call("get", (true, timeout.as_secs_f64()))
+    }
+
+    /// Takes the next item if there is one now.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Empty`] and others.
+    pub fn get_nowait<T: FromValue>(&self) -> Result<T, ManagerError> {
+        self.call("get_nowait", ())
+    }
+
+    /// How many items wait in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn qsize(&self) -> Result<usize, ManagerError> {
+        self.call("qsize", ())
+    }
+
+    /// Whether no item waits in the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn empty(&self) -> Result<bool, ManagerError> {
+        self.call("empty", ())
+    }
+
+    /// Whether the queue has no room.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn full(&self) -> Result<bool, ManagerError> {
+        self.call("full", ())
+    }
+
+    /// Says that an item that was got has been worked on.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError::Raised`] where that was said of every item already.
+    pub fn task_done(&self) -> Result<(), ManagerError> {
+        self.call("task_done", ())
+    }
+
+    /// Waits until that was said of every item that was put.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn join(&self) -> Result<(), ManagerError> {
+        self.call("join", ())
+    }
+
+    /// Ends the queue: nothing more is put, and who gets finds what is left, then
+    /// [`ManagerError::ShutDown`]. Python's servers have it from 3.13 on.
+    ///
+    /// # Errors
+    ///
+    /// [`ManagerError`].
+    pub fn shutdown(&self) -> Result<(), ManagerError> {
+        self.call("shutdown", ())
+    }
+}

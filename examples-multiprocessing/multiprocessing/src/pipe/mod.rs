@@ -1,0 +1,395 @@
+//! Messages between two ends: Python's
+//! [`Pipe` and `Connection`](https://docs.python.org/3/library/multiprocessing.html#pipes-and-queues).
+//!
+//! A pipe is a pair of sockets that carry packets, and a message is one packet: the
+//! system itself hands it over whole or not at all, whoever is killed meanwhile, and
+//! however many threads and processes send to one end or receive from it at once. What
+//! of a message does not fit a packet travels in an anonymous file whose descriptor is
+//! attached to that packet, so a message of any size is one packet still.
+//!
+//! Nothing of a pipe is left behind: its sockets and files go with the last process
+//! that has them open.
+
+mod named;
+mod wait;
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::MsgFlags;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::codec::{self, DecodeError, EncodeError};
+use crate::handover::{Given, Taken};
+use crate::spin::{Spin, SpinLimits};
+use crate::sys::packet::{self, Packet};
+
+pub use named::NamedPipe;
+pub use wait::wait;
+
+/// As much of a message as its packet holds itself. A few such packets fill a socket's
+/// buffer, so who sends large messages faster than they are received has to wait.
+const INLINE: usize = 64 * 1024;
+
+/// Before the message: its length, eight bytes, the least first.
+const HEADER: usize = size_of::<u64>();
+
+thread_local! {
+    /// Where packets are received, kept from one to the next at its full length: to
+    /// fill it with zeroes takes longer than to receive a small message. Taken out while
+    /// in use: a value's own `Deserialize` may receive something, too.
+    static PACKET: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Makes a pipe: Python's
+/// [`Pipe(duplex)`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Pipe).
+///
+/// With `duplex` both ends send and receive. Without, the first only receives and the
+/// second only sends.
+///
+/// # Errors
+///
+/// [`Error::System`](crate::Error::System) where it has no descriptor left.
+///
+/// ```
+/// use multiprocessing::{RecvError, pipe};
+///
+/// # fn main() -> tutorial::Result<()> {
+/// let (receiver, sender) = pipe(false)?;
+/// sender.send(&("hello", 42))?;
+/// assert_eq!(receiver.recv::<(String, i32)>()?, ("hello".into(), 42));
+/// drop(sender); // the last one
+/// assert!(matches!(receiver.recv::<i32>(), Err(RecvError::EndOfFile)));
+/// # Ok(())
+/// # }
+/// ```
+pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
+    let (first, second) =
+        packet::pair().map_err(crate::Error::system("make a pipe"))?;
+    let directions = if duplex {
+        [Direction::Both, Direction::Both]
+    } else {
+        [Direction::Receive, Direction::Send]
+    };
+    Ok((
+        Connection::new(first, directions[0]),
+        Connection::new(second, directions[1]),
+    ))
+}
+
+/// One end of a [`pipe`]: Python's
+/// [`Connection`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.Connection).
+///
+/// Each message is a value of any type that serde can take to pieces and that the
+/// receiving side can put together again; the two sides agree on the type, as the
+/// bytes do not tell it. Several threads and processes may use one end at the same
+/// time: each message comes whole, to one of them.
+///
+/// Dropping an end closes it in this process: Python's `close`. A forked child has
+/// copies of all ends, and the other side learns of the end only when the last copy is
+/// gone. So both processes drop the end that is not theirs.
+///
+/// Its descriptor can be given to poll and its like: it is readable when
+/// [`recv`](Self::recv) would not wait. It is closed on exec.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    direction: Direction,
+    /// Where the other side answers at once, looking again is faster than sleeping.
+    spin: Spin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Direction {
+    Receive,
+    Send,
+    Both,
+}
+
+impl Connection {
+    fn new(socket: OwnedFd, direction: Direction) -> Self {
+        Self {
+            socket,
+            direction,
+            spin: Spin::new(SpinLimits::BY_CALL),
+        }
+    }
+
+    /// Sends a value, waiting while the other side is far behind.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]. Nothing was sent then.
+    pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError> {
+        let bytes = codec::encode(value, codec::scratch())?;
+        let sent = self.send_bytes(&bytes);
+        codec::keep(bytes);
+        sent
+    }
+
+    /// Receives a value, waiting for one as long as somebody is left who could send
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn recv<T: DeserializeOwned>(&self) -> Result<T, RecvError> {
+        self.receive(|bytes| codec::decode(bytes))?
+            .map_err(RecvError::Decode)
+    }
+
+    /// Sends bytes as they are. The other side takes them by
+    /// [`recv_bytes`](Self::recv_bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]. Nothing was sent then.
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError> {
+        if self.direction == Direction::Receive {
+            return Err(SendError::ReceivesOnly);
+        }
+        let (first, rest) = bytes.split_at(bytes.len().min(INLINE));
+        let rest = if rest.is_empty() {
+            None
+        } else {
+            let mut file = File::from(
+                memfd_create(c"message", MFdFlags::MFD_CLOEXEC)
+                    .map_err(io::Error::from)?,
+            );
+            file.write_all(rest)?;
+            Some(file)
+        };
+        let length = (bytes.len() as u64).to_le_bytes();
+        let parts = [IoSlice::new(&length), IoSlice::new(first)];
+        let rest = rest.as_ref().map(AsFd::as_fd);
+        packet::send(self.socket.as_fd(), &parts, rest).map_err(
+            |error| match error {
+                Errno::EPIPE | Errno::ECONNRESET => SendError::Closed,
+                error => SendError::Io(error.into()),
+            },
+        )
+    }
+
+    /// Receives bytes as they were sent by [`send_bytes`](Self::send_bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`].
+    pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
+        self.receive(<[u8]>::to_vec)
+    }
+
+    /// Waits at most this long for something to receive. Returns whether there is: a
+    /// message, or the end.
+    ///
+    /// # Errors
+    ///
+    /// What the system says where it cannot poll.
+    ///
+    /// ```
+    /// use multiprocessing::pipe;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> tutorial::Result<()> {
+    /// let (a, b) = pipe(true)?;
+    /// assert!(!a.poll(Duration::ZERO)?);
+    /// b.send("here")?;
+    /// assert!(a.poll(Duration::MAX)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn poll(&self, timeout: Duration) -> io::Result<bool> {
+        Ok(!wait(&[self], Some(timeout))?.is_empty())
+    }
+
+    /// Closes this end: the same as dropping it.
+    pub fn close(self) {}
+
+    /// Takes one message and has `read` make something of it.
+    fn receive<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, RecvError> {
+        if self.direction == Direction::Send {
+            return Err(RecvError::SendsOnly);
+        }
+        let mut packet = PACKET.take();
+        packet.resize(HEADER + INLINE, 0);
+        let received = self.receive_packet(&mut packet);
+        let result = match received {
+            Ok(Packet::Bytes(length, rest)) => {
+                assemble(&packet[..length], rest, read)
+            }
+            Ok(Packet::End) => Err(RecvError::EndOfFile),
+            Err(error) => Err(RecvError::Io(error.into())),
+        };
+        PACKET.set(packet);
+        result
+    }
+
+    fn receive_packet(&self, buffer: &mut [u8]) -> nix::Result<Packet> {
+        let socket = self.socket.as_fd();
+        let found = self.spin.until(|| {
+            match packet::recv(socket, buffer, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => None,
+                received => Some(received),
+            }
+        });
+        found.unwrap_or_else(|| packet::recv(socket, buffer, MsgFlags::empty()))
+    }
+}
+
+/// Reads the message of a packet and of the file that came along, if one had to.
+fn assemble<R>(
+    packet: &[u8],
+    rest: Option<OwnedFd>,
+    read: impl FnOnce(&[u8]) -> R,
+) -> Result<R, RecvError> {
+    let (length, first) = packet.split_first_chunk().ok_or(RecvError::Broken)?;
+    let length = u64::from_le_bytes(*length);
+    if length == first.len() as u64 && rest.is_none() {
+        return Ok(read(first));
+    }
+    // Without its file the message is lost: this process had no descriptor left.
+    let rest = File::from(rest.ok_or(RecvError::Broken)?);
+    let there = rest.metadata()?.len();
+    if first.len() as u64 + there != length {
+        return Err(RecvError::Broken);
+    }
+    let mut message = Vec::new();
+    message
+        .try_reserve_exact(length as usize)
+        .map_err(io::Error::other)?;
+    message.extend_from_slice(first);
+    message.resize(length as usize, 0);
+    rest.read_exact_at(&mut message[first.len()..], 0)?;
+    Ok(read(&message))
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Only as part of what a spawned process starts with. The parent keeps its copy of
+/// this end.
+impl Serialize for Connection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.direction, Given(self.as_fd())).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (direction, Taken(socket)) = Deserialize::deserialize(deserializer)?;
+        Ok(Self::new(socket, direction))
+    }
+}
+
+/// Why a message was not sent.
+///
+/// ```
+/// use multiprocessing::{SendError, pipe};
+///
+/// # fn main() -> tutorial::Result<()> {
+/// let (receiver, sender) = pipe(false)?;
+/// assert!(matches!(receiver.send(&1), Err(SendError::ReceivesOnly)));
+/// receiver.close();
+/// assert!(matches!(sender.send(&1), Err(SendError::Closed)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Every copy of the other end is closed: Python's `BrokenPipeError`.
+    Closed,
+    /// This is the end of a one-way pipe that receives.
+    ReceivesOnly,
+    /// The value could not be made bytes of.
+    Encode(EncodeError),
+    /// What the system says: it has no memory or no descriptor left.
+    Io(io::Error),
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => {
+                f.write_str("nobody is left who could receive the message")
+            }
+            Self::ReceivesOnly => f.write_str(
+                "this end of the pipe only receives, send at the other end",
+            ),
+            Self::Encode(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "the message could not be sent: {error}"),
+        }
+    }
+}
+
+impl Error for SendError {}
+
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<io::Error> for SendError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Why no message was received. The examples are at [`pipe`] and at [`DecodeError`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// No message is left, and nobody who could send one: Python's `EOFError`.
+    EndOfFile,
+    /// This is the end of a one-way pipe that sends.
+    SendsOnly,
+    /// The message is no value of the type asked for. It is taken.
+    Decode(DecodeError),
+    /// The message is not what a [`Connection`] sends, or came without its larger part
+    /// because this process has no descriptor left. It is taken.
+    Broken,
+    /// What the system says.
+    Io(io::Error),
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndOfFile => {
+                f.write_str("nobody is left who could send a message")
+            }
+            Self::SendsOnly => f.write_str(
+                "this end of the pipe only sends, receive at the other end",
+            ),
+            Self::Decode(error) => error.fmt(f),
+            Self::Broken => f.write_str(
+                "a message arrived broken: it is none of a Connection's, \
+                 or too many files are open to take it",
+            ),
+            Self::Io(error) => {
+                write!(f, "the message could not be received: {error}")
+            }
+        }
+    }
+}
+
+impl Error for RecvError {}
+
+impl From<io::Error> for RecvError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

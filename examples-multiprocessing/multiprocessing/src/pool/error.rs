@@ -1,0 +1,185 @@
+//! How a task can end other than by its value, and what can go wrong with a pool.
+
+use std::fmt;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::process::ProcessError;
+
+/// How a task ended, if not by its value.
+///
+/// ```
+/// use multiprocessing::TaskError;
+///
+/// let error = TaskError::Killed { signal: 9 };
+/// assert_eq!(error.to_string(), "the worker was ended by SIGKILL");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The function panicked: Python's exception that `get` raises again.
+    Panicked {
+        /// What the panic said.
+        message: String,
+        /// Where, as `file:line:column`; empty where nobody knows.
+        place: String,
+    },
+    /// A signal ended the worker while it had the task. Python waits for ever.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The worker exited while it had the task, as by
+    /// [`std::process::exit`]. Python waits for ever.
+    Exited {
+        /// The exit code.
+        code: i32,
+    },
+    /// The argument has no form as bytes, or they make no value of its type in the
+    /// worker. The sentence says which and why.
+    Argument(String),
+    /// The result has no form as bytes, or they make no value of its type here. The
+    /// sentence says which and why.
+    Result(String),
+    /// It took longer than it was given, and its worker was replaced.
+    Deadline,
+    /// It was cancelled, and the worker that had it, if any, was replaced.
+    Cancelled,
+    /// The initializer of the workers failed, and so the pool runs no tasks.
+    Initializer(String),
+    /// The pool was closed, terminated or dropped before the task was submitted.
+    Closed,
+    /// The pool was terminated or dropped before the task had ended.
+    Terminated,
+    /// The process that sees to the workers has ended, and the workers with it: make a
+    /// new pool.
+    Broken,
+    /// There is no room for the task, or no worker can be started: the sentence says
+    /// what the system refused.
+    System(String),
+    /// The function is part of a library: name one of the program's own, which calls
+    /// it.
+    Foreign,
+    /// Only the process that made a pool can use it.
+    NotTheMaker,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panicked { message, place } if place.is_empty() => {
+                return write!(f, "the task panicked: {message}");
+            }
+            Self::Panicked { message, place } => {
+                return write!(f, "the task panicked: {message} ({place})");
+            }
+            Self::Killed { signal } => {
+                f.write_str("the worker was ended by ")?;
+                return match Signal::try_from(*signal) {
+                    Ok(signal) => f.write_str(signal.as_str()),
+                    Err(_) => write!(f, "signal {signal}"),
+                };
+            }
+            Self::Exited { code } => {
+                return write!(f, "the worker exited with code {code}");
+            }
+            Self::Argument(why) => {
+                return write!(f, "the task's argument is refused: {why}");
+            }
+            Self::Result(why) => {
+                return write!(f, "the task's result is refused: {why}");
+            }
+            Self::Deadline => "the task took longer than it was given",
+            Self::Cancelled => "the task was cancelled",
+            Self::Initializer(why) => {
+                return write!(f, "the pool's initializer failed: {why}");
+            }
+            Self::Closed => "the pool is closed: submit tasks before closing it",
+            Self::Terminated => "the pool was terminated before the task had ended",
+            Self::Broken => {
+                "the pool is broken, its supervisor has ended: make a new pool"
+            }
+            Self::System(why) => return f.write_str(why),
+            Self::Foreign => {
+                "the function is part of a library: name one of the program's own, \
+                 which calls it"
+            }
+            Self::NotTheMaker => "only the process that made a pool can use it",
+        })
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+impl TaskError {
+    /// How a worker ended, from its exit code as
+    /// [`exitcode`](crate::ProcessHandle::exitcode) gives it.
+    pub(super) fn of_exit_code(code: i32) -> Self {
+        if code < 0 {
+            Self::Killed { signal: -code }
+        } else {
+            Self::Exited { code }
+        }
+    }
+}
+
+/// Why there is no pool, or why it could not be joined.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A pool needs at least one process, and each at least one task before it is
+    /// replaced.
+    TooFew,
+    /// The pool still takes tasks: close or terminate it before joining it.
+    StillRunning,
+    /// A callback waited for the end of all callbacks, which would be for ever.
+    JoinInCallback,
+    /// The supervisor could not be started, for instance because other threads run.
+    Process(ProcessError),
+    /// There is no memory to share.
+    System(Error),
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooFew => {
+                "A pool needs one process or more, and each one task or more before \
+                 it is replaced: give it a larger number."
+            }
+            Self::StillRunning => {
+                "The pool is still running: close or terminate it before joining it."
+            }
+            Self::JoinInCallback => {
+                "A callback cannot join its pool, which would wait for the callback: \
+                 join it elsewhere."
+            }
+            Self::Process(error) => return error.fmt(f),
+            Self::System(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl std::error::Error for PoolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Process(error) => Some(error),
+            Self::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ProcessError> for PoolError {
+    fn from(error: ProcessError) -> Self {
+        Self::Process(error)
+    }
+}
+
+impl From<Error> for PoolError {
+    fn from(error: Error) -> Self {
+        Self::System(error)
+    }
+}

@@ -1,0 +1,146 @@
+//! Processes that are fresh copies of the program instead of forks.
+
+use std::os::fd::OwnedFd;
+use std::process::{self, ExitCode, Termination};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::unistd::getppid;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::identity::{self, AuthKey, Identity};
+use super::{ProcessError, prepare, run_to_the_end};
+use crate::sys::spawn::{self, Function, Spawned};
+use crate::{codec, handover};
+
+/// Whether `main` began with [`freeze_support`], so that a copy of this program will
+/// find its order.
+static SUPPORTED: AtomicBool = AtomicBool::new(false);
+
+/// In a process that [`Process::spawned`](super::Process::spawned) started: runs the
+/// function that it was started for, and ends the process. In any other: nothing.
+///
+/// Call it first in `main`, before there are threads and before a lock, a queue or
+/// anything else to share is made: a spawned process that has such already cannot join
+/// its parent's family, and ends with code 1. What stands before it is run by
+/// every spawned process once more, as Python runs what stands outside of
+/// `if __name__ == "__main__"`. It has its name from Python's
+/// [`freeze_support`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.freeze_support),
+/// which does the same for a Python program that was made into an executable file.
+///
+/// A spawned process whose parent has ended in the meantime ends too, silently. One that
+/// was started with an order that is not its own says so and exits with code 1.
+///
+/// ```
+/// use multiprocessing::freeze_support;
+///
+/// fn main() {
+///     freeze_support();
+///     // The program proper.
+/// }
+/// ```
+pub fn freeze_support() {
+    match spawn::receive() {
+        Ok(None) => SUPPORTED.store(true, Ordering::Relaxed),
+        Ok(Some((order, fds))) => {
+            SUPPORTED.store(true, Ordering::Relaxed);
+            prepare();
+            if let Ok(passport) = codec::decode::<Passport>(&order.identity) {
+                identity::assume(Box::new(passport.into()));
+            }
+            let code = run_to_the_end(|| {
+                let code = order.function.call(&order.argument, fds);
+                code.unwrap_or_else(|error| {
+                    let name = identity::name_of_child().unwrap_or_default();
+                    eprintln!("{name}: the argument did not arrive: {error}");
+                    ExitCode::FAILURE
+                })
+            });
+            process::exit(code);
+        }
+        Err(error) => {
+            eprintln!(
+                "This process was started for a function of its parent: {error}."
+            );
+            process::exit(1);
+        }
+    }
+}
+
+/// A function and its argument, ready to be sent.
+pub(super) struct SpawnRequest {
+    function: Function,
+    argument: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl SpawnRequest {
+    pub(super) fn pack<F, A, R>(
+        function: &F,
+        argument: &A,
+    ) -> Result<Self, ProcessError>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Serialize + DeserializeOwned,
+        R: Termination,
+    {
+        let function =
+            Function::of(function).ok_or(ProcessError::ForeignFunction)?;
+        let (argument, fds) =
+            handover::collect(|| codec::encode(argument, Vec::new()));
+        Ok(Self {
+            function,
+            argument: argument.map_err(ProcessError::Argument)?,
+            fds,
+        })
+    }
+
+    pub(super) fn send(self, identity: &Identity) -> Result<Spawned, ProcessError> {
+        if !SUPPORTED.load(Ordering::Relaxed) {
+            return Err(ProcessError::NoFreezeSupport);
+        }
+        let passport = codec::encode(&Passport::from(identity), Vec::new());
+        let passport = passport.map_err(ProcessError::Argument)?;
+        spawn::spawn(self.function, self.argument, &self.fds, passport)
+            .map_err(ProcessError::system("start a copy of this program"))
+    }
+}
+
+/// An identity as it travels.
+#[derive(Serialize, Deserialize)]
+struct Passport {
+    name: String,
+    numbers: Vec<u32>,
+    daemon: bool,
+    authkey: Vec<u8>,
+    parent: String,
+}
+
+impl From<&Identity> for Passport {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            name: identity.name.clone(),
+            numbers: identity.numbers.clone(),
+            daemon: identity.daemon,
+            authkey: identity.authkey.as_bytes().into(),
+            parent: identity
+                .parent
+                .clone()
+                .map(|(name, _)| name)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl From<Passport> for Identity {
+    fn from(passport: Passport) -> Self {
+        Self {
+            name: passport.name,
+            numbers: passport.numbers,
+            daemon: passport.daemon,
+            authkey: AuthKey::from(passport.authkey),
+            parent: Some((passport.parent, getppid())),
+            children: 0,
+        }
+    }
+}

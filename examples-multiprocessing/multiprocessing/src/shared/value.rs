@@ -1,0 +1,193 @@
+//! One number that processes share.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
+
+/// A number that processes share, with the lock that protects it: Python's
+/// [`multiprocessing.Value`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Value).
+///
+/// ```
+/// use multiprocessing::Value;
+///
+/// # fn main() -> Result<(), multiprocessing::Error> {
+/// let num = Value::new(0.0)?;
+/// num.set(3.5);
+/// num.with_lock(|n| *n += 1.0); // one step for everybody else
+/// *num.lock() += 1.0;           // the same
+/// assert_eq!(num.get(), 5.5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Python's `num.value += 1` takes its lock twice, once to read and once to write, and
+/// loses what others do in between. `num.set(num.get() + 1.0)` would do the same.
+///
+/// Python's `get_lock` and `get_obj` hand out the lock and the number one without the
+/// other. Here a number that is to be used without its lock is a [`RawValue`], which
+/// has none; so whoever holds the guard has the number alone. The lock is not
+/// re-entrant: a thread holds one guard at a time.
+///
+/// # When a process dies
+///
+/// When it dies with the lock held, the next one gets the lock, and its guard says so.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(bound = "T: Number")]
+pub struct Value<T: Number> {
+    #[serde(deserialize_with = "one")]
+    number: Numbers<T, true>,
+}
+
+impl<T: Number> Value<T> {
+    /// A number for processes to share.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] where memory or descriptors are short: a value needs one.
+    pub fn new(number: T) -> Result<Self, Error> {
+        Ok(Self {
+            number: Numbers::new([number])?,
+        })
+    }
+
+    /// The number, read under the lock: Python's `value`.
+    #[must_use]
+    pub fn get(&self) -> T {
+        *self.lock()
+    }
+
+    /// Puts another number there, under the lock.
+    pub fn set(&self, number: T) {
+        *self.lock() = number;
+    }
+
+    /// The number until the guard is dropped: Python's `with num.get_lock():`.
+    #[must_use = "a guard that is not kept releases the lock at once"]
+    #[inline]
+    pub fn lock(&self) -> ValueGuard<'_, T> {
+        ValueGuard {
+            number: self.number.lock(),
+        }
+    }
+
+    /// Calls this function with the number, under the lock.
+    pub fn with_lock<R>(&self, function: impl FnOnce(&mut T) -> R) -> R {
+        function(&mut self.lock())
+    }
+}
+
+impl<T: Number> fmt::Debug for Value<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").finish_non_exhaustive()
+    }
+}
+
+/// A [`Value`]'s number under its lock, released when dropped.
+///
+/// While it lives no process can be forked, which would get it too: see
+/// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
+pub struct ValueGuard<'a, T: Number> {
+    number: NumbersGuard<'a, T>,
+}
+
+impl<T: Number> ValueGuard<'_, T> {
+    /// Whether the holder before this one ended without releasing the lock.
+    #[must_use]
+    pub fn predecessor_died(&self) -> bool {
+        self.number.predecessor_died()
+    }
+
+    /// The number itself, which Python reaches by `num.get_obj()` inside of
+    /// `with num.get_lock():`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), multiprocessing::Error> {
+    /// let num = multiprocessing::Value::new(1)?;
+    /// *num.lock().get_obj() += 1;
+    /// # assert_eq!(num.get(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_obj(&mut self) -> &mut T {
+        self
+    }
+}
+
+impl<T: Number> Deref for ValueGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.number[0]
+    }
+}
+
+impl<T: Number> DerefMut for ValueGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.number[0]
+    }
+}
+
+impl<T: Number> fmt::Debug for ValueGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A number that processes share without a lock: Python's
+/// [`RawValue`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.sharedctypes.RawValue),
+/// or `Value(…, lock=False)`.
+///
+/// ```
+/// use multiprocessing::{Lock, RawValue};
+///
+/// # fn main() -> Result<(), multiprocessing::Error> {
+/// let (money, lock) = (RawValue::new(0)?, Lock::new()?);
+/// lock.acquire();
+/// money.set(money.get() + 1);
+/// lock.release().unwrap();
+/// assert_eq!(money.get(), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is its [`Slot`]. A process that dies leaves the number that it wrote last.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(bound = "T: Number")]
+pub struct RawValue<T: Number> {
+    #[serde(deserialize_with = "one")]
+    number: Numbers<T, false>,
+}
+
+impl<T: Number> RawValue<T> {
+    /// A number for processes to share.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] where memory or descriptors are short: a value needs one.
+    pub fn new(number: T) -> Result<Self, Error> {
+        Ok(Self {
+            number: Numbers::new([number])?,
+        })
+    }
+}
+
+impl<T: Number> Deref for RawValue<T> {
+    type Target = Slot<T>;
+
+    #[inline]
+    fn deref(&self) -> &Slot<T> {
+        &self.number.slots()[0]
+    }
+}
+
+impl<T: Number> fmt::Debug for RawValue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RawValue").field(&**self).finish()
+    }
+}

@@ -1,0 +1,212 @@
+//! The lock that lies in shared memory under all the others.
+
+use std::hint;
+
+use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::futex::{self, Deadline, Slept};
+use crate::sys::registry::{self, RegistryId};
+use crate::sys::segment::shareable;
+
+/// In what state a lock was found.
+///
+/// ```
+/// use multiprocessing::{Acquired, Lock};
+///
+/// # fn main() -> Result<(), multiprocessing::Error> {
+/// let lock = Lock::new()?;
+/// if lock.acquire() == Acquired::PredecessorDied {
+///     // Repair what the lock protects: its last holder did not finish.
+/// }
+/// lock.release().unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acquired {
+    /// Its last holder released it.
+    Clean,
+    /// Its last holder ended without releasing it. What it was changing may be half
+    /// changed.
+    PredecessorDied,
+}
+
+/// Nobody holds the lock.
+const FREE: u32 = 0;
+/// The bits that name the process which holds it.
+const HOLDER: u32 = !CONTENDED;
+/// Somebody may be asleep on the word, and whoever releases it must wake one.
+const CONTENDED: u32 = 1 << 31;
+
+shareable! {
+    /// A lock of one word that knows the process which holds it. Taking it is one
+    /// instruction, and so is releasing it.
+    ///
+    /// The holder's death is noticed by who waits: each slice of its sleep ends with a
+    /// look whether the holder is alive, and of those who see that it is not, one swaps
+    /// its own id in. Nothing else is ever in doubt, for there is but the word.
+    #[derive(Debug)]
+    pub(crate) struct RawLock {
+        word: AtomicU32,
+    }
+}
+
+impl RawLock {
+    /// A free lock. Its maker has called [`registry::ensure_registry`].
+    pub(crate) fn new() -> Self {
+        Self {
+            word: AtomicU32::new(FREE),
+        }
+    }
+
+    /// Takes the lock, waiting until the deadline.
+    #[inline]
+    pub(crate) fn acquire(&self, deadline: Deadline) -> Option<Acquired> {
+        let me = registry::me();
+        if self.swap_in(FREE, me) {
+            return Some(Acquired::Clean);
+        }
+        self.acquire_contended(me, deadline, Slept::Woken)
+    }
+
+    /// Takes the lock if that needs no waiting.
+    pub(crate) fn try_acquire(&self) -> Option<Acquired> {
+        let me = registry::me();
+        if self.swap_in(FREE, me) {
+            return Some(Acquired::Clean);
+        }
+        self.acquire_contended(me, Deadline::Never, Slept::Deadline)
+    }
+
+    #[inline]
+    fn swap_in(&self, expected: u32, new: u32) -> bool {
+        // Release publishes this process's entry in the census along with its id.
+        self.word
+            .compare_exchange(expected, new, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    #[cold]
+    fn acquire_contended(
+        &self,
+        me: RegistryId,
+        deadline: Deadline,
+        mut slept: Slept,
+    ) -> Option<Acquired> {
+        if slept == Slept::Woken && self.spin(me) {
+            return Some(Acquired::Clean);
+        }
+        loop {
+            // Acquire: the holder named there has its entry in the census, or it would
+            // pass for dead.
+            let word = self.word.load(Ordering::Acquire);
+            // From here on others may be asleep that this process is to wake in its
+            // turn: the mark stays on.
+            if word & HOLDER == FREE {
+                if self.swap_in(word, me | CONTENDED) {
+                    return Some(Acquired::Clean);
+                }
+                continue;
+            }
+            if slept != Slept::Woken && !registry::is_alive(word & HOLDER) {
+                if self.swap_in(word, me | CONTENDED) {
+                    return Some(Acquired::PredecessorDied);
+                }
+                continue;
+            }
+            if slept == Slept::Deadline {
+                return None;
+            }
+            if word & CONTENDED == 0 && !self.swap_in(word, word | CONTENDED) {
+                continue;
+            }
+            // The release that comes between this mark and the sleep is not lost: it
+            // changes the word, and the sleep does not begin.
+            slept = futex::wait(&self.word, word | CONTENDED, deadline);
+        }
+    }
+
+    /// SpinLimits a while whether the holder is about to finish, more and more seldom: each
+    /// look takes the word's cache line away from the holder. Not where others wait
+    /// already: there are more workers than the lock, and likely the machine, can serve.
+    fn spin(&self, me: RegistryId) -> bool {
+        for look in 0..futex::spins() {
+            (0..1 << look).for_each(|_| hint::spin_loop());
+            match self.word.load(Ordering::Relaxed) {
+                FREE if self.swap_in(FREE, me) => return true,
+                word if word & CONTENDED != 0 => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Frees the lock, whoever holds it. Returns whether somebody did.
+    #[inline]
+    pub(crate) fn release(&self) -> bool {
+        let word = self.word.swap(FREE, Ordering::Release);
+        if word & CONTENDED != 0 {
+            self.wake_one();
+        }
+        word != FREE
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        futex::wake(&self.word, 1);
+    }
+
+    /// Whether this process holds it.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & HOLDER == registry::me()
+    }
+
+    /// Frees the lock if this process holds it, for who has just seen it dead: those
+    /// who wait need not find out by themselves.
+    pub(crate) fn reclaim(&self, dead: RegistryId) {
+        // It is no longer its holder's: those who wait may only have added their mark.
+        if self.swap_in(dead, FREE) {
+            return;
+        }
+        if self.swap_in(dead | CONTENDED, FREE) {
+            self.wake_one();
+        }
+    }
+
+    /// Takes the lock for as long as the guard lives.
+    #[inline]
+    pub(crate) fn lock(&self) -> RawGuard<'_> {
+        let acquired = self.acquire(Deadline::Never);
+        // Without a deadline there is no other end than having it.
+        RawGuard::new(self, acquired.unwrap_or(Acquired::Clean))
+    }
+}
+
+/// A [`RawLock`] that is held, released when dropped.
+#[derive(Debug)]
+pub(crate) struct RawGuard<'a> {
+    lock: &'a RawLock,
+    /// Who took it. In a forked child its copy of the guard must not release it.
+    holder: RegistryId,
+    pub(crate) acquired: Acquired,
+}
+
+impl<'a> RawGuard<'a> {
+    /// For a lock that the caller has just acquired.
+    #[inline]
+    pub(crate) fn new(lock: &'a RawLock, acquired: Acquired) -> Self {
+        Self {
+            lock,
+            holder: registry::me(),
+            acquired,
+        }
+    }
+}
+
+impl Drop for RawGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.holder == registry::me() {
+            self.lock.release();
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Plain numbers in shared memory: under a lock as a slice, without one as atomics.
+#![allow(unsafe_code, reason = "looks at shared memory as numbers")]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::slice;
+use std::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::registry;
+use super::segment::{Shareable, Shared, shareable};
+use crate::error::Error;
+use crate::sync::Acquired;
+use crate::sync::raw_lock::{RawGuard, RawLock};
+
+/// What [`Value`](crate::Value) and [`Array`](crate::Array) hold: the integers of up to
+/// 64 bits and the floats, as with Python's
+/// [type codes](https://docs.python.org/3/library/array.html).
+///
+/// ```
+/// fn zero<T: multiprocessing::Number>() -> T {
+///     T::default()
+/// }
+/// assert_eq!(zero::<f64>(), 0.0);
+/// ```
+pub trait Number: sealed::Plain + Copy + Default + fmt::Debug {}
+
+mod sealed {
+    /// # Safety
+    ///
+    /// Every bit pattern is a value, and it is as large as its atomic and no more
+    /// strictly aligned.
+    pub unsafe trait Plain: Send + Sync + 'static {
+        type Atomic: super::Shareable + std::fmt::Debug;
+        fn load(atomic: &Self::Atomic) -> Self;
+        fn store(self, atomic: &Self::Atomic);
+    }
+}
+use sealed::Plain;
+
+macro_rules! number {
+    ($($number:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
+        // SAFETY: a primitive number, next to the atomic of its size.
+        unsafe impl Plain for $number {
+            type Atomic = $atomic;
+            #[inline]
+            fn load(atomic: &$atomic) -> Self {
+                $from(atomic.load(Ordering::Relaxed))
+            }
+            #[inline]
+            fn store(self, atomic: &$atomic) {
+                atomic.store($to(self), Ordering::Relaxed);
+            }
+        }
+        impl Number for $number {}
+    )* };
+}
+number! {
+    u8: AtomicU8, u8::from, u8::from;
+    i8: AtomicU8, i8::cast_unsigned, u8::cast_signed;
+    u16: AtomicU16, u16::from, u16::from;
+    i16: AtomicU16, i16::cast_unsigned, u16::cast_signed;
+    u32: AtomicU32, u32::from, u32::from;
+    i32: AtomicU32, i32::cast_unsigned, u32::cast_signed;
+    u64: AtomicU64, u64::from, u64::from;
+    i64: AtomicU64, i64::cast_unsigned, u64::cast_signed;
+    usize: AtomicUsize, usize::from, usize::from;
+    isize: AtomicUsize, isize::cast_unsigned, usize::cast_signed;
+    f32: AtomicU32, f32::to_bits, f32::from_bits;
+    f64: AtomicU64, f64::to_bits, f64::from_bits;
+}
+
+/// The place of one number that processes share without a lock.
+///
+/// A number is read and written whole. But `slot.set(slot.get() + 1)` is two steps, and
+/// what another process writes in between is lost, as in Python.
+///
+/// ```
+/// use multiprocessing::RawArray;
+///
+/// # fn main() -> Result<(), multiprocessing::Error> {
+/// let a = RawArray::new([1.5, 2.5])?;
+/// a[0].set(a[1].get());
+/// assert_eq!(a[0].get(), 2.5);
+/// # Ok(())
+/// # }
+/// ```
+#[repr(transparent)]
+pub struct Slot<T: Number>(T::Atomic);
+
+// SAFETY: nothing but an atomic that is shareable.
+unsafe impl<T: Number> Shareable for Slot<T> {}
+
+impl<T: Number> Slot<T> {
+    /// The number.
+    #[must_use]
+    #[inline]
+    pub fn get(&self) -> T {
+        T::load(&self.0)
+    }
+
+    /// Puts another number there.
+    #[inline]
+    pub fn set(&self, number: T) {
+        number.store(&self.0);
+    }
+}
+
+impl<T: Number> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+shareable! {
+    struct Header {
+        lock: RawLock,
+        /// A [`kind`]. Never changes.
+        kind: AtomicU32,
+        /// How many numbers follow. Never changes.
+        len: AtomicU64,
+    }
+}
+
+/// How numbers are used, by everybody who has them: a handle of the other kind would
+/// change numbers under the hands of who has them locked.
+mod kind {
+    pub(super) const LOCKED: u32 = 1;
+    pub(super) const RAW: u32 = 2;
+}
+
+/// Numbers in shared memory with a lock before them, which stays unused where they are
+/// not `LOCKED`.
+#[derive(Clone)]
+pub(crate) struct Numbers<T, const LOCKED: bool> {
+    header: Shared<Header>,
+    /// Checked against the memory that there is, when this handle was made.
+    len: usize,
+    /// Keeps the lock among the known ones.
+    _known: Option<Arc<Known>>,
+    of: PhantomData<T>,
+}
+
+impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
+    const KIND: u32 = if LOCKED { kind::LOCKED } else { kind::RAW };
+
+    /// So many zeroes.
+    pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
+        registry::ensure_registry()?;
+        let header = Header {
+            lock: RawLock::new(),
+            kind: AtomicU32::new(Self::KIND),
+            len: AtomicU64::new(len as u64),
+        };
+        let header = Shared::with_tail(header, len.saturating_mul(size_of::<T>()))?;
+        Ok(Self {
+            _known: know(&header, LOCKED),
+            header,
+            len,
+            of: PhantomData,
+        })
+    }
+
+    /// These numbers.
+    pub(crate) fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        let numbers: Vec<T> = numbers.into_iter().collect();
+        let new = Self::zeroed(numbers.len())?;
+        for (slot, number) in new.memory().iter().zip(numbers) {
+            slot.set(number);
+        }
+        Ok(new)
+    }
+
+    #[inline]
+    fn memory(&self) -> &[Slot<T>] {
+        &self.header.tail_of()[..self.len]
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl<T: Number> Numbers<T, false> {
+    /// The numbers, which have no lock.
+    #[inline]
+    pub(crate) fn slots(&self) -> &[Slot<T>] {
+        self.memory()
+    }
+}
+
+impl<T: Number> Numbers<T, true> {
+    /// Takes the lock.
+    #[inline]
+    pub(crate) fn lock(&self) -> NumbersGuard<'_, T> {
+        NumbersGuard {
+            numbers: self,
+            lock: self.header.lock.lock(),
+        }
+    }
+}
+
+impl<T, const LOCKED: bool> Serialize for Numbers<T, LOCKED> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.header.serialize(serializer)
+    }
+}
+
+impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let header = Shared::<Header>::deserialize(deserializer)?;
+        if header.kind.load(Ordering::Relaxed) != Self::KIND {
+            return Err(D::Error::custom(
+                "one of Array and RawArray cannot be had as the other",
+            ));
+        }
+        let len = usize::try_from(header.len.load(Ordering::Relaxed));
+        let len = len.map_err(D::Error::custom)?;
+        if len > header.tail_of::<Slot<T>>().len() {
+            return Err(D::Error::custom("more numbers than there is memory"));
+        }
+        Ok(Self {
+            _known: know(&header, LOCKED),
+            header,
+            len,
+            of: PhantomData,
+        })
+    }
+}
+
+/// One number, where several, or none, are no value of the type asked for.
+pub(crate) fn one<'de, D, T, const LOCKED: bool>(
+    deserializer: D,
+) -> Result<Numbers<T, LOCKED>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Number,
+{
+    let numbers = Numbers::deserialize(deserializer)?;
+    if numbers.len() != 1 {
+        return Err(D::Error::custom("an array cannot be had as one number"));
+    }
+    Ok(numbers)
+}
+
+/// Numbers under their lock, a slice as any other.
+///
+/// The lock is nobody's to release but this guard's: that makes the slice its own. A
+/// fork would make two of it, and is refused while it lives.
+pub(crate) struct NumbersGuard<'a, T> {
+    numbers: &'a Numbers<T, true>,
+    lock: RawGuard<'a>,
+}
+
+/// The numbers with a lock that this process has. Before a fork their locks tell whether
+/// a guard lives, which costs nothing while there is none to fork: a count of the guards
+/// would make taking a lock half as slow again.
+static KNOWN: Mutex<Vec<Weak<Known>>> = Mutex::new(Vec::new());
+
+struct Known(Shared<Header>);
+
+/// Where there is a lock, adds it to the [`KNOWN`], until all handles are gone.
+fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
+    let known = locked.then(|| Arc::new(Known(header.clone())))?;
+    let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.len() == all.capacity() {
+        all.retain(|known| known.strong_count() > 0);
+    }
+    all.push(Arc::downgrade(&known));
+    Some(known)
+}
+
+/// Whether this process has a guard: it may be one that was leaked.
+pub(super) fn locked() -> bool {
+    let all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter()
+        .filter_map(Weak::upgrade)
+        .any(|known| known.0.lock.is_mine())
+}
+
+impl<T: Number> NumbersGuard<'_, T> {
+    pub(crate) fn predecessor_died(&self) -> bool {
+        self.lock.acquired == Acquired::PredecessorDied
+    }
+}
+
+impl<T: Number> Deref for NumbersGuard<'_, T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let slots = self.numbers.memory();
+        // SAFETY: a number is as large as its slot, and any bits make one. The lock is
+        // held, and all who use locked numbers, here or in another process, hold it.
+        unsafe { slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
+    }
+}
+
+impl<T: Number> DerefMut for NumbersGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let slots = self.numbers.memory();
+        // SAFETY: as in `deref`; and a slot is an atomic, which may be written to
+        // behind a shared reference.
+        unsafe {
+            slice::from_raw_parts_mut(slots.as_ptr().cast_mut().cast(), slots.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handover;
+
+    #[test]
+    fn numbers_with_a_lock_and_numbers_without_are_not_one_another() {
+        type Locked = Numbers<i32, true>;
+        type Raw = Numbers<i32, false>;
+        let (locked, raw) = (Locked::new([1, 2]).unwrap(), Raw::new([3]).unwrap());
+        let to_bytes = || postcard::to_stdvec(&(&locked, &raw)).unwrap();
+        let (bytes, fds) = handover::collect(to_bytes);
+        let fds_again = fds.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        let exchanged = || postcard::from_bytes::<(Raw, Locked)>(&bytes);
+        assert!(handover::receive(fds, exchanged).is_err());
+        let same = || postcard::from_bytes::<(Locked, Raw)>(&bytes);
+        let (locked, raw) = handover::receive(fds_again, same).unwrap();
+        assert_eq!((locked.lock()[1], raw.slots()[0].get()), (2, 3));
+    }
+
+    #[test]
+    fn several_numbers_are_not_one() {
+        #[derive(Deserialize)]
+        #[expect(dead_code, reason = "is only made")]
+        struct One(#[serde(deserialize_with = "one")] Numbers<u8, false>);
+
+        let arrives = |numbers: &[u8]| {
+            let numbers =
+                Numbers::<u8, false>::new(numbers.iter().copied()).unwrap();
+            let to_bytes = || postcard::to_stdvec(&numbers).unwrap();
+            let (bytes, fds) = handover::collect(to_bytes);
+            handover::receive(fds, || postcard::from_bytes::<One>(&bytes)).is_ok()
+        };
+        assert_eq!([&[1][..], &[], &[1, 2]].map(arrives), [true, false, false]);
+    }
+
+    #[test]
+    fn a_guard_is_known_of_even_where_its_thread_leaked_it() {
+        let numbers: &'static _ =
+            Box::leak(Box::new(Numbers::<u8, true>::new([1]).unwrap()));
+        assert!(!locked());
+        std::thread::spawn(|| {
+            drop(numbers.lock());
+            assert!(!locked());
+            std::mem::forget(numbers.lock());
+            assert!(locked());
+        })
+        .join()
+        .unwrap();
+        assert!(locked());
+    }
+}

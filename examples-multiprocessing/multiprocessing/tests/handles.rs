@@ -1,0 +1,205 @@
+//! A handle in another process, forked or spawned, is a handle of the same thing; and
+//! what it must not do there it does not.
+
+use std::fs;
+
+use multiprocessing::{
+    Acquired, Array, Barrier, BoundedSemaphore, Condition, Error, Event, Lock,
+    Process, ProcessError, RLock, RawArray, RawValue, Semaphore, SharedMemory,
+    Value, freeze_support,
+};
+use nix::unistd::alarm;
+
+fn main() {
+    freeze_support();
+    every_handle_stays_connected_in_a_spawned_process();
+    a_lock_that_a_spawned_process_died_with_is_noticed();
+    guards_in_a_forked_process_release_nothing();
+    numbers_that_are_locked_are_not_forked();
+    a_block_belongs_to_the_process_that_made_it();
+    a_name_that_became_a_strangers_is_not_removed();
+    a_guest_keeps_the_memory_when_the_name_has_gone();
+    a_name_is_taken_once();
+    a_block_for_which_there_is_no_memory_is_refused_at_its_first_use();
+}
+
+fn run(mut process: Process<'_>) -> Option<i32> {
+    // A hang ends the whole by SIGALRM.
+    alarm::set(60);
+    process.start().unwrap();
+    process.join().unwrap();
+    process.exitcode()
+}
+
+type Locks = (Lock, RLock, Semaphore, BoundedSemaphore);
+type Others = (Event, Condition, Barrier);
+type Raw = (RawValue<i64>, RawArray<u32>);
+type Numbers = (Value<f64>, Array<u8>, Raw, SharedMemory);
+
+fn every_handle_stays_connected_in_a_spawned_process() {
+    let lock = Lock::new().unwrap();
+    let rlock = RLock::new().unwrap();
+    let semaphore = Semaphore::new(1).unwrap();
+    let bounded = BoundedSemaphore::new(1).unwrap();
+    let event = Event::new().unwrap();
+    let condition = Condition::new().unwrap();
+    let barrier = Barrier::new(2).unwrap();
+    let value = Value::new(1.5).unwrap();
+    let array = Array::new(0_u8..3).unwrap();
+    let raw = (
+        RawValue::new(7_i64).unwrap(),
+        RawArray::new([0_u32; 2]).unwrap(),
+    );
+    let block = SharedMemory::new(1).unwrap();
+
+    lock.acquire();
+    let held = rlock.lock();
+    let permit = semaphore.permit();
+    let locks = (
+        lock.clone(),
+        rlock.clone(),
+        semaphore.clone(),
+        bounded.clone(),
+    );
+    let others = (event.clone(), condition.clone(), barrier.clone());
+    let attached = SharedMemory::attach(block.name()).unwrap();
+    let numbers = (value.clone(), array.clone(), raw.clone(), attached);
+    let there = |(locks, others, numbers): (Locks, Others, Numbers)| {
+        let (lock, rlock, semaphore, bounded) = locks;
+        assert_eq!(lock.try_acquire(), None);
+        assert_eq!(rlock.try_acquire(), None);
+        assert!(!semaphore.try_acquire());
+        bounded.acquire();
+        let (event, condition, barrier) = others;
+        event.set();
+        let _held = condition.lock();
+        assert_eq!(barrier.parties(), 2);
+        barrier.abort();
+        let (value, array, (raw_value, raw_array), block) = numbers;
+        *value.lock() += 1.0;
+        array.lock().reverse();
+        raw_value.set(-7);
+        raw_array[1].set(9);
+        block.bytes().unwrap()[0].set(42);
+    };
+    let argument = (locks, others, numbers);
+    assert_eq!(run(Process::spawned(there, argument)), Some(0));
+
+    assert!(event.is_set() && barrier.broken());
+    assert_eq!((bounded.get_value(), value.get()), (0, 2.5));
+    assert_eq!(array.to_vec(), [2, 1, 0]);
+    assert_eq!((raw.0.get(), raw.1[1].get()), (-7, 9));
+    assert_eq!(block.bytes().unwrap()[0].get(), 42);
+    drop((held, permit));
+}
+
+fn a_lock_that_a_spawned_process_died_with_is_noticed() {
+    let lock = Lock::new().unwrap();
+    let take = |lock: Lock| assert_eq!(lock.acquire(), Acquired::Clean);
+    assert_eq!(run(Process::spawned(take, lock.clone())), Some(0));
+    assert_eq!(lock.acquire(), Acquired::PredecessorDied);
+}
+
+fn guards_in_a_forked_process_release_nothing() {
+    let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let semaphore = Semaphore::new(1).unwrap();
+    let mut guards = Some((lock.lock(), rlock.lock(), semaphore.permit()));
+    let drop_copies = || {
+        drop(guards.take());
+        assert!(lock.try_acquire().is_none() && rlock.try_acquire().is_none());
+        assert!(rlock.release().is_err() && !semaphore.try_acquire());
+    };
+    assert_eq!(run(Process::new(drop_copies)), Some(0));
+    assert!(lock.try_acquire().is_none() && !semaphore.try_acquire());
+    drop(guards);
+    assert!(lock.try_acquire().is_some() && semaphore.try_acquire());
+}
+
+fn numbers_that_are_locked_are_not_forked() {
+    let (value, array) = (Value::new(1).unwrap(), Array::new([1, 2]).unwrap());
+    let mut child = Process::new(|| assert_eq!(*value.lock() + array.lock()[1], 3));
+    let of_value = value.lock();
+    let of_array = array.lock();
+    let refused = |start: Result<(), ProcessError>| {
+        assert!(
+            matches!(start, Err(ProcessError::NumbersLocked)),
+            "{start:?}"
+        );
+    };
+    refused(child.start());
+    drop(of_value);
+    refused(child.start());
+    drop(of_array);
+    assert_eq!(run(child), Some(0));
+}
+
+fn a_block_belongs_to_the_process_that_made_it() {
+    let name = format!("handles-test-{}", std::process::id());
+    let (named, nameless) = (
+        SharedMemory::create(&name, 10).unwrap(),
+        SharedMemory::new(10).unwrap(),
+    );
+    let nameless_name = nameless.name().to_string();
+    let mut child = Process::builder().target(|| {
+        // Safe code can drop what it got by a fork: here, what it takes for its own.
+        drop(SharedMemory::attach(&name).unwrap());
+    });
+    child.start().unwrap();
+    child.join().unwrap();
+    assert_eq!(child.exitcode(), Some(0));
+    let mut slot = Some((named, nameless));
+    let drop_it = || {
+        drop(slot.take());
+        SharedMemory::attach(&name).unwrap();
+        SharedMemory::attach(&nameless_name).unwrap();
+    };
+    assert_eq!(run(Process::new(drop_it)), Some(0));
+    assert!(SharedMemory::attach(&name).is_ok());
+    drop(slot);
+    assert!(matches!(
+        SharedMemory::attach(&name),
+        Err(Error::NoSuchBlock { .. })
+    ));
+    assert!(SharedMemory::attach(&nameless_name).is_err());
+}
+
+fn a_name_that_became_a_strangers_is_not_removed() {
+    let name = format!("handles-test-{}", std::process::id());
+    let file = format!("/dev/shm/{name}");
+    let block = SharedMemory::create(&name, 1).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "a stranger's").unwrap();
+    drop(block);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a stranger's");
+    fs::remove_file(&file).unwrap();
+}
+
+fn a_guest_keeps_the_memory_when_the_name_has_gone() {
+    let block = SharedMemory::new(5000).unwrap();
+    let guest = SharedMemory::attach(block.name()).unwrap();
+    drop(block);
+    guest.bytes().unwrap()[4999].set(1);
+}
+
+fn a_name_is_taken_once() {
+    let name = format!("handles-test-{}", std::process::id());
+    let _first = SharedMemory::create(&name, 1).unwrap();
+    let second = SharedMemory::create(&name, 1);
+    assert!(matches!(second, Err(Error::BlockExists { .. })));
+    for bad in ["", "a/b", ".", "..", "a\0b", &"a".repeat(248)] {
+        let refused = SharedMemory::create(bad, 1);
+        assert!(matches!(refused, Err(Error::BlockName { .. })), "{bad:?}");
+    }
+    assert!(SharedMemory::new(0).is_err());
+}
+
+fn a_block_for_which_there_is_no_memory_is_refused_at_its_first_use() {
+    let block = SharedMemory::new(1 << 45).unwrap();
+    let refused = block.bytes().err().unwrap();
+    assert!(refused.to_string().contains("No space left"), "{refused}");
+    drop(block);
+    let small = SharedMemory::new(5000).unwrap();
+    assert!(small.bytes().unwrap().iter().all(|byte| byte.get() == 0));
+    let file = fs::metadata(format!("/dev/shm/{}", small.name())).unwrap();
+    assert_eq!(file.len(), 5000);
+}

@@ -1,0 +1,445 @@
+//! Kills processes at random instants, while others work with them on one primitive.
+//! Nobody may hang, what a lock protects may not be torn without notice, and nothing
+//! may be left: no process, no descriptor, no file.
+//!
+//! `SEED` repeats a run, as far as the scheduler plays along; `KILLS` says how often
+//! each primitive's workers are killed.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{env, fs, thread};
+
+use multiprocessing::{
+    Acquired, Barrier, Condition, Event, Lock, Process, RLock, RawArray, RawValue,
+    Semaphore, SharedMemory, Slot, Value, active_children,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, alarm};
+use signal_hook::consts::SIGUSR1;
+
+/// Who has made no step for so long hangs. A second is what is promised; a machine
+/// with better things to do may add to it.
+const HANG: Duration = Duration::from_secs(5);
+
+fn main() {
+    let seed = number_from("SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64
+    });
+    let kills = number_from("KILLS").unwrap_or(100);
+    println!("SEED={seed} KILLS={kills}");
+    let killer = Killer {
+        random: Cell::new(seed | 1),
+        kills,
+    };
+
+    // What the library opens once and keeps; and a parent that has taken a lock itself
+    // must not be taken for its children.
+    lock_keeps_a_pair_whole()(0);
+    let mut nobody = Process::new(|| ());
+    nobody.start().unwrap();
+    nobody.join().unwrap();
+    drop(nobody);
+
+    let before = Belongings::count();
+    killer.run("lock", lock_keeps_a_pair_whole().as_ref());
+    killer.run("rlock", rlock_keeps_a_pair_whole().as_ref());
+    killer.run("value", value_only_grows().as_ref());
+    killer.run("semaphore", semaphore_gets_its_permits_back().as_ref());
+    killer.run("condition", condition_passes_the_turn_on().as_ref());
+    killer.run("event", event_lets_everybody_go_on().as_ref());
+    killer.run("barrier", barrier_breaks_and_is_reset().as_ref());
+    killer.run("shared memory", shared_memory_comes_and_goes().as_ref());
+    for test in [
+        a_party_that_dies_waiting_breaks_the_barrier,
+        who_comes_after_a_notification_leaves_it_to_those_before,
+        who_gets_signals_all_the_time_notices_a_death,
+        a_dead_ones_permit_comes_back_while_others_pass_theirs_on,
+    ] {
+        set_deadline();
+        test();
+    }
+    before.insist_that_nothing_was_added();
+}
+
+/// A hang ends the whole by SIGALRM.
+fn set_deadline() {
+    alarm::set(60);
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < HANG, "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn sleep_for_ever() {
+    loop {
+        thread::park();
+    }
+}
+
+/// Starts a process that ends with this one, should that find something to complain
+/// about.
+fn start<'a>(work: impl FnOnce() + 'a) -> Process<'a> {
+    let mut process = Process::builder().daemon(true).target(work);
+    process.start().unwrap();
+    process
+}
+
+fn pid(process: &Process<'_>) -> Pid {
+    Pid::from_raw(process.pid().unwrap())
+}
+
+fn end(process: &Process<'_>) {
+    process.kill().unwrap();
+    process.join().unwrap();
+}
+
+fn who_comes_after_a_notification_leaves_it_to_those_before() {
+    let (condition, there) = (Condition::new().unwrap(), RawValue::new(0).unwrap());
+    let waiter = start(|| {
+        let _held = condition.lock();
+        there.set(1);
+        condition.wait().unwrap();
+    });
+    wait_until("nobody came", || there.get() == 1);
+    let held = condition.lock();
+    kill(pid(&waiter), Signal::SIGSTOP).unwrap();
+    let stopped = waitpid(pid(&waiter), Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
+    condition.notify_all().unwrap();
+    assert!(!condition.wait_timeout(Duration::ZERO).unwrap());
+    drop(held);
+    kill(pid(&waiter), Signal::SIGCONT).unwrap();
+    assert!(
+        waiter.join_timeout(HANG).unwrap(),
+        "its notification is lost"
+    );
+    assert_eq!(waiter.exitcode(), Some(0));
+}
+
+fn who_gets_signals_all_the_time_notices_a_death() {
+    let lock = Lock::new().unwrap();
+    let stage = RawValue::new(0).unwrap();
+    let holder = start(|| {
+        lock.acquire();
+        stage.set(1);
+        sleep_for_ever();
+    });
+    wait_until("nobody took the lock", || stage.get() == 1);
+    let waiter = start(|| {
+        signal_hook::flag::register(SIGUSR1, Arc::default()).unwrap();
+        stage.set(2);
+        assert_eq!(lock.acquire(), Acquired::PredecessorDied);
+    });
+    wait_until("nobody waits", || stage.get() == 2);
+    end(&holder);
+    let start = Instant::now();
+    while !waiter.join_timeout(Duration::from_millis(20)).unwrap() {
+        assert!(start.elapsed() < HANG, "it waits for the dead");
+        kill(pid(&waiter), Signal::SIGUSR1).unwrap();
+    }
+    assert_eq!(waiter.exitcode(), Some(0));
+}
+
+/// Whoever waits is woken long before its slice is over.
+fn a_dead_ones_permit_comes_back_while_others_pass_theirs_on() {
+    let (semaphore, stage) = (Semaphore::new(2).unwrap(), RawValue::new(0).unwrap());
+    let inside = Value::new(0).unwrap();
+    let holder = start(|| {
+        let _permit = semaphore.permit();
+        stage.set(1);
+        sleep_for_ever();
+    });
+    wait_until("nobody took a permit", || stage.get() == 1);
+    let others = [(); 3].map(|()| {
+        start(|| {
+            loop {
+                let permit = semaphore.permit();
+                let add = |n: &mut i32| {
+                    *n += 1;
+                    *n
+                };
+                if inside.with_lock(add) == 2 {
+                    stage.set(2);
+                }
+                thread::sleep(Duration::from_millis(5));
+                inside.with_lock(|n| *n -= 1);
+                drop(permit);
+            }
+        })
+    });
+    thread::sleep(Duration::from_millis(20));
+    end(&holder);
+    wait_until("the permit is lost", || stage.get() == 2);
+    others.iter().for_each(end);
+}
+
+fn a_party_that_dies_waiting_breaks_the_barrier() {
+    let barrier = Barrier::new(3).unwrap();
+    let wait = || assert!(barrier.wait().is_err());
+    let parties = [(); 2].map(|()| start(wait));
+    wait_until("nobody waits", || barrier.n_waiting() == 2);
+    parties[0].kill().unwrap();
+    assert!(
+        parties[1].join_timeout(HANG).unwrap(),
+        "it waits for the dead"
+    );
+    assert!(parties[1].exitcode() == Some(0) && barrier.broken());
+    parties[0].join().unwrap();
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// One step of a worker, which is told its number and where it can count on.
+type Step<'a> = Box<dyn Fn(usize) + 'a>;
+
+const WORKERS: usize = 4;
+
+struct Killer {
+    random: Cell<u64>,
+    kills: u64,
+}
+
+impl Killer {
+    /// Xorshift: the same numbers for the same seed.
+    fn random(&self, range: Range<u64>) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        range.start + x % (range.end - range.start)
+    }
+
+    /// Keeps a few workers stepping and killing one of them after another.
+    fn run(&self, name: &str, step: &dyn Fn(usize)) {
+        let began = Instant::now();
+        let steps = &RawArray::<u64>::zeroed(WORKERS).unwrap();
+        let hire = |number: usize| {
+            let work = move || {
+                loop {
+                    step(number);
+                    steps[number].set(steps[number].get() + 1);
+                }
+            };
+            start(work)
+        };
+        let mut workers: Vec<_> = (0..WORKERS).map(hire).collect();
+        let mut longest = Duration::ZERO;
+        for _ in 0..self.kills {
+            set_deadline();
+            thread::sleep(Duration::from_micros(self.random(0..2000)));
+            let victim = self.random(0..WORKERS as u64) as usize;
+            end(&workers[victim]);
+            assert_eq!(
+                workers[victim].exitcode(),
+                Some(-9),
+                "{name}: it complained"
+            );
+            workers[victim] = hire(victim);
+            longest = longest.max(everybody_makes_a_step(name, steps));
+        }
+        for worker in &workers {
+            end(worker);
+            assert_eq!(worker.exitcode(), Some(-9), "{name}: it complained");
+        }
+        println!(
+            "{name}: {} killed in {:.1?}, {} steps, nobody waited longer than {longest:.0?}",
+            self.kills + WORKERS as u64,
+            began.elapsed(),
+            steps.iter().map(Slot::get).sum::<u64>(),
+        );
+    }
+}
+
+/// Returns how long that took.
+fn everybody_makes_a_step(name: &str, steps: &RawArray<u64>) -> Duration {
+    let start = Instant::now();
+    let before: Vec<_> = steps.iter().map(Slot::get).collect();
+    while steps
+        .iter()
+        .zip(&before)
+        .any(|(now, before)| now.get() == *before)
+    {
+        let now: Vec<_> = steps.iter().map(Slot::get).collect();
+        assert!(
+            start.elapsed() < HANG,
+            "{name}: {before:?}, and {HANG:?} later {now:?}"
+        );
+        thread::sleep(Duration::from_micros(100));
+    }
+    start.elapsed()
+}
+
+/// A step without the lock, so that not everybody dies with it held.
+fn do_something_else() {
+    for i in 0..2000 {
+        std::hint::black_box(i);
+    }
+}
+
+/// Two numbers that differ only while the lock is held.
+struct Pair(RawValue<u64>, RawValue<u64>);
+
+impl Pair {
+    fn new() -> Self {
+        Self(RawValue::new(0).unwrap(), RawValue::new(0).unwrap())
+    }
+
+    fn change(&self, acquired: Acquired) {
+        let (first, second) = (self.0.get(), self.1.get());
+        match acquired {
+            Acquired::Clean => assert_eq!(first, second, "torn without notice"),
+            Acquired::PredecessorDied => {
+                assert!(first - second <= 1);
+                self.1.set(first);
+            }
+        }
+        self.0.set(first + 1);
+        do_something_else();
+        self.1.set(first + 1);
+    }
+}
+
+fn lock_keeps_a_pair_whole() -> Step<'static> {
+    let (lock, pair) = (Lock::new().unwrap(), Pair::new());
+    Box::new(move |_| {
+        pair.change(lock.acquire());
+        lock.release().unwrap();
+        do_something_else();
+    })
+}
+
+fn rlock_keeps_a_pair_whole() -> Step<'static> {
+    let (lock, pair) = (RLock::new().unwrap(), Pair::new());
+    Box::new(move |_| {
+        let acquired = lock.acquire();
+        assert_eq!(lock.acquire(), acquired);
+        pair.change(acquired);
+        lock.release().unwrap();
+        lock.release().unwrap();
+        do_something_else();
+    })
+}
+
+fn value_only_grows() -> Step<'static> {
+    let (value, seen) = (Value::new(0_u64).unwrap(), Cell::new(0));
+    Box::new(move |_| {
+        value.with_lock(|value| *value += 1);
+        assert!(value.get() > seen.replace(value.get()));
+        do_something_else();
+    })
+}
+
+fn semaphore_gets_its_permits_back() -> Step<'static> {
+    let semaphore = Semaphore::new(2).unwrap();
+    Box::new(move |_| {
+        let permit = semaphore.permit();
+        assert!(semaphore.get_value() <= 1);
+        do_something_else();
+        drop(permit);
+        assert!(semaphore.get_value() <= 2);
+        do_something_else();
+    })
+}
+
+/// The workers take turns. Who finds that it is not its turn waits, and who was killed
+/// in its turn is followed by its replacement.
+fn condition_passes_the_turn_on() -> Step<'static> {
+    let (condition, turn) = (Condition::new().unwrap(), RawValue::new(0).unwrap());
+    Box::new(move |number| {
+        let held = condition.lock();
+        condition.wait_for(|| turn.get() == number).unwrap();
+        // First: one that is killed in between still has its turn.
+        condition.notify_all().unwrap();
+        turn.set((number + 1) % WORKERS);
+        drop(held);
+    })
+}
+
+/// One worker raises and lowers the flag for the others.
+fn event_lets_everybody_go_on() -> Step<'static> {
+    let event = Event::new().unwrap();
+    Box::new(move |number| {
+        if number == 0 {
+            event.set();
+            do_something_else();
+            event.clear();
+        } else {
+            event.wait();
+        }
+    })
+}
+
+fn barrier_breaks_and_is_reset() -> Step<'static> {
+    let barrier = Barrier::new(WORKERS as u32).unwrap();
+    Box::new(move |_| match barrier.wait() {
+        Ok(index) => assert!(index < WORKERS),
+        Err(_broken) => barrier.reset(),
+    })
+}
+
+/// Each worker has a name that it and the others want.
+fn shared_memory_comes_and_goes() -> Step<'static> {
+    let name = format!("kill-test-{}", std::process::id());
+    Box::new(move |number| {
+        let named = SharedMemory::create(&format!("{name}-{}", number / 2), 5000);
+        let nameless = SharedMemory::new(5000).unwrap();
+        nameless.bytes().unwrap()[4999].set(1);
+        if let Ok(named) = &named {
+            // Nobody but its maker removes it.
+            SharedMemory::attach(named.name()).unwrap();
+        }
+    })
+}
+
+/// What a process can leave behind.
+struct Belongings {
+    descriptors: usize,
+    files: BTreeSet<String>,
+}
+
+impl Belongings {
+    fn count() -> Self {
+        let names = |directory| {
+            let entries = fs::read_dir(directory).unwrap();
+            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        };
+        let ours =
+            |name: &String| name.starts_with("mp-") || name.contains("kill-test");
+        Self {
+            descriptors: names("/proc/self/fd").count(),
+            files: names("/dev/shm").filter(ours).collect(),
+        }
+    }
+
+    fn insist_that_nothing_was_added(&self) {
+        assert!(active_children().is_empty());
+        let children = fs::read_to_string("/proc/thread-self/children").unwrap();
+        assert_eq!(children, "", "children are left");
+
+        let descriptors = Self::count().descriptors;
+        assert_eq!(descriptors, self.descriptors, "descriptors are left");
+
+        let start = Instant::now();
+        loop {
+            let files = Self::count().files;
+            let left: Vec<_> = files.difference(&self.files).collect();
+            if left.is_empty() {
+                break;
+            }
+            assert!(start.elapsed() < HANG, "files are left: {left:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

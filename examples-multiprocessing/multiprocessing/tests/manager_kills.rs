@@ -1,0 +1,461 @@
+//! Kills clients and servers of managers. Whoever waited for them goes on or is told,
+//! nothing is lost that was not theirs, and nothing is left behind.
+//!
+//! It has a `main` of its own: managers are started by forking, which only a process
+//! with one thread may do.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use multiprocessing::managers::{
+    Address, BaseManager, ListProxy, ManagerError, SyncManager, Value, manager,
+};
+use multiprocessing::{Process, active_children, current_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, alarm};
+
+/// Who has not gone on after so long hangs. A second is what is promised; a machine with
+/// better things to do may add to it.
+const HANG: Duration = Duration::from_secs(10);
+
+type Test = fn() -> Result<(), ManagerError>;
+
+fn main() {
+    // A hang ends the whole by SIGALRM.
+    alarm::set(120);
+    let tests: [(&str, Test); 13] = [
+        ("a_dead_clients_lock_is_free", a_dead_clients_lock_is_free),
+        (
+            "a_dead_clients_permits_come_back",
+            a_dead_clients_permits_come_back,
+        ),
+        (
+            "a_dead_client_is_given_nothing",
+            a_dead_client_is_given_nothing,
+        ),
+        (
+            "a_dead_client_breaks_its_barrier",
+            a_dead_client_breaks_its_barrier,
+        ),
+        (
+            "news_for_the_dead_reach_the_living",
+            news_for_the_dead_reach_the_living,
+        ),
+        (
+            "clients_may_die_at_any_moment",
+            clients_may_die_at_any_moment,
+        ),
+        ("a_killed_server_is_told_of", a_killed_server_is_told_of),
+        (
+            "a_killed_servers_place_is_free",
+            a_killed_servers_place_is_free,
+        ),
+        (
+            "a_server_ends_with_its_parent",
+            a_server_ends_with_its_parent,
+        ),
+        (
+            "ctrl_c_leaves_the_server_alone",
+            ctrl_c_leaves_the_server_alone,
+        ),
+        (
+            "a_child_has_proxies_of_its_own",
+            a_child_has_proxies_of_its_own,
+        ),
+        (
+            "a_start_that_failed_may_be_tried_again",
+            a_start_that_failed_may_be_tried_again,
+        ),
+        (
+            "a_child_can_end_the_server_it_inherited",
+            a_child_can_end_the_server_it_inherited,
+        ),
+    ];
+    for (name, test) in tests {
+        let start = Instant::now();
+        test().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(active_children().is_empty(), "{name} left a process");
+        println!("{name}: ok, {:?}", start.elapsed());
+    }
+}
+
+/// Runs a function in a process and kills it once it has raised the flag it is given,
+/// and a little later.
+fn killed_after<F>(manager: &SyncManager, function: F) -> Result<(), ManagerError>
+where
+    F: Fn(&dyn Fn()) -> Result<(), ManagerError>,
+{
+    let ready = manager.event()?;
+    let raise = || ready.set().unwrap();
+    let mut client = Process::new(|| {
+        function(&raise).unwrap();
+        thread::sleep(HANG);
+    });
+    client.start()?;
+    assert!(ready.wait_timeout(HANG)?, "the client never got there");
+    thread::sleep(Duration::from_millis(20));
+    client.kill()?;
+    client.join()?;
+    Ok(())
+}
+
+fn a_dead_clients_lock_is_free() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    for lock in [manager.lock()?, manager.rlock()?] {
+        killed_after(&manager, |ready| {
+            lock.acquire()?;
+            ready();
+            Ok(())
+        })?;
+        assert!(lock.acquire_timeout(HANG)?);
+        lock.release()?;
+        // While it waits for the lock.
+        lock.acquire()?;
+        killed_after(&manager, |ready| {
+            ready();
+            lock.acquire()
+        })?;
+        lock.release()?;
+        assert!(lock.acquire_timeout(HANG)?);
+    }
+    let condition = manager.condition(None)?;
+    killed_after(&manager, |ready| {
+        condition.acquire()?;
+        ready();
+        Ok(())
+    })?;
+    assert!(condition.acquire_timeout(HANG)?);
+    Ok(())
+}
+
+fn a_dead_clients_permits_come_back() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    for rooms in [manager.semaphore(2)?, manager.bounded_semaphore(2)?] {
+        killed_after(&manager, |ready| {
+            rooms.acquire()?;
+            rooms.acquire()?;
+            ready();
+            Ok(())
+        })?;
+        assert!(rooms.acquire_timeout(HANG)? && rooms.acquire_timeout(HANG)?);
+        assert!(!rooms.try_acquire()?);
+    }
+    Ok(())
+}
+
+fn a_dead_client_is_given_nothing() -> Result<(), ManagerError> {
+    let over_tcp = |port: u16| {
+        let mut manager = SyncManager::new(("127.0.0.1", port), b"abc");
+        manager.start().map(|()| manager)
+    };
+    for manager in [manager()?, over_tcp(0)?] {
+        let q = manager.queue(0)?;
+        for _ in 0..3 {
+            killed_after(&manager, |ready| {
+                ready();
+                q.get::<i64>().map(drop)
+            })?;
+            // At once: the server has not yet looked after the dead client.
+            q.put(1)?;
+            q.put(2)?;
+            assert_eq!(q.get_timeout::<i64>(HANG)?, 1);
+            assert_eq!(q.get_timeout::<i64>(HANG)?, 2);
+        }
+    }
+    Ok(())
+}
+
+fn a_dead_client_breaks_its_barrier() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let barrier = manager.barrier(3)?;
+    let mut waits = Process::new(|| {
+        let broken = barrier.wait().unwrap_err();
+        assert!(
+            broken.to_string().contains("BrokenBarrierError"),
+            "{broken}"
+        );
+    });
+    waits.start()?;
+    while barrier.n_waiting()? < 1 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut dies = Process::new(|| {
+        let _killed_meanwhile = barrier.wait();
+    });
+    dies.start()?;
+    while barrier.n_waiting()? < 2 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    dies.kill()?;
+    dies.join()?;
+    assert!(waits.join_timeout(HANG)?);
+    assert_eq!(waits.exitcode(), Some(0));
+    Ok(())
+}
+
+fn news_for_the_dead_reach_the_living() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let news = manager.condition(None)?;
+    let ready = manager.event()?;
+    let wait = || {
+        let _held = news.lock().unwrap();
+        ready.set().unwrap();
+        news.wait().unwrap();
+    };
+    // The first in line, then the second.
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        ready.clear()?;
+        let mut process = Process::new(wait);
+        process.start()?;
+        assert!(ready.wait_timeout(HANG)?);
+        // Whoever has the lock now knows that the other waits.
+        drop(news.lock()?);
+        processes.push(process);
+    }
+    let living = processes.pop().unwrap();
+    let dead = processes.pop().unwrap();
+    dead.kill()?;
+    dead.join()?;
+    let held = news.lock()?;
+    news.notify()?;
+    drop(held);
+    assert!(living.join_timeout(HANG)?, "the news died with the client");
+    assert_eq!(living.exitcode(), Some(0));
+    Ok(())
+}
+
+fn clients_may_die_at_any_moment() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let lock = manager.lock()?;
+    let list: ListProxy = manager.list([0_i64, 0])?;
+    let mut random = Instant::now().elapsed().subsec_nanos() | 1;
+    for round in 0..40 {
+        let mut client = Process::new(|| -> Result<(), ManagerError> {
+            loop {
+                let _held = lock.lock()?;
+                list.set(0, list.get::<i64>(0)? + 1)?;
+                // Much of the time is spent inside of messages.
+                list.set(1, "x".repeat(100_000))?;
+            }
+        });
+        client.start()?;
+        // The first is left to get somewhere, however busy the machine is.
+        let deadline = Instant::now() + HANG;
+        while round == 0 && list.get::<i64>(0)? == 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        thread::sleep(Duration::from_micros(u64::from(random >> 16) % 20_000));
+        client.kill()?;
+        client.join()?;
+        assert!(lock.acquire_timeout(HANG)?);
+        lock.release()?;
+    }
+    assert!(list.get::<i64>(0)? > 0);
+    Ok(())
+}
+
+fn server_of(manager: &BaseManager) -> Pid {
+    let mut servers = active_children().into_iter();
+    let server = servers.find(|child| child.name().starts_with("SyncManager"));
+    let pid = server
+        .unwrap_or_else(|| panic!("no server for {manager:?}"))
+        .pid();
+    Pid::from_raw(pid)
+}
+
+fn a_killed_server_is_told_of() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let q = manager.queue(0)?;
+    let ready = manager.event()?;
+    let mut client = Process::new(|| {
+        // From here on it has a connection, which the server's end ends.
+        assert!(q.empty().unwrap());
+        ready.set().unwrap();
+        let lost = q.get::<i64>().unwrap_err();
+        assert!(matches!(lost, ManagerError::Lost { .. }), "{lost:?}");
+        let absent = q.get::<i64>().unwrap_err();
+        assert!(matches!(absent, ManagerError::Absent { .. }), "{absent:?}");
+    });
+    client.start()?;
+    assert!(ready.wait_timeout(HANG)?);
+    kill(server_of(&manager), Signal::SIGKILL).unwrap();
+    assert!(client.join_timeout(HANG)?);
+    assert_eq!(client.exitcode(), Some(0));
+
+    // In the middle of an answer that is longer than a socket holds.
+    let other = self::manager()?;
+    let list = other.list([Value::Bytes(vec![0; 40_000_000])])?;
+    let server = server_of(&other);
+    let mut killer = Process::new(|| {
+        thread::sleep(Duration::from_millis(5));
+        kill(server, Signal::SIGKILL).unwrap();
+    });
+    killer.start()?;
+    loop {
+        match list.value() {
+            Ok(_) => {}
+            Err(ManagerError::Lost { .. } | ManagerError::Absent { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    killer.join()?;
+    Ok(())
+}
+
+fn a_killed_servers_place_is_free() -> Result<(), ManagerError> {
+    let path = env::temp_dir().join(format!("kills-{}", current_process().pid()));
+    let start = || {
+        let mut manager = SyncManager::new(path.as_path(), b"abc");
+        manager.start().map(|()| manager)
+    };
+    let first = start()?;
+    let taken = start().unwrap_err();
+    assert!(matches!(taken, ManagerError::Bind { .. }), "{taken:?}");
+    kill(server_of(&first), Signal::SIGKILL).unwrap();
+    drop(first);
+    assert!(!path.exists(), "the file of a killed server is left");
+
+    // A server whose parent was killed too leaves its file; the next takes its place.
+    let mut parent = Process::new(|| {
+        let _manager = start().unwrap();
+        kill(Pid::this(), Signal::SIGKILL).unwrap();
+    });
+    parent.start()?;
+    parent.join()?;
+    // That server is killed a moment after its parent, and has its place until then.
+    let deadline = Instant::now() + HANG;
+    let second = loop {
+        match start() {
+            Err(ManagerError::Bind { .. }) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            started => break started?,
+        }
+    };
+    second.list([1])?;
+    drop(second);
+    assert!(!path.exists());
+    Ok(())
+}
+
+fn is_running(pid: Pid) -> bool {
+    Path::new(&format!("/proc/{pid}/stat")).exists()
+        && fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn a_server_ends_with_its_parent() -> Result<(), ManagerError> {
+    let witness = manager()?;
+    let pids = witness.list([0_i64; 0])?;
+    let mut parent = Process::new(|| {
+        let manager = manager().unwrap();
+        pids.append(i64::from(server_of(&manager).as_raw()))
+            .unwrap();
+        thread::sleep(HANG);
+    });
+    parent.start()?;
+    while pids.is_empty()? {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let server = Pid::from_raw(pids.get(0)?);
+    assert!(is_running(server));
+    parent.kill()?;
+    parent.join()?;
+    let killed = Instant::now();
+    while is_running(server) {
+        assert!(killed.elapsed() < HANG, "the server outlives its parent");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn ctrl_c_leaves_the_server_alone() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let list = manager.list([1])?;
+    kill(server_of(&manager), Signal::SIGINT).unwrap();
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(list.get::<i64>(0)?, 1);
+    Ok(())
+}
+
+fn a_child_has_proxies_of_its_own() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let q = manager.queue(0)?;
+    let told = manager.queue(0)?;
+    // The parent's connection is open by now; the child must not speak on it.
+    q.put("before")?;
+    let copies = (q.clone(), told.clone());
+    let mut child = Process::new(move || {
+        copies.0.put("from the child").unwrap();
+        copies.1.put("done").unwrap();
+    });
+    child.start()?;
+    assert_eq!(q.get::<String>()?, "before");
+    assert_eq!(q.get_timeout::<String>(HANG)?, "from the child");
+    assert_eq!(told.get_timeout::<String>(HANG)?, "done");
+    drop(told);
+    child.join()?;
+    assert_eq!(child.exitcode(), Some(0));
+    // What the child had is given back.
+    let start = Instant::now();
+    while manager.number_of_objects()? > 1 && start.elapsed() < HANG {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(manager.number_of_objects()?, 1);
+    assert!(matches!(manager.address(), Address::Abstract(_)));
+    Ok(())
+}
+
+fn a_start_that_failed_may_be_tried_again() -> Result<(), ManagerError> {
+    let path = env::temp_dir().join(format!("again-{}", current_process().pid()));
+    let mut first = SyncManager::new(path.as_path(), b"abc");
+    first.start()?;
+    let mut second = SyncManager::new(path.as_path(), b"abc");
+    let taken = second.start().unwrap_err();
+    assert!(matches!(taken, ManagerError::Bind { .. }), "{taken:?}");
+    first.shutdown()?;
+    drop(first);
+    second.start()?;
+    second.queue(1)?.put(1)?;
+    // And once more after its end.
+    second.shutdown()?;
+    second.start()?;
+    second.queue(1)?.put(1)?;
+
+    let any_port = Address::from(("127.0.0.1", 0));
+    let mut threaded = SyncManager::new(&any_port, b"abc");
+    let (end, until_the_end) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || until_the_end.recv());
+    let refused = threaded.start().unwrap_err();
+    assert!(matches!(refused, ManagerError::Process(_)), "{refused:?}");
+    assert_eq!(*threaded.address(), any_port);
+    drop(end);
+    // It fails as nothing is sent.
+    thread.join().unwrap().unwrap_err();
+    threaded.start()?;
+    threaded.queue(1)?.put(1)?;
+    Ok(())
+}
+
+fn a_child_can_end_the_server_it_inherited() -> Result<(), ManagerError> {
+    let mut manager = manager()?;
+    let server = server_of(&manager);
+    let mut child = Process::new(|| manager.shutdown().unwrap());
+    child.start()?;
+    child.join()?;
+    assert_eq!(child.exitcode(), Some(0));
+    drop(child);
+    let start = Instant::now();
+    while is_running(server) {
+        assert!(start.elapsed() < HANG, "the server goes on");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ended = manager.shutdown().unwrap_err();
+    assert!(matches!(ended, ManagerError::Absent { .. }), "{ended:?}");
+    Ok(())
+}

@@ -1,0 +1,513 @@
+//! Managers, as a program uses them and as a stranger abuses them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use multiprocessing::managers::{
+    Address, Arguments, BaseManager, Caller, DictProxy, Exception, Managed,
+    ManagerError, Methods, PickleError, Proxy, Reply, SyncManager, Value,
+};
+use tutorial::harness::sorted;
+
+/// Far beyond what anything here takes, so that only a hang meets it.
+const HANG: Duration = Duration::from_secs(20);
+
+/// A server in a thread of this process, which ends with this value.
+struct Served {
+    address: Address,
+    key: &'static [u8],
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Served {
+    fn start(manager: BaseManager) -> Self {
+        Self::of(manager.get_server().unwrap(), b"abc")
+    }
+
+    fn of(server: multiprocessing::managers::Server, key: &'static [u8]) -> Self {
+        let address = server.address().clone();
+        let thread = Some(thread::spawn(move || server.serve_forever()));
+        Self {
+            address,
+            key,
+            thread,
+        }
+    }
+
+    fn sync() -> Self {
+        let manager = SyncManager::new(("127.0.0.1", 0), b"abc");
+        Self::of(manager.get_server().unwrap(), b"abc")
+    }
+
+    fn client(&self) -> SyncManager {
+        let mut manager = SyncManager::new(&self.address, self.key);
+        manager.connect().unwrap();
+        manager
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let mut manager = BaseManager::new(&self.address, self.key);
+        if manager.connect().is_err() {
+            // A server with another key lives as long as the tests.
+            return;
+        }
+        manager.shutdown().unwrap();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn ones_own_types_have_methods_and_raise_and_panic() {
+    let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
+    manager.register_with("Counter", |args| {
+        let (start,) = args.parse("Counter")?;
+        Ok(Arc::new(
+            Methods::new(AtomicI64::new(start))
+                .method("add", |counter, (n,): (i64,)| {
+                    Ok(counter.fetch_add(n, Ordering::Relaxed) + n)
+                })
+                .method("fail", |_, ()| {
+                    Err::<(), _>(Exception::value_error("as asked"))
+                })
+                .method("panic", |_, ()| -> Result<(), _> { panic!("on purpose") }),
+        ))
+    });
+    let served = Served::start(manager);
+    let manager = served.client();
+    let counter: Proxy = manager.create("Counter", (40,)).unwrap();
+    assert_eq!(counter.call::<i64>("add", (2,)).unwrap(), 42);
+    assert_eq!(counter.methods(), ["add", "fail", "panic"]);
+    for (method, told) in [
+        ("fail", "The managed object raised ValueError: as asked."),
+        (
+            "panic",
+            "The managed object raised RuntimeError: on purpose.",
+        ),
+    ] {
+        let raised = counter.call::<()>(method, ()).unwrap_err();
+        assert_eq!(raised.to_string(), told);
+    }
+    let told = counter
+        .call::<i64>("add", ("two",))
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("TypeError"), "{told}");
+    assert_eq!(counter.call::<i64>("add", (0,)).unwrap(), 42);
+    let refused = manager.create::<Proxy>("Counter", ("x",)).unwrap_err();
+    assert!(matches!(refused, ManagerError::Refused(_)), "{refused:?}");
+}
+
+#[test]
+fn an_object_lives_as_long_as_somebody_has_a_proxy_of_it() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([1]).unwrap();
+    let copy = list.clone();
+    let dict = manager.dict([("list", &list)]).unwrap();
+    assert_eq!(manager.number_of_objects().unwrap(), 2);
+    drop(list);
+    assert_eq!(manager.number_of_objects().unwrap(), 2);
+    drop(copy);
+    assert_eq!(manager.number_of_objects().unwrap(), 1);
+
+    // The dict still holds the list.
+    let Value::Proxy(found) = dict.get("list").unwrap() else {
+        panic!("a list in a dict is a proxy")
+    };
+    let list: multiprocessing::managers::ListProxy =
+        manager.proxy((*found).clone()).unwrap();
+    list.append(2).unwrap();
+    assert_eq!(format!("{:?}", list.value().unwrap()), "[1, 2]");
+    assert_eq!(manager.number_of_objects().unwrap(), 2);
+    drop((list, dict));
+    assert_eq!(manager.number_of_objects().unwrap(), 0);
+    let gone = manager.proxy::<Proxy>(*found).unwrap_err();
+    assert!(matches!(gone, ManagerError::Refused(_)), "{gone:?}");
+}
+
+#[test]
+fn a_name_is_never_used_twice() {
+    let served = Served::sync();
+    let manager = served.client();
+    let names: Vec<_> = (0..300)
+        .map(|_| format!("{:?}", manager.event().unwrap()))
+        .collect();
+    let all = names.len();
+    let mut names = sorted(names);
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn a_lock_is_free_once_the_thread_that_holds_it_has_ended() {
+    let served = Served::sync();
+    let manager = served.client();
+    for lock in [manager.lock().unwrap(), manager.rlock().unwrap()] {
+        thread::scope(|s| {
+            s.spawn(|| lock.acquire().unwrap());
+        });
+        assert!(lock.acquire_timeout(HANG).unwrap());
+    }
+}
+
+#[test]
+fn a_semaphore_of_events_gives_no_permits_back() {
+    let served = Served::sync();
+    let manager = served.client();
+    let events = manager.semaphore(0).unwrap();
+    thread::scope(|s| {
+        s.spawn(|| events.acquire().unwrap());
+        events.release().unwrap();
+    });
+    // The thread took the one event there was, and has ended.
+    assert!(!events.acquire_timeout(Duration::from_millis(300)).unwrap());
+}
+
+#[test]
+fn a_manager_says_what_is_missing() {
+    let manager = BaseManager::new(("127.0.0.1", 0), b"abc");
+    let early = manager.create::<Proxy>("Queue", ()).unwrap_err();
+    assert!(matches!(early, ManagerError::NotConnected));
+    let served = Served::sync();
+    let mut manager = served.client();
+    let again = manager.connect().unwrap_err();
+    assert!(matches!(again, ManagerError::AlreadyConnected));
+    let q = manager.queue(0).unwrap();
+    q.put("text").unwrap();
+    assert_eq!(
+        q.get::<i64>().unwrap_err().to_string(),
+        r#"The answer is "text", which is no i64."#
+    );
+    let threads = SyncManager::new(Address::any(), b"abc")
+        .start()
+        .unwrap_err();
+    assert!(matches!(threads, ManagerError::Process(_)), "{threads:?}");
+    assert!(threads.to_string().contains("threads"), "{threads}");
+}
+
+/// Calls this in a thread, and gives up a call that hangs.
+fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(call()));
+    receiver
+        .recv_timeout(HANG)
+        .expect("the call neither hangs nor panics")
+}
+
+#[test]
+fn a_slice_may_be_assigned_to_itself_and_crosswise() {
+    let served = Served::sync();
+    let manager = served.client();
+    // `slice(0, 2, None)` and `slice(None, None, None)` as Python sends them.
+    let slice = |parts: &[u8]| {
+        let class = b"\x80\x04\x8c\x08builtins\x8c\x05slice\x93";
+        Value::loads(&[&class[..], parts, b"\x87R."].concat()).unwrap()
+    };
+    let (first_two, all) = (slice(b"K\0K\x02N"), slice(b"NNN"));
+    let list = manager.list(0..3).unwrap();
+    let l = list.clone();
+    in_time(move || l.call::<()>("__setitem__", (first_two, &l)).unwrap());
+    assert_eq!(format!("{:?}", list.value().unwrap()), "[0, 1, 2, 2]");
+
+    let other = manager.list([7, 8, 9]).unwrap();
+    let crosswise = [(&list, &other), (&other, &list)].map(|(a, b)| {
+        let (a, b, all) = (a.clone(), b.clone(), all.clone());
+        thread::spawn(move || {
+            for _ in 0..300 {
+                a.call::<()>("__setitem__", (all.clone(), &b)).unwrap();
+            }
+        })
+    });
+    in_time(move || crosswise.map(|thread| thread.join().unwrap()));
+}
+
+#[test]
+fn sorting_takes_any_items_and_leaves_them_where_it_cannot() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([3, 1, 2]).unwrap();
+    list.append("x").unwrap();
+    let raised = list.sort().unwrap_err().to_string();
+    assert_eq!(
+        raised,
+        "The managed object raised TypeError: '<' not supported between instances of \
+         'str' and 'int'."
+    );
+    assert_eq!(format!("{:?}", list.value().unwrap()), r#"[3, 1, 2, "x"]"#);
+
+    // Stable in both directions: what is equal keeps its order.
+    let pairs = (0..100_i64).map(|n| Value::from((n * 7 % 5, n)));
+    let mut sorted: Vec<(i64, i64)> = (0..100).map(|n| (n * 7 % 5, n)).collect();
+    let list = manager.list(pairs.clone()).unwrap();
+    list.sort().unwrap();
+    sorted.sort_unstable();
+    assert_eq!(list.value().unwrap(), Value::from(sorted));
+    let equals = (0..100).map(|n| if n % 2 == 0 { 1.into() } else { 1.0.into() });
+    let equals: Vec<Value> = equals.collect();
+    let list = manager.list(equals.clone()).unwrap();
+    let reversed = [("reverse".into(), true.into())];
+    list.call_with("sort", &[], &reversed).unwrap();
+    assert_eq!(list.value().unwrap(), Value::List(equals));
+
+    // No order is total with these, and std's sort would panic at times.
+    let odd = (0..1000).map(|n| match n % 3 {
+        0 => f64::NAN.into(),
+        1 => Value::from(n * 7919 % 1000),
+        _ => f64::from(n * 104_729 % 1000).into(),
+    });
+    let list = manager.list(odd).unwrap();
+    list.sort().unwrap();
+    assert_eq!(list.len().unwrap(), 1000);
+}
+
+#[test]
+fn what_others_set_while_dicts_are_merged_stays() {
+    let served = Served::sync();
+    let manager = served.client();
+    let dict = manager.dict([(-1, 0)]).unwrap();
+    let big = manager.dict((0..2000).map(|n| (n, n))).unwrap();
+    let merging = {
+        let (dict, big) = (dict.clone(), big.clone());
+        thread::spawn(move || {
+            for _ in 0..50 {
+                dict.call::<()>("__ior__", (&big,)).unwrap();
+            }
+        })
+    };
+    for n in 10_000..10_500 {
+        dict.set(n, n).unwrap();
+    }
+    merging.join().unwrap();
+    assert_eq!(dict.len().unwrap(), 1 + 2000 + 500);
+}
+
+#[test]
+fn many_dates_are_soon_keys() {
+    let served = Served::sync();
+    let manager = served.client();
+    // `uuid.UUID` objects would do as well.
+    let date = |day: i64| {
+        let mut pickle = b"\x80\x04\x8c\x08datetime\x8c\x09timedelta\x93J".to_vec();
+        pickle.extend((day as i32).to_le_bytes());
+        pickle.extend(b"\x85R.");
+        Value::loads(&pickle).unwrap()
+    };
+    let start = Instant::now();
+    let dict: DictProxy = manager.dict((0..20_000).map(|n| (date(n), n))).unwrap();
+    assert_eq!(dict.len().unwrap(), 20_000);
+    assert_eq!(dict.get::<i64>(date(777)).unwrap(), 777);
+    assert!(start.elapsed() < HANG, "{:?}", start.elapsed());
+}
+
+/// Wants to be told when its callers are gone.
+struct Told(#[expect(dead_code, reason = "it is only held")] Arc<()>);
+
+impl Managed for Told {
+    fn methods(&self) -> &[&'static str] {
+        &["call"]
+    }
+
+    fn call(
+        self: Arc<Self>,
+        _method: &str,
+        _args: Arguments,
+        _caller: &Caller,
+    ) -> Result<Reply, Exception> {
+        Ok(().into())
+    }
+
+    fn belongs_to_callers(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_object_is_gone_though_a_client_that_called_it_is_still_there() {
+    let held = Arc::new(());
+    let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
+    let holds = Arc::clone(&held);
+    manager.register("Told", move || Arc::new(Told(Arc::clone(&holds))));
+    let served = Served::start(manager);
+    let manager = served.client();
+    let told: Proxy = manager.create("Told", ()).unwrap();
+    told.call::<()>("call", ()).unwrap();
+    assert_eq!(Arc::strong_count(&held), 3);
+    drop(told);
+    // The server has answered, and drops it right before or after.
+    let start = Instant::now();
+    while Arc::strong_count(&held) > 2 {
+        assert!(start.elapsed() < HANG, "the object is still there");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Panics wherever it is called.
+struct Panics;
+
+impl Managed for Panics {
+    fn methods(&self) -> &[&'static str] {
+        &["hold"]
+    }
+
+    fn call(
+        self: Arc<Self>,
+        _method: &str,
+        _args: Arguments,
+        _caller: &Caller,
+    ) -> Result<Reply, Exception> {
+        Ok(().into())
+    }
+
+    fn value(&self) -> Option<Value> {
+        panic!("no value")
+    }
+
+    fn repr(&self) -> String {
+        panic!("no text")
+    }
+
+    fn belongs_to_callers(&self) -> bool {
+        true
+    }
+
+    fn forget(&self, _caller: u64) {
+        panic!("it forgets nothing")
+    }
+}
+
+#[test]
+fn a_panic_of_an_object_is_no_end_of_anything_else() {
+    let mut manager = SyncManager::new(("127.0.0.1", 0), b"abc");
+    manager.register("Panics", || Arc::new(Panics));
+    let served = Served::of(manager.get_server().unwrap(), b"abc");
+    let manager = served.client();
+    let panics: Proxy = manager.create("Panics", ()).unwrap();
+    let text = panics.repr().unwrap_err().to_string();
+    assert_eq!(text, "The managed object raised RuntimeError: no text.");
+    let value = panics.value().unwrap_err().to_string();
+    assert_eq!(value, "The managed object raised RuntimeError: no value.");
+    let info = manager.debug_info().unwrap();
+    assert!(info.contains("no text"), "{info}");
+
+    // A client that ends holds several, in any order: all are told.
+    let locks: Vec<_> = (0..8).map(|_| manager.lock().unwrap()).collect();
+    thread::scope(|s| {
+        s.spawn(|| {
+            panics.call::<()>("hold", ()).unwrap();
+            for lock in &locks {
+                lock.acquire().unwrap();
+            }
+        });
+    });
+    for lock in &locks {
+        assert!(lock.acquire_timeout(HANG).unwrap());
+    }
+}
+
+// Strangers.
+
+fn dial(address: &Address) -> TcpStream {
+    let stream = TcpStream::connect(address.to_string()).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    stream
+}
+
+/// What the server still says until it closes the connection.
+fn rest(mut stream: &TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A connection that is reset has said all it had to say.
+    let _reset = stream.read_to_end(&mut rest);
+    rest
+}
+
+#[test]
+fn a_stranger_learns_only_that_it_was_refused() {
+    let served = Served::sync();
+    let huge = b"\xff\xff\xff\xff\x80\0\0\0\0\0\0\0".as_slice();
+    let long = b"\0\0\x01\x01".as_slice();
+    let request = b"\0\0\0\x0f\x80\x04(N\x8c\x05dummy)}t.".as_slice();
+    for hostile in [
+        huge,
+        long,
+        request,
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"\xff\xff\xff\xfb",
+    ] {
+        let mut stream = dial(&served.address);
+        let mut challenge = [0; 4 + 59];
+        stream.read_exact(&mut challenge).unwrap();
+        assert_eq!(&challenge[4..23], b"#CHALLENGE#{sha256}");
+        stream.write_all(hostile).unwrap();
+        let told = rest(&stream);
+        let refused = b"\0\0\0\x09#FAILURE#";
+        assert!(told.is_empty() || told == refused, "{told:?}");
+    }
+    // Half a handshake, in the middle of a message.
+    let mut stream = dial(&served.address);
+    stream.write_all(b"\0\0\0\x28{sha256}").unwrap();
+    drop(stream);
+    served.client().list([0]).unwrap();
+}
+
+#[test]
+fn who_knows_the_key_can_break_only_its_own_connection() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([0]).unwrap();
+    let q = manager.queue(0).unwrap();
+    // As deep as cannot be read: the server says so, and goes on.
+    let nested = (0..200).fold(Value::None, |value, _| Value::List(vec![value]));
+    list.append(nested.clone()).unwrap();
+    let too_deep = (0..54).fold(nested, |value, _| Value::List(vec![value]));
+    let refused = q.put(too_deep).unwrap_err();
+    assert!(matches!(refused, ManagerError::Refused(_)), "{refused:?}");
+    let unknown = Exception::new("os", "system", Vec::new());
+    let refused = q.put(Value::Exception(Box::new(unknown))).unwrap_err();
+    assert!(refused.to_string().contains("os.system"), "{refused}");
+    let multiplied = list.call::<()>("__imul__", (1_i64 << 40,)).unwrap_err();
+    assert!(
+        multiplied.to_string().contains("MemoryError"),
+        "{multiplied}"
+    );
+    // Few items, but large ones.
+    let large = manager.list(["x".repeat(10_000_000)]).unwrap();
+    let multiplied = large.call::<()>("__imul__", (1_000_000,)).unwrap_err();
+    assert!(
+        multiplied.to_string().contains("MemoryError"),
+        "{multiplied}"
+    );
+    let unfolded = list
+        .call::<()>("extend", ("x".repeat(10_000_000),))
+        .unwrap_err();
+    assert!(unfolded.to_string().contains("MemoryError"), "{unfolded}");
+}
+
+#[test]
+fn what_is_too_long_is_refused_by_its_sender_who_says_the_limit() {
+    let served = Served::sync();
+    let manager = served.client();
+    let q = manager.queue(0).unwrap();
+    let long = Value::Bytes(vec![0; 1 << 26]);
+    let refused = q.put(long).unwrap_err();
+    assert!(
+        matches!(refused, ManagerError::Pickle(PickleError::TooLong)),
+        "{refused:?}"
+    );
+    assert_eq!(
+        refused.to_string(),
+        "The value takes more than 64 MiB as a message, the most that is sent: send \
+         it in parts."
+    );
+    // The connection is as it was; and an answer that is too long is no end of it.
+    let list = manager.list([Value::Bytes(vec![0; 40_000_000])]).unwrap();
+    list.append(Value::Bytes(vec![0; 40_000_000])).unwrap();
+    let refused = list.value().unwrap_err();
+    assert!(refused.to_string().contains("64 MiB"), "{refused}");
+    assert_eq!(list.len().unwrap(), 2);
+}

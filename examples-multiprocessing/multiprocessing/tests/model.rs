@@ -1,0 +1,392 @@
+//! The primitives under [loom](https://docs.rs/loom): the library's own source files,
+//! compiled here a second time against loom's atomics and a futex made of loom's parts.
+//! Loom tries every interleaving with a bounded number of preemptions. A wake-up that
+//! can be lost shows up as a deadlock, a store that comes too late as a data race.
+//!
+//! Time has no place in loom. A sleep ends by a wake-up only, so that nothing heals what
+//! the algorithms get wrong. There are two exceptions: the death of a process lets each
+//! of the others look around once; and a deadline of no time at all has come.
+#![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
+#![allow(unused_imports, reason = "the library exports them")]
+#![allow(unreachable_pub, reason = "the files are public in the library")]
+#![allow(missing_docs, reason = "the library documents them")]
+
+#[path = "../src/error.rs"]
+mod error;
+#[path = "../src/sync/mod.rs"]
+mod sync;
+#[path = "model_sys/mod.rs"]
+mod sys;
+
+pub use sync::*;
+
+use std::time::Duration;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+use sys::registry;
+
+/// Tries the interleavings with up to this many preemptions.
+fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(scenario);
+}
+
+/// What a lock protects. Loom finds it out where two threads use it at once, or where
+/// one does without having seen what the one before it did.
+struct Protected(UnsafeCell<usize>);
+
+// What the models are to prove.
+#[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+// SAFETY: each model uses it under the primitive that it checks, and loom checks that.
+unsafe impl Sync for Protected {}
+
+impl Protected {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(UnsafeCell::new(0)))
+    }
+
+    fn add_one(&self) {
+        #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+        self.0.with_mut(|value| {
+            // SAFETY: loom has just checked that nobody else uses it.
+            unsafe { *value += 1 }
+        });
+    }
+
+    fn get(&self) -> usize {
+        #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+        self.0.with(|value| {
+            // SAFETY: loom has just checked that nobody changes it.
+            unsafe { *value }
+        })
+    }
+}
+
+#[test]
+fn a_lock_has_one_holder_at_a_time_and_forgets_nobody_who_waits() {
+    model(2, || {
+        let (lock, protected) = (Lock::new().unwrap(), Protected::new());
+        let work = move |lock: Lock, protected: Arc<Protected>| {
+            assert_eq!(lock.acquire(), Acquired::Clean);
+            protected.add_one();
+            lock.release().unwrap();
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+                thread::spawn(move || work(lock, protected))
+            })
+            .collect();
+        work(lock, Arc::clone(&protected));
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(protected.get(), 3);
+    });
+}
+
+#[test]
+fn exactly_one_takes_the_lock_of_the_dead() {
+    model(2, || {
+        let (lock, protected) = (Lock::new().unwrap(), Protected::new());
+        lock.acquire();
+        protected.add_one();
+        let heirs: Vec<_> = (0..2)
+            .map(|_| {
+                let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+                thread::spawn(move || {
+                    let acquired = lock.acquire();
+                    protected.add_one();
+                    lock.release().unwrap();
+                    acquired == Acquired::PredecessorDied
+                })
+            })
+            .collect();
+        registry::die();
+        let heirs = heirs.into_iter().map(|heir| heir.join().unwrap());
+        assert_eq!(heirs.filter(|&heir| heir).count(), 1);
+    });
+}
+
+#[test]
+fn an_rlock_has_one_owner_at_a_time() {
+    model(3, || {
+        let (lock, protected) = (RLock::new().unwrap(), Protected::new());
+        let work = |lock: &RLock, protected: &Protected| {
+            let _outer = lock.lock();
+            let _inner = lock.lock();
+            protected.add_one();
+        };
+        let other = {
+            let (lock, protected) = (lock.clone(), Arc::clone(&protected));
+            thread::spawn(move || work(&lock, &protected))
+        };
+        work(&lock, &protected);
+        work(&lock, &protected); // Having been its owner is no title.
+        other.join().unwrap();
+        assert_eq!(protected.get(), 3);
+    });
+}
+
+#[test]
+fn a_semaphore_of_one_permit_lets_one_in_at_a_time() {
+    model(2, || {
+        let (semaphore, protected) = (Semaphore::new(1).unwrap(), Protected::new());
+        let work = move |semaphore: Semaphore, protected: Arc<Protected>| {
+            let _permit = semaphore.permit();
+            protected.add_one();
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (s, protected) = (semaphore.clone(), Arc::clone(&protected));
+                thread::spawn(move || work(s, protected))
+            })
+            .collect();
+        work(semaphore, Arc::clone(&protected));
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(protected.get(), 3);
+    });
+}
+
+#[test]
+fn every_release_of_a_semaphore_lets_one_more_go_on() {
+    model(2, || {
+        let semaphore = Semaphore::new(0).unwrap();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire())
+            })
+            .collect();
+        semaphore.release();
+        semaphore.release();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert_eq!(semaphore.get_value(), 0);
+    });
+}
+
+#[test]
+fn the_permit_of_the_dead_comes_back() {
+    model(3, || {
+        let semaphore = Semaphore::new(1).unwrap();
+        let permit = semaphore.permit();
+        let waiter = {
+            let semaphore = semaphore.clone();
+            thread::spawn(move || semaphore.acquire())
+        };
+        registry::die();
+        drop(permit); // This process is not its holder.
+        waiter.join().unwrap();
+        assert_eq!(semaphore.get_value(), 0);
+    });
+}
+
+#[test]
+fn a_semaphore_counts_right_at_whatever_step_a_process_is_killed() {
+    for step in 0..12 {
+        model(2, move || {
+            let semaphore = Semaphore::new(1).unwrap();
+            registry::killed_before(step, || drop(semaphore.permit()));
+            assert!(semaphore.try_acquire(), "step {step}");
+            assert!(!semaphore.try_acquire(), "step {step}");
+        });
+    }
+}
+
+#[test]
+fn a_condition_loses_no_notification() {
+    model(3, || {
+        let (condition, flag) = (Condition::new().unwrap(), Protected::new());
+        let notifier = {
+            let (condition, flag) = (condition.clone(), Arc::clone(&flag));
+            thread::spawn(move || {
+                let _held = condition.lock();
+                flag.add_one();
+                condition.notify(1).unwrap();
+            })
+        };
+        let held = condition.lock();
+        condition.wait_for(|| flag.get() == 1).unwrap();
+        drop(held);
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn a_condition_notifies_as_many_as_it_is_told() {
+    model(1, || {
+        let lock = RLock::new().unwrap();
+        let ready = Condition::with_lock(&lock).unwrap();
+        let go = Condition::with_lock(&lock).unwrap();
+        let waiting = Protected::new();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (ready, go) = (ready.clone(), go.clone());
+                let waiting = Arc::clone(&waiting);
+                thread::spawn(move || {
+                    let _held = go.lock();
+                    waiting.add_one();
+                    ready.notify(1).unwrap();
+                    go.wait().unwrap(); // No predicate to fall back on.
+                })
+            })
+            .collect();
+        let held = lock.lock();
+        ready.wait_for(|| waiting.get() == 2).unwrap();
+        go.notify(1).unwrap();
+        go.notify(1).unwrap();
+        drop(held);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_event_wakes_everybody_and_shows_what_was_done_before() {
+    model(3, || {
+        let (event, protected) = (Event::new().unwrap(), Protected::new());
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (event, protected) = (event.clone(), Arc::clone(&protected));
+                thread::spawn(move || {
+                    event.wait();
+                    assert_eq!(protected.get(), 1);
+                })
+            })
+            .collect();
+        protected.add_one();
+        event.set();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_event_lets_go_who_was_there_when_it_was_set() {
+    model(3, || {
+        let event = Event::new().unwrap();
+        let waiter = {
+            let event = event.clone();
+            thread::spawn(move || event.wait())
+        };
+        let is_there = sys::futex::someone_sleeps();
+        event.set();
+        if is_there {
+            event.clear();
+        }
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn an_event_set_again_wakes_who_came_between() {
+    model(3, || {
+        let event = Event::new().unwrap();
+        let waiter = {
+            let event = event.clone();
+            thread::spawn(move || event.wait())
+        };
+        event.set();
+        event.clear();
+        event.set();
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn a_barrier_lets_both_go_on_round_after_round() {
+    model(3, || {
+        let barrier = Barrier::new(2).unwrap();
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let party = |barrier: &Barrier, arrived: &AtomicUsize| {
+            let mut sum = 0;
+            for round in 1..=2 {
+                arrived.fetch_add(1, Ordering::Relaxed);
+                sum += barrier.wait().unwrap();
+                assert!(arrived.load(Ordering::Relaxed) >= 2 * round);
+            }
+            sum
+        };
+        let other = {
+            let (barrier, arrived) = (barrier.clone(), Arc::clone(&arrived));
+            thread::spawn(move || party(&barrier, &arrived))
+        };
+        let sum = party(&barrier, &arrived);
+        assert_eq!(
+            sum + other.join().unwrap(),
+            2,
+            "one first and one last a round"
+        );
+    });
+}
+
+#[test]
+fn an_aborted_barrier_holds_nobody() {
+    model(3, || {
+        let barrier = Barrier::new(2).unwrap();
+        let waiter = {
+            let barrier = barrier.clone();
+            thread::spawn(move || barrier.wait())
+        };
+        barrier.abort();
+        assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+        barrier.reset();
+        assert!(!barrier.broken());
+    });
+}
+
+#[test]
+fn what_a_dead_process_began_with_a_barrier_is_carried_through() {
+    for step in 0..8 {
+        model(2, move || {
+            let barrier = Barrier::new(2).unwrap();
+            let waiter = {
+                let barrier = barrier.clone();
+                thread::spawn(move || barrier.wait())
+            };
+            registry::killed_before(step, || barrier.abort());
+            if barrier.broken() {
+                assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+            } else {
+                barrier.wait().unwrap();
+                waiter.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_party_that_is_killed_over_giving_up_leaves_nobody_waiting() {
+    // Its third change takes a place.
+    for step in 3..14 {
+        model(2, move || {
+            let barrier = Barrier::new(3).unwrap();
+            let waiter = {
+                let barrier = barrier.clone();
+                thread::spawn(move || barrier.wait())
+            };
+            if barrier.n_waiting() == 1 {
+                registry::killed_before(step, || {
+                    let broken = barrier.wait_timeout(Duration::ZERO);
+                    assert_eq!(broken, Err(BarrierBroken));
+                });
+                // Takes the lock from the dead: the waiter has only one look around.
+                let _any_answer = barrier.broken();
+            } else {
+                barrier.abort();
+            }
+            assert_eq!(waiter.join().unwrap(), Err(BarrierBroken));
+        });
+    }
+}

@@ -1,0 +1,173 @@
+//! The channel under [loom](https://docs.rs/loom), as `tests/model.rs` has the
+//! primitives. The words of the messages have no order of their own: a tail that is
+//! moved before its message is there, or a head before its message was read, shows up
+//! as a data race. The scenarios are short, as loom knows the last seven stores to an
+//! atomic only.
+#![allow(dead_code, reason = "the models use the channel, not all of it")]
+#![allow(unused_imports, reason = "the library exports them")]
+#![allow(unreachable_pub, reason = "the files are public in the library")]
+#![allow(missing_docs, reason = "the library documents them")]
+
+#[path = "../src/channel/mod.rs"]
+mod channel;
+#[path = "../src/error.rs"]
+mod error;
+#[path = "../src/sync/mod.rs"]
+mod sync;
+#[path = "model_sys/mod.rs"]
+mod sys;
+
+use std::time::Duration;
+
+use loom::sync::Arc;
+use loom::thread;
+
+use channel::{Channel, SendError};
+use sys::futex::Deadline;
+use sys::registry;
+
+/// SpinLimits that find nothing are what loom tries anyway.
+mod spin {
+    pub(crate) struct Spin;
+
+    pub(crate) struct SpinLimits;
+
+    impl SpinLimits {
+        pub(crate) const AT_MEMORY: Self = Self;
+    }
+
+    impl Spin {
+        pub(crate) const fn new(_: SpinLimits) -> Self {
+            Self
+        }
+
+        #[expect(clippy::unused_self, reason = "the library's shape")]
+        pub(crate) fn until<R>(&self, _: impl FnMut() -> Option<R>) -> Option<R> {
+            None
+        }
+    }
+}
+
+/// Tries the interleavings with up to this many preemptions.
+fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(scenario);
+}
+
+fn channel(limit: u32) -> Arc<Channel> {
+    Arc::new(Channel::new(limit).unwrap())
+}
+
+fn send(channel: &Channel, message: &[u8]) {
+    channel.send(message, Deadline::Never).unwrap();
+}
+
+fn recv(channel: &Channel) -> Vec<u8> {
+    let mut message = Vec::new();
+    channel
+        .recv(&mut message, Deadline::Never, || true, |_| ())
+        .unwrap();
+    message
+}
+
+#[test]
+fn messages_arrive_whole_and_in_order_however_the_memory_goes_round() {
+    model(2, || {
+        let channel = channel(2);
+        let sender = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                for byte in 1..=5 {
+                    send(&channel, &[byte; 3]);
+                }
+            })
+        };
+        for byte in 1..=5 {
+            assert_eq!(recv(&channel), [byte; 3]);
+        }
+        sender.join().unwrap();
+        assert_eq!(channel.len(), 0);
+    });
+}
+
+#[test]
+fn messages_longer_than_a_piece_of_memory_arrive_whole() {
+    model(2, || {
+        let channel = channel(1);
+        let sender = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                send(&channel, &[1; 50]);
+                send(&channel, &[]);
+                send(&channel, &[2; 40]);
+            })
+        };
+        assert_eq!(recv(&channel), [1; 50]);
+        assert_eq!(recv(&channel), []);
+        assert_eq!(recv(&channel), [2; 40]);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_receivers_that_sleep_are_both_woken() {
+    model(2, || {
+        let channel = channel(0);
+        let receivers: Vec<_> = (0..2)
+            .map(|_| {
+                let channel = Arc::clone(&channel);
+                thread::spawn(move || recv(&channel)[0])
+            })
+            .collect();
+        send(&channel, &[1]);
+        send(&channel, &[2]);
+        let mut got: Vec<_> =
+            receivers.into_iter().map(|r| r.join().unwrap()).collect();
+        got.sort_unstable();
+        assert_eq!(got, [1, 2]);
+    });
+}
+
+#[test]
+fn two_senders_that_sleep_are_both_woken() {
+    model(2, || {
+        let channel = channel(2);
+        send(&channel, &[0]);
+        send(&channel, &[0]);
+        let senders: Vec<_> = (1..=2)
+            .map(|byte| {
+                let channel = Arc::clone(&channel);
+                thread::spawn(move || send(&channel, &[byte]))
+            })
+            .collect();
+        assert_eq!((recv(&channel), recv(&channel)), (vec![0], vec![0]));
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        assert_eq!(channel.len(), 2);
+    });
+}
+
+#[test]
+fn a_message_that_comes_while_a_receiver_wakes_wakes_the_other() {
+    model(2, || {
+        let channel = channel(0);
+        let receivers: Vec<_> = (0..2)
+            .map(|_| {
+                let channel = Arc::clone(&channel);
+                thread::spawn(move || recv(&channel)[0])
+            })
+            .collect();
+        send(&channel, &[1]);
+        send(&channel, &[2]);
+        let now = Deadline::At(Duration::ZERO);
+        // Perhaps it gets one before they do, perhaps not.
+        let _either = channel.recv(&mut Vec::new(), now, || true, |_| ());
+        send(&channel, &[3]);
+        for receiver in receivers {
+            receiver.join().unwrap();
+        }
+    });
+}

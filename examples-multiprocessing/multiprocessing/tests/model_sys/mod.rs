@@ -1,0 +1,417 @@
+//! Loom's counterparts of what the library stands on.
+
+pub(crate) mod atomic {
+    use loom::sync::atomic;
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+    use super::registry;
+
+    /// Loom's, before each change of which a process may be killed.
+    #[derive(Debug)]
+    pub(crate) struct AtomicU32(atomic::AtomicU32);
+
+    impl AtomicU32 {
+        pub(crate) fn new(value: u32) -> Self {
+            Self(atomic::AtomicU32::new(value))
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> u32 {
+            self.0.load(ordering)
+        }
+
+        pub(crate) fn store(&self, value: u32, ordering: Ordering) {
+            registry::step();
+            self.0.store(value, ordering);
+        }
+
+        pub(crate) fn swap(&self, value: u32, ordering: Ordering) -> u32 {
+            registry::step();
+            self.0.swap(value, ordering)
+        }
+
+        pub(crate) fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
+            registry::step();
+            self.0.fetch_add(value, ordering)
+        }
+
+        pub(crate) fn fetch_and(&self, value: u32, ordering: Ordering) -> u32 {
+            registry::step();
+            self.0.fetch_and(value, ordering)
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u32,
+            new: u32,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u32, u32> {
+            registry::step();
+            self.0.compare_exchange(current, new, success, failure)
+        }
+
+        pub(crate) fn fetch_update(
+            &self,
+            set: Ordering,
+            fetch: Ordering,
+            update: impl FnMut(u32) -> Option<u32>,
+        ) -> Result<u32, u32> {
+            registry::step();
+            self.0.fetch_update(set, fetch, update)
+        }
+    }
+}
+
+/// A futex as the kernel's manual describes it.
+pub(crate) mod futex {
+    use std::collections::VecDeque;
+    use std::ptr;
+    use std::time::Duration;
+
+    use loom::sync::Mutex;
+    use loom::thread::{self, Thread};
+
+    use super::atomic::{AtomicU32, Ordering};
+    use super::registry;
+
+    pub(crate) const SLICE: Duration = Duration::from_millis(100);
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Deadline {
+        Never,
+        At(Duration),
+    }
+
+    impl Deadline {
+        pub(crate) fn after(timeout: Duration) -> Self {
+            Self::At(timeout)
+        }
+
+        #[expect(clippy::unused_self, reason = "the library's shape")]
+        pub(crate) fn or_later(self, _: Duration) -> Self {
+            Self::Never
+        }
+
+        pub(crate) fn is_over(self) -> bool {
+            self == Self::At(Duration::ZERO)
+        }
+    }
+
+    pub(crate) fn now() -> Duration {
+        Duration::ZERO
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Slept {
+        Woken,
+        Slice,
+        Deadline,
+    }
+
+    struct Sleeper {
+        word: usize,
+        ticket: usize,
+        thread: Thread,
+    }
+
+    #[derive(Default)]
+    struct Queue {
+        sleepers: VecDeque<Sleeper>,
+        /// The tickets of those whose slice was over.
+        sliced: Vec<usize>,
+        tickets: usize,
+    }
+
+    loom::lazy_static! {
+        /// The kernel's hash bucket, with its lock.
+        static ref QUEUE: Mutex<Queue> = Mutex::new(Queue::default());
+    }
+
+    pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
+        let mut queue = QUEUE.lock().unwrap();
+        if registry::look_around() {
+            return Slept::Slice;
+        }
+        if word.load(Ordering::Relaxed) != value {
+            return Slept::Woken;
+        }
+        if deadline.is_over() {
+            return Slept::Deadline;
+        }
+        let ticket = queue.tickets;
+        queue.tickets += 1;
+        queue.sleepers.push_back(Sleeper {
+            word: ptr::from_ref(word).addr(),
+            ticket,
+            thread: thread::current(),
+        });
+        while queue
+            .sleepers
+            .iter()
+            .any(|sleeper| sleeper.ticket == ticket)
+        {
+            drop(queue);
+            thread::park();
+            queue = QUEUE.lock().unwrap();
+        }
+        if queue.sliced.contains(&ticket) {
+            Slept::Slice
+        } else {
+            Slept::Woken
+        }
+    }
+
+    /// Time passes.
+    pub(super) fn end_slices() {
+        let mut queue = QUEUE.lock().unwrap();
+        while let Some(sleeper) = queue.sleepers.pop_front() {
+            queue.sliced.push(sleeper.ticket);
+            sleeper.thread.unpark();
+        }
+    }
+
+    pub(crate) fn wake(word: &AtomicU32, count: u32) {
+        let word = ptr::from_ref(word).addr();
+        let mut queue = QUEUE.lock().unwrap();
+        for _ in 0..count {
+            let first = queue.sleepers.iter().position(|s| s.word == word);
+            let Some(first) = first else { break };
+            let sleeper = queue.sleepers.remove(first).unwrap();
+            sleeper.thread.unpark();
+        }
+    }
+
+    pub(crate) fn wake_all(word: &AtomicU32) {
+        wake(word, u32::MAX);
+    }
+
+    /// Whether some thread is asleep.
+    pub(crate) fn someone_sleeps() -> bool {
+        !QUEUE.lock().unwrap().sleepers.is_empty()
+    }
+
+    pub(crate) fn spins() -> u32 {
+        0
+    }
+}
+
+/// Each thread of a model stands for a process.
+pub(crate) mod registry {
+    use std::cell::Cell;
+    use std::panic::{self, AssertUnwindSafe};
+
+    use loom::sync::Mutex;
+
+    pub(crate) type RegistryId = u32;
+
+    loom::lazy_static! {
+        static ref MEMBERS: Mutex<u32> = Mutex::new(0);
+        static ref DEAD: Mutex<Vec<RegistryId>> = Mutex::new(Vec::new());
+    }
+    loom::thread_local! {
+        static ME: Cell<RegistryId> = Cell::new(0);
+        static LOOKED_AROUND: Cell<bool> = Cell::new(false);
+        /// So many changes more are made before this process is killed, if it is.
+        static KILLED_AFTER: Cell<Option<usize>> = Cell::new(None);
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the library's shape")]
+    pub(crate) fn ensure_registry() -> Result<(), crate::error::Error> {
+        Ok(())
+    }
+
+    pub(crate) fn me() -> RegistryId {
+        ME.with(|me| {
+            if me.get() == 0 {
+                let mut members = MEMBERS.lock().unwrap();
+                *members += 1;
+                me.set(*members);
+            }
+            me.get()
+        })
+    }
+
+    pub(crate) fn thread() -> u32 {
+        1
+    }
+
+    pub(crate) fn is_alive(id: RegistryId) -> bool {
+        !DEAD.lock().unwrap().contains(&id)
+    }
+
+    /// The process that this thread stands for ends here, as by SIGKILL: nothing
+    /// is released. The thread goes on as another.
+    pub(crate) fn die() {
+        DEAD.lock().unwrap().push(me());
+        ME.with(|me| me.set(0));
+        super::futex::end_slices();
+    }
+
+    /// What a process that is killed takes with it.
+    struct Killed;
+
+    /// Does this work in a process that is killed before it makes this change of shared
+    /// memory, its first being 0. Where it makes fewer it is not killed.
+    pub(crate) fn killed_before(change: usize, work: impl FnOnce()) {
+        KILLED_AFTER.with(|after| after.set(Some(change)));
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        KILLED_AFTER.with(|after| after.set(None));
+        if let Err(payload) = done
+            && !payload.is::<Killed>()
+        {
+            panic::resume_unwind(payload);
+        }
+    }
+
+    /// This process is about to change shared memory.
+    pub(super) fn step() {
+        match KILLED_AFTER.with(Cell::get) {
+            None => {}
+            Some(0) => {
+                KILLED_AFTER.with(|after| after.set(None));
+                die();
+                // Guards that are dropped now find another process than theirs; and it
+                // is known, as no other thread may run while this one unwinds.
+                me();
+                panic::resume_unwind(Box::new(Killed));
+            }
+            Some(changes) => {
+                KILLED_AFTER.with(|after| after.set(Some(changes - 1)));
+            }
+        }
+    }
+
+    /// Whether a slice is over for this thread: once, after somebody has died.
+    pub(super) fn look_around() -> bool {
+        !LOOKED_AROUND.with(Cell::get)
+            && !DEAD.lock().unwrap().is_empty()
+            && !LOOKED_AROUND.with(|looked| looked.replace(true))
+    }
+}
+
+/// Memory that threads share is shared enough.
+pub(crate) mod segment {
+    use std::fmt;
+    use std::ops::{Deref, Range};
+
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::sync::atomic::Ordering;
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Leaves room for six holders and three parties.
+    pub(crate) const PAGE: usize = 256 + 24;
+
+    macro_rules! shareable {
+        ($item:item) => {
+            $item
+        };
+    }
+    pub(crate) use shareable;
+
+    /// A word that is read and written without any order of its own. Loom finds out
+    /// where the channel gives it none.
+    pub(crate) struct Word(UnsafeCell<u64>);
+
+    // What the models are to prove.
+    #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+    // SAFETY: loom checks each use.
+    unsafe impl Sync for Word {}
+    #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+    // SAFETY: as above.
+    unsafe impl Send for Word {}
+
+    impl Word {
+        pub(crate) fn load(&self, _: Ordering) -> u64 {
+            #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+            self.0.with(|word| {
+                // SAFETY: loom has just checked that nobody changes it.
+                unsafe { *word }
+            })
+        }
+
+        pub(crate) fn store(&self, value: u64, _: Ordering) {
+            #[expect(unsafe_code, reason = "loom's cell watches who uses it")]
+            self.0.with_mut(|word| {
+                // SAFETY: loom has just checked that nobody else uses it.
+                unsafe { *word = value }
+            });
+        }
+    }
+
+    pub(crate) struct Shared<T>(Arc<(T, Vec<Word>)>);
+
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the library's shape"
+    )]
+    impl<T> Shared<T> {
+        pub(crate) fn new(value: T) -> Result<Self, crate::error::Error> {
+            Self::sparse(value, 0)
+        }
+
+        pub(crate) fn sparse(
+            value: T,
+            tail: usize,
+        ) -> Result<Self, crate::error::Error> {
+            let tail = (0..tail / 8).map(|_| Word(UnsafeCell::new(0))).collect();
+            Ok(Self(Arc::new((value, tail))))
+        }
+
+        pub(crate) fn tail(&self) -> &[Word] {
+            &self.0.1
+        }
+
+        pub(crate) fn take_space(
+            &self,
+            _: Range<usize>,
+        ) -> Result<(), crate::error::Error> {
+            Ok(())
+        }
+
+        pub(crate) fn give_space_back(&self, _: Range<usize>) {}
+    }
+
+    impl<T> Clone for Shared<T> {
+        fn clone(&self) -> Self {
+            Self(Arc::clone(&self.0))
+        }
+    }
+
+    impl<T> Deref for Shared<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0.0
+        }
+    }
+
+    impl<T> fmt::Debug for Shared<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Shared")
+        }
+    }
+
+    impl<T> Serialize for Shared<T> {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("not in a model"))
+        }
+    }
+
+    impl<'de, T> Deserialize<'de> for Shared<T> {
+        fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Err(D::Error::custom("not in a model"))
+        }
+    }
+}
+
+/// Few and small pieces, so that a handful of messages crosses from one to the next,
+/// and comes round to the first.
+pub(crate) mod chunk {
+    pub(crate) const CHUNK_WORDS: usize = 4;
+    pub(crate) const CHUNKS: usize = 4;
+    pub(crate) const KEPT: usize = 1;
+}

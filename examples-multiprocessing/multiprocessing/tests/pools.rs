@@ -1,0 +1,1211 @@
+//! What a pool promises, whatever is done to it, started by fork and by spawn.
+//!
+//! A process that forks must have one thread, and a test has several: so this program
+//! starts itself as its own subject, under `SUBJECT`, and looks on from outside.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use libtest_mimic::{Arguments, Trial};
+use multiprocessing::{
+    AsyncResult, Pool, PoolBuilder, PoolError, Process, StartMethod, TaskError,
+    current_process, freeze_support,
+};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
+use nix::unistd::{Pid, fork, getppid};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tutorial::harness::{Listing, Random};
+
+/// Every subject with its function.
+const SUBJECTS: [(&str, fn()); 32] = [
+    ("values", values),
+    ("panics", panics),
+    ("ends_of_workers", ends_of_workers),
+    ("refused_values", refused_values),
+    ("chunks", chunks),
+    ("handles", handles),
+    ("lazy", lazy),
+    ("callbacks", callbacks),
+    ("deadlines", deadlines),
+    ("cancelling", cancelling),
+    ("initializers", initializers),
+    ("lifetimes", lifetimes),
+    ("closing", closing),
+    ("nested", nested),
+    ("beside_threads", beside_threads),
+    ("several_threads", several_threads),
+    ("other_processes", other_processes),
+    ("giant", giant),
+    ("panicking_inputs", panicking_inputs),
+    ("broken", broken),
+    ("storm", storm),
+    ("endless_map", endless_map),
+    ("sleepers", sleepers),
+    ("unwaited", unwaited),
+    ("leaked", leaked),
+    ("half_a_line", half_a_line),
+    ("nudges", nudges),
+    ("ignored_ends", ignored_ends),
+    ("forking_task", forking_task),
+    ("panics_of_forks", panics_of_forks),
+    ("no_memory", no_memory),
+    ("unbound", unbound),
+];
+
+fn main() {
+    let subject = env::var("SUBJECT").unwrap_or_default();
+    if let Some((_, run)) = SUBJECTS.iter().find(|(name, _)| *name == subject) {
+        freeze_support();
+        return run();
+    }
+    libtest_mimic::run(&Arguments::from_args(), claims()).exit();
+}
+
+fn start(subject: &str, method: &str) -> Listing {
+    let this = env::current_exe().unwrap();
+    Listing::new(this.to_str().unwrap())
+        .env("SUBJECT", subject)
+        .env("METHOD", method)
+}
+
+const METHODS: [&str; 2] = ["fork", "spawn"];
+
+/// Each claim about both start methods. The subject asserts by itself.
+fn claims() -> Vec<Trial> {
+    let both = |name: &str, subject: &'static str| {
+        METHODS.map(|method| {
+            Trial::test(format!("{name}_by_{method}"), move || {
+                start(subject, method).run().success();
+                Ok(())
+            })
+        })
+    };
+    let other = |name: &str, claim: fn(&str)| {
+        METHODS.map(|method| {
+            Trial::test(format!("{name}_by_{method}"), move || {
+                claim(method);
+                Ok(())
+            })
+        })
+    };
+    [
+        both("values_come_back_in_order_whatever_their_types", "values"),
+        both("a_panic_is_a_value_with_message_and_place", "panics"),
+        both("a_worker_that_ends_costs_its_task_alone", "ends_of_workers"),
+        both("what_cannot_be_sent_is_told_apart", "refused_values"),
+        both("a_failure_in_a_chunk_costs_no_other_task_of_it", "chunks"),
+        both("a_handle_knows_whether_its_task_has_ended", "handles"),
+        both("imap_is_lazy_on_both_sides_and_takes_no_memory", "lazy"),
+        both("a_task_beyond_its_deadline_ends_alone", "deadlines"),
+        both("a_cancelled_task_ends_alone", "cancelling"),
+        both(
+            "an_initializer_that_fails_is_reported_and_over",
+            "initializers",
+        ),
+        both("a_worker_ends_after_its_tasks", "lifetimes"),
+        both("a_closed_pool_does_what_it_has", "closing"),
+        both("a_worker_may_have_a_pool", "nested"),
+        both(
+            "a_fork_is_refused_beside_threads_a_spawn_is_not",
+            "beside_threads",
+        ),
+        both("several_threads_share_a_pool", "several_threads"),
+        both(
+            "a_fork_of_the_maker_has_no_part_in_the_pool",
+            "other_processes",
+        ),
+        both("a_giant_comes_whole", "giant"),
+        both("inputs_that_panic_do_so_in_the_caller", "panicking_inputs"),
+        both(
+            "a_pool_without_supervisor_says_so_within_a_second",
+            "broken",
+        ),
+        both("a_kill_storm_costs_the_killed_tasks_alone", "storm"),
+        both(
+            "a_pool_that_nobody_waits_for_ends_with_its_program",
+            "unwaited",
+        ),
+        both(
+            "a_pool_that_is_never_dropped_ends_with_its_program",
+            "leaked",
+        ),
+        both("what_another_thread_does_ends_a_wait", "nudges"),
+        both(
+            "ends_of_workers_are_told_where_sigchld_is_ignored",
+            "ignored_ends",
+        ),
+        both("a_task_that_forks_makes_no_second_worker", "forking_task"),
+        both("without_memory_for_a_message_the_pool_says_so", "no_memory"),
+        both("a_worker_that_is_not_bound_to_its_parent_ends", "unbound"),
+        other("a_process_that_a_task_forks_panics_aloud", |method| {
+            let run = start("panics_of_forks", method).run();
+            assert!(run.status.success(), "{run:#?}");
+            assert_eq!(run.errors.len(), 1, "{run:#?}");
+            assert!(run.errors[0].contains(": told (examples-"), "{run:#?}");
+        }),
+        other(
+            "callbacks_come_one_at_a_time_and_before_join_returns",
+            |method| {
+                let run = start("callbacks", method).run();
+                assert!(run.status.success(), "{run:#?}");
+                // The one that is to panic, and no other.
+                let errors = run.errors.concat();
+                assert_eq!(errors.matches("panicked at").count(), 1, "{run:#?}");
+                assert!(errors.contains("a callback's"), "{run:#?}");
+            },
+        ),
+        other("ctrl_c_during_map_ends_everybody_silently", |method| {
+            for subject in ["endless_map", "sleepers"] {
+                let mut run = start(subject, method).start();
+                run.line_with("all there");
+                run.signal(Signal::SIGINT);
+                run.ends_by(Signal::SIGINT);
+            }
+        }),
+        other("a_killed_parent_takes_everybody_along", |method| {
+            for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT] {
+                for subject in ["endless_map", "sleepers"] {
+                    let mut run = start(subject, method).start();
+                    run.line_with("all there");
+                    kill(run.pid(), signal).unwrap();
+                    run.ends_by(signal);
+                }
+            }
+        }),
+        other(
+            "what_a_task_prints_comes_out_before_its_end_is_known",
+            |method| {
+                let lines = start("half_a_line", method).run().success();
+                assert_eq!(lines, ["parent, worker, parent"]);
+            },
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The options of a pool that is started as this run of the subject is to.
+fn builder() -> PoolBuilder {
+    Pool::builder().start_method(match env::var("METHOD").unwrap().as_str() {
+        "fork" => StartMethod::Fork,
+        _ => StartMethod::Spawn,
+    })
+}
+
+fn pool(processes: usize) -> Pool {
+    builder().processes(processes).start().unwrap()
+}
+
+fn finish(pool: &Pool) {
+    pool.close();
+    pool.join().unwrap();
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Waits until something holds, which it must soon.
+#[track_caller]
+fn soon(mut what: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it never was");
+        sleep(ms(1));
+    }
+}
+
+fn worker_pid() -> i32 {
+    process::id().cast_signed()
+}
+
+fn nap(milliseconds: u64) -> u64 {
+    sleep(ms(milliseconds));
+    milliseconds
+}
+
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+fn values() {
+    #[derive(Debug, PartialEq, Clone, Serialize, Deserialize)]
+    struct Tree {
+        name: String,
+        children: Vec<Tree>,
+        maybe: Option<HashMap<String, f64>>,
+    }
+    fn grow(tree: Tree, times: usize) -> Tree {
+        Tree {
+            name: tree.name.repeat(times),
+            children: vec![tree; times],
+            maybe: None,
+        }
+    }
+    let pool = pool(3);
+    assert_eq!(pool.apply(square, (7,)).unwrap(), 49);
+    assert_eq!(
+        pool.apply(|| "nothing in".to_string(), ()).unwrap(),
+        "nothing in"
+    );
+    pool.apply(|(), _: [u8; 0]| (), ((), [])).unwrap();
+    let tree = Tree {
+        name: "oak".into(),
+        children: vec![],
+        maybe: Some([("x".to_string(), 0.5)].into()),
+    };
+    let grown = pool.apply(grow, (tree.clone(), 2)).unwrap();
+    assert_eq!(grown, grow(tree, 2));
+
+    let squares: Vec<u64> = (0..10_000).map(square).collect();
+    assert_eq!(pool.map(square, 0..10_000).unwrap(), squares);
+    assert_eq!(
+        pool.chunksize(1).map(square, 0..100).unwrap(),
+        squares[..100]
+    );
+    assert_eq!(pool.chunksize(999).map(square, 0..10_000).unwrap(), squares);
+    let inputs = (0..10_000).filter(|n| n % 2 == 0); // Its length is not known.
+    assert_eq!(
+        pool.map(|n: u64| n / 2, inputs).unwrap(),
+        (0..5_000).collect::<Vec<u64>>()
+    );
+    assert_eq!(pool.map(square, []).unwrap(), []);
+    assert_eq!(pool.map(|()| (), vec![(); 1000]).unwrap().len(), 1000);
+    let sums =
+        pool.starmap(|a: u64, b: u64, c: u64| a + b * c, [(1, 2, 3), (4, 5, 6)]);
+    assert_eq!(sums.unwrap(), [7, 34]);
+    let concat = pool.starmap(|a: String, n: usize| a.repeat(n), [("ab".into(), 2)]);
+    assert_eq!(concat.unwrap(), ["abab"]);
+    let later = pool.map_async(square, 0..10_000);
+    let first = pool.apply_async(square, (3,));
+    assert_eq!(first.get().unwrap(), 9);
+    assert_eq!(later.get().unwrap(), squares);
+    let imap: Result<Vec<_>, _> = pool.imap(square, 0..10_000).collect();
+    assert_eq!(imap.unwrap(), squares);
+    let unordered = pool.chunksize(7).imap_unordered(square, 0..10_000);
+    let mut unordered = unordered.collect::<Result<Vec<_>, _>>().unwrap();
+    unordered.sort_unstable();
+    assert_eq!(unordered, squares);
+    finish(&pool);
+}
+
+fn panics() {
+    fn divide(a: i32, b: i32) -> i32 {
+        assert!(b != 0, "{a} by zero");
+        a / b
+    }
+    let pool = pool(2);
+    let Err(TaskError::Panicked { message, place }) = pool.apply(divide, (7, 0))
+    else {
+        panic!("it has no value");
+    };
+    assert_eq!(message, "7 by zero");
+    assert!(
+        place.starts_with("examples-multiprocessing/tests/pools.rs:"),
+        "{place}"
+    );
+    // The same worker goes on: nobody was replaced.
+    assert_eq!(pool.apply(divide, (6, 3)), Ok(2));
+    let error = pool.starmap(divide, [(4, 2), (8, 0), (9, 0)]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the task panicked: 8 by zero (")
+    );
+    let odd = pool.apply(|| -> () { std::panic::panic_any(7) }, ());
+    assert!(matches!(odd, Err(TaskError::Panicked { .. })));
+    let caught =
+        pool.apply(|| std::panic::catch_unwind(|| panic!("quiet")).is_err(), ());
+    assert_eq!(caught, Ok(true));
+    finish(&pool);
+}
+
+fn ends_of_workers() {
+    let pool = pool(2);
+    let slow = pool.apply_async(nap, (200,));
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
+        let number = signal as i32;
+        let lost = pool.apply(
+            |n: i32| raise(Signal::try_from(n).unwrap()).unwrap(),
+            (number,),
+        );
+        assert_eq!(lost, Err(TaskError::Killed { signal: number }));
+        let named = lost.unwrap_err().to_string();
+        assert_eq!(named, format!("the worker was ended by {signal}"));
+    }
+    for code in [0, 3] {
+        let lost: Result<(), _> =
+            pool.apply(|code: i32| process::exit(code), (code,));
+        assert_eq!(lost, Err(TaskError::Exited { code }));
+    }
+    let lost = pool.apply(|| -> () { process::abort() }, ());
+    assert_eq!(lost, Err(TaskError::Killed { signal: 6 }));
+    assert_eq!(slow.get(), Ok(200), "its worker was not touched");
+
+    // An idle worker may be killed at no cost.
+    for _ in 0..20 {
+        let pid = pool.apply(worker_pid, ()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        assert_eq!(pool.apply(square, (5,)), Ok(25));
+    }
+    finish(&pool);
+}
+
+/// Refuses to become bytes, or to be made of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stubborn {
+    In,
+    Out,
+    Panics,
+}
+
+impl Serialize for Stubborn {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::In => Err(serde::ser::Error::custom("I stay here")),
+            Self::Out => 7_u8.serialize(s),
+            Self::Panics => panic!("no bytes"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stubborn {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("I do not arrive"))
+    }
+}
+
+fn refused_values() {
+    let pool = pool(1);
+    let accept = |_: Stubborn| ();
+    let argument = |ended: Result<(), TaskError>| match ended {
+        Err(TaskError::Argument(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(
+        argument(pool.apply(accept, (Stubborn::In,))).contains("no form as bytes")
+    );
+    assert!(
+        argument(pool.apply(accept, (Stubborn::Out,)))
+            .contains("no value of the type")
+    );
+    let handle = pool.apply_async(accept, (Stubborn::In,));
+    assert_eq!((handle.ready(), handle.successful()), (true, Some(false)));
+    argument(handle.get());
+    let list = [Stubborn::Out, Stubborn::In];
+    assert!(matches!(
+        pool.map(accept, list),
+        Err(TaskError::Argument(_))
+    ));
+
+    let give =
+        |n: u8| [Stubborn::In, Stubborn::Out, Stubborn::Panics][usize::from(n)];
+    for n in 0..2 {
+        assert!(
+            matches!(pool.apply(give, (n,)), Err(TaskError::Result(_))),
+            "{n}"
+        );
+    }
+    assert!(matches!(
+        pool.apply(give, (2,)),
+        Err(TaskError::Panicked { .. })
+    ));
+    let imap: Vec<_> = pool.imap(|x: Stubborn| x == Stubborn::In, list).collect();
+    assert_eq!(imap.len(), 2);
+    assert!(
+        imap.iter()
+            .all(|end| matches!(end, Err(TaskError::Argument(_))))
+    );
+    assert_eq!(pool.apply(square, (5,)), Ok(25), "all by the same worker");
+    finish(&pool);
+}
+
+fn chunks() {
+    fn picky(n: u32) -> u32 {
+        assert!(n % 10 != 3, "not {n}");
+        if n == 47 {
+            raise(Signal::SIGKILL).unwrap();
+        }
+        n
+    }
+    let pool = pool(2);
+    let ends: Vec<_> = pool.chunksize(10).imap(picky, 0..60).collect();
+    assert_eq!(ends.len(), 60);
+    for (n, end) in (0..).zip(ends) {
+        match (n, end) {
+            // It takes along what is sent in one piece with it.
+            (40..50, Err(TaskError::Killed { signal: 9 })) => {}
+            (n, Err(TaskError::Panicked { message, .. })) if n % 10 == 3 => {
+                assert!(message.contains(&format!("not {n}")));
+            }
+            (n, Ok(value)) => assert_eq!(value, n),
+            (n, end) => panic!("{n}: {end:?}"),
+        }
+    }
+    let mut ends: Vec<_> = pool.chunksize(4).imap_unordered(picky, 0..30).collect();
+    ends.retain(Result::is_ok);
+    assert_eq!(ends.len(), 27);
+    let map = pool.chunksize(10).map_async(picky, 0..30);
+    map.wait();
+    assert_eq!(map.successful(), Some(false));
+    assert!(map.get().unwrap_err().to_string().contains("not 3"));
+    finish(&pool);
+}
+
+fn handles() {
+    let pool = pool(1);
+    let handle = pool.apply_async(nap, (2_000,));
+    assert_eq!((handle.ready(), handle.successful()), (false, None));
+    assert!(!handle.wait_timeout(ms(10)));
+    let handle = handle.get_timeout(ms(10)).expect_err("too early");
+    handle.wait();
+    assert_eq!((handle.ready(), handle.successful()), (true, Some(true)));
+    assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(2_000));
+
+    // Answers come in the order of the tasks, and are asked for in the other.
+    let mut handles: Vec<_> =
+        (0..1000).map(|n| pool.apply_async(square, (n,))).collect();
+    while let Some(handle) = handles.pop() {
+        assert_eq!(handle.get(), Ok(square(handles.len() as u64)));
+    }
+    // Those who let go leave nothing behind.
+    for n in 0..1000 {
+        drop(pool.apply_async(square, (n,)));
+    }
+    assert_eq!(pool.apply(square, (5,)), Ok(25));
+    finish(&pool);
+}
+
+fn lazy() {
+    let pool = pool(2);
+    let taken = AtomicU64::new(0);
+    let endless = || {
+        (0..).inspect(|_| {
+            taken.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    let resident = || {
+        let pages = fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    };
+    for ordered in [true, false] {
+        taken.store(0, Ordering::Relaxed);
+        let square = |n: u64| (n, "x".repeat(1000));
+        let mut results = if ordered {
+            pool.imap(square, endless())
+        } else {
+            pool.imap_unordered(square, endless())
+        };
+        (0..1000).for_each(|_| drop(results.next().unwrap().unwrap()));
+        let before = resident();
+        for n in 1000..20_000 {
+            let (m, _) = results.next().unwrap().unwrap();
+            assert!(!ordered || m == n);
+            assert!(taken.load(Ordering::Relaxed) < n + 500);
+        }
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 10_000_000, "{grown} bytes more");
+    }
+    let mut results = pool.imap(square, 0..);
+    assert_eq!(results.next(), Some(Ok(0)));
+    pool.close();
+    let rest: Vec<_> = results.collect();
+    assert_eq!(rest.last(), Some(&Err(TaskError::Closed)));
+    let (_, done) = rest.split_last().unwrap();
+    assert!((1..).zip(done).all(|(n, end)| *end == Ok(square(n))));
+    pool.join().unwrap();
+}
+
+fn callbacks() {
+    let pool = Arc::new(pool(2));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = || {
+        let seen = Arc::clone(&seen);
+        move |n: u64| {
+            static BUSY: AtomicBool = AtomicBool::new(false);
+            assert!(!BUSY.swap(true, Ordering::Relaxed), "one at a time");
+            sleep(ms(1));
+            BUSY.store(false, Ordering::Relaxed);
+            seen.lock().unwrap().push(n);
+        }
+    };
+    for n in 0..50 {
+        pool.apply_async(square, (n,)).callback(see());
+    }
+    pool.map_async(square, [1, 2, 3]).callback({
+        let see = see();
+        move |all| see(all.iter().sum::<u64>() + 10_000)
+    });
+    pool.map_async(square, []).callback({
+        let see = see();
+        move |none| see(none.len() as u64)
+    });
+    // Nobody waits, and they come all the same.
+    soon(|| seen.lock().unwrap().len() == 52);
+    seen.lock().unwrap().clear();
+
+    let failed = see();
+    pool.apply_async(|| panic!("no value"), ())
+        .callback(|()| unreachable!())
+        .error_callback(move |error| {
+            failed(error.to_string().contains("no value").into());
+        });
+    let refused = see();
+    pool.apply_async(|_: Stubborn| (), (Stubborn::In,))
+        .error_callback(move |error| {
+            assert!(matches!(error, TaskError::Argument(_)));
+            refused(2);
+        });
+    let killed = see();
+    pool.apply_async(|| raise(Signal::SIGKILL).is_ok(), ())
+        .error_callback(move |error| {
+            assert_eq!(error, TaskError::Killed { signal: 9 });
+            killed(3);
+        });
+    soon(|| seen.lock().unwrap().len() == 3);
+    seen.lock().unwrap().clear();
+
+    pool.apply_async(square, (2,))
+        .callback(|_| panic!("a callback's"));
+    let inner = Arc::clone(&pool);
+    let after = see();
+    let both = pool.apply_async(square, (4,)).callback(move |_| {
+        assert!(matches!(inner.join(), Err(PoolError::JoinInCallback)));
+        after(inner.apply(square, (6,)).unwrap());
+    });
+    assert_eq!(both.get(), Ok(16));
+    soon(|| seen.lock().unwrap().len() == 1);
+    for n in 0..50 {
+        let see = see();
+        pool.apply_async(square, (n,))
+            .callback(move |n| see(n + 100));
+    }
+    finish(&pool);
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!(seen.len(), 51);
+    assert_eq!(seen[0], 36);
+}
+
+fn deadlines() {
+    let pool = pool(2);
+    let slow = pool.apply_async(nap, (300,));
+    let start = Instant::now();
+    assert_eq!(
+        pool.deadline(ms(50)).apply(nap, (60_000,)),
+        Err(TaskError::Deadline)
+    );
+    assert!(start.elapsed() >= ms(50) && start.elapsed() < Duration::from_secs(20));
+    assert_eq!(
+        pool.deadline(Duration::from_mins(1)).apply(nap, (1,)),
+        Ok(1)
+    );
+    assert_eq!(
+        pool.deadline(Duration::ZERO).apply(nap, (60_000,)),
+        Err(TaskError::Deadline)
+    );
+    assert_eq!(slow.get(), Ok(300));
+    let ages = Duration::from_nanos(u64::MAX) + Duration::from_nanos(2);
+    assert_eq!(pool.deadline(ages).apply(nap, (50,)), Ok(50));
+    // The limit is one of running, not of waiting for a worker.
+    let queue: Vec<_> = (0..6)
+        .map(|_| pool.deadline(ms(5_000)).apply_async(nap, (20,)))
+        .collect();
+    assert!(queue.into_iter().all(|handle| handle.get() == Ok(20)));
+    // At the very edge, each task ends one way or the other, and no other task with it.
+    let edge: Vec<_> = (0..200)
+        .map(|n| {
+            (
+                pool.deadline(ms(1)).apply_async(nap, (1,)),
+                pool.apply_async(square, (n,)),
+            )
+        })
+        .collect();
+    for (n, (edge, other)) in edge.into_iter().enumerate() {
+        assert!(matches!(edge.get(), Ok(1) | Err(TaskError::Deadline)));
+        assert_eq!(other.get(), Ok(square(n as u64)));
+    }
+    finish(&pool);
+}
+
+fn cancelling() {
+    let pool = pool(1);
+    let running = pool.apply_async(nap, (60_000,));
+    let queued = pool.apply_async(|| raise(Signal::SIGKILL).is_ok(), ());
+    let behind = pool.apply_async(square, (9,));
+    sleep(ms(50));
+    assert!(queued.cancel());
+    assert!(!queued.cancel(), "once is enough");
+    assert_eq!(queued.get(), Err(TaskError::Cancelled), "at once");
+    assert!(running.cancel());
+    assert_eq!(running.get(), Err(TaskError::Cancelled));
+    assert_eq!(behind.get(), Ok(81));
+    let done = pool.apply_async(square, (3,));
+    done.wait();
+    assert!(!done.cancel());
+    assert_eq!(done.get(), Ok(9));
+    let map = pool.chunksize(1).map_async(nap, vec![10_000; 50]);
+    assert!(map.cancel());
+    assert_eq!(map.get(), Err(TaskError::Cancelled));
+    // At whatever moment, it costs the task that is cancelled and no other.
+    for n in 0..200 {
+        let victim = pool.apply_async(square, (n,));
+        let other = pool.apply_async(square, (n + 1,));
+        if n % 3 == 0 {
+            sleep(Duration::from_micros(n));
+        }
+        match (victim.cancel(), victim.get()) {
+            (true, Err(TaskError::Cancelled)) => {}
+            (false, Ok(value)) => assert_eq!(value, square(n)),
+            (cancelled, end) => panic!("{cancelled}: {end:?}"),
+        }
+        assert_eq!(other.get(), Ok(square(n + 1)));
+    }
+    finish(&pool);
+    // Even while the pool is still starting.
+    for _ in 0..50 {
+        let pool = self::pool(1);
+        assert!(pool.apply_async(nap, (60_000,)).cancel());
+        assert_eq!(pool.apply(square, (3,)), Ok(9));
+    }
+}
+
+/// Both within a second: a task that runs for a minute says nothing meanwhile.
+fn nudges() {
+    let pool = pool(2);
+    let second = ms(1_000);
+    // The thread that calls callbacks receives: it waits for that of the long task.
+    let long = pool.apply_async(nap, (60_000,)).callback(|_| ());
+    let ended = pool.apply_async(square, (3,));
+    ended.wait();
+    sleep(ms(50));
+    let start = Instant::now();
+    let (call, called) = std::sync::mpsc::channel();
+    ended.callback(move |nine| call.send(nine).unwrap());
+    assert_eq!(called.recv(), Ok(9));
+    assert!(start.elapsed() < second, "{:?}", start.elapsed());
+    assert!(long.cancel());
+    finish(&pool);
+
+    let pool = self::pool(1);
+    let long = pool.apply_async(nap, (60_000,));
+    let queued = pool.apply_async(square, (3,));
+    let cancelled = thread::scope(|s| {
+        let waiter = s.spawn(|| {
+            queued.wait();
+            Instant::now()
+        });
+        sleep(ms(50));
+        let start = Instant::now();
+        assert!(queued.cancel());
+        waiter.join().unwrap().saturating_duration_since(start)
+    });
+    assert!(cancelled < second, "{cancelled:?}");
+    assert!(long.cancel());
+    finish(&pool);
+}
+
+#[expect(
+    unsafe_code,
+    reason = "nix leaves it to the caller to set a signal's action"
+)]
+fn ignored_ends() {
+    // SAFETY: no handler is installed, and none was before.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+    let pool = pool(2);
+    let start = Instant::now();
+    for _ in 0..5 {
+        let lost = pool.apply(|| raise(Signal::SIGKILL).unwrap(), ());
+        assert_eq!(lost, Err(TaskError::Killed { signal: 9 }));
+    }
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
+    assert!(start.elapsed() < ms(5_000), "{:?}", start.elapsed());
+    finish(&pool);
+}
+
+#[expect(unsafe_code, reason = "the library is told nothing of this fork")]
+fn forking_task() {
+    let pool = pool(1);
+    // SAFETY: a worker has one thread.
+    let twice = || unsafe { fork() }.unwrap().is_child();
+    for _ in 0..5 {
+        assert_eq!(pool.apply(twice, ()), Ok(false), "the worker's answer");
+    }
+    assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
+}
+
+fn panics_of_forks() {
+    let pool = pool(1);
+    let code = pool.apply(
+        || {
+            let mut p = Process::new(|| panic!("told"));
+            p.start().unwrap();
+            p.join().unwrap();
+            p.exitcode()
+        },
+        (),
+    );
+    assert_eq!(code, Ok(Some(1)));
+    finish(&pool);
+}
+
+/// Leaves this process little more memory than it has.
+fn be_frugal() {
+    let status = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
+    let most = pages * 4096 + (32 << 20);
+    setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
+}
+
+fn no_memory() {
+    const MUCH: usize = 128 << 20;
+    let message = |ended: Result<usize, TaskError>| match ended {
+        Err(TaskError::System(message)) => message,
+        other => panic!("{other:?}"),
+    };
+    let first = builder()
+        .processes(2)
+        .initializer(be_frugal, ())
+        .start()
+        .unwrap();
+    let ended = first.apply(|blob: Blob| blob.0.len(), (Blob(vec![7; MUCH]),));
+    assert_eq!(message(ended), "there is no memory for the next task");
+    finish(&first);
+
+    let second = pool(2);
+    let large = second.apply_async(|| Blob(vec![7; MUCH]), ());
+    be_frugal();
+    let ended = large.get().map(|blob| blob.0.len());
+    assert_eq!(message(ended), "there is no memory for a result");
+    finish(&second);
+}
+
+fn unbound() {
+    let pool = pool(2);
+    let supervisor = pool.apply(
+        || {
+            // As by a change of the user.
+            prctl::set_pdeathsig(None).unwrap();
+            getppid().as_raw()
+        },
+        (),
+    );
+    // The worker has this process's output, whose end is waited for.
+    kill(Pid::from_raw(supervisor.unwrap()), Signal::SIGKILL).unwrap();
+}
+
+fn initializers() {
+    thread_local! {
+        static READY: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+    }
+    let set = |n: u64, m: u64| READY.set(n + m);
+    let pool = builder()
+        .processes(2)
+        .initializer(set, (3, 4))
+        .start()
+        .unwrap();
+    assert_eq!(
+        pool.map(|n: u64| n * READY.get(), 0..3).unwrap(),
+        [0, 7, 14]
+    );
+    let lost = pool.apply(|| raise(Signal::SIGKILL).unwrap(), ());
+    assert!(lost.is_err());
+    assert_eq!(
+        pool.apply(|| READY.get(), ()),
+        Ok(7),
+        "the new worker's, too"
+    );
+    finish(&pool);
+
+    let fail = |initializer: fn(PoolBuilder) -> PoolBuilder| {
+        let pool = initializer(builder().processes(2)).start().unwrap();
+        let Err(TaskError::Initializer(why)) = pool.apply(square, (1,)) else {
+            panic!("no task can run");
+        };
+        let later = pool.apply_async(square, (1,));
+        assert!(matches!(later.get(), Err(TaskError::Initializer(_))));
+        finish(&pool);
+        why
+    };
+    let panicked = fail(|b| b.initializer(|| panic!("not today"), ()));
+    assert!(
+        panicked.contains("not today") && panicked.contains("pools.rs:"),
+        "{panicked}"
+    );
+    let exited = fail(|b| b.initializer(|| process::exit(3), ()));
+    assert_eq!(exited, "the worker exited with code 3");
+    let killed = fail(|b| b.initializer(|| raise(Signal::SIGKILL).unwrap(), ()));
+    assert_eq!(killed, "the worker was ended by SIGKILL");
+    let refused = builder()
+        .initializer(|_: Stubborn| (), (Stubborn::In,))
+        .start();
+    assert!(matches!(refused, Err(PoolError::Process(_))));
+    fail(|b| b.initializer(|_: Stubborn| (), (Stubborn::Out,)));
+    assert!(matches!(
+        builder().processes(0).start(),
+        Err(PoolError::TooFew)
+    ));
+    assert!(matches!(
+        builder().maxtasksperchild(0).start(),
+        Err(PoolError::TooFew)
+    ));
+}
+
+fn lifetimes() {
+    let pool = builder().processes(2).maxtasksperchild(1).start().unwrap();
+    let count = match env::var("METHOD").unwrap().as_str() {
+        "fork" => 10_000,
+        _ => 2_000,
+    };
+    let mut pids = HashMap::new();
+    let ends = pool.imap_unordered(|n: u64| (n, worker_pid()), 0..count);
+    let mut sum = 0;
+    for end in ends {
+        let (n, pid) = end.unwrap();
+        sum += n;
+        *pids.entry(pid).or_insert(0) += 1;
+    }
+    assert_eq!(sum, (0..count).sum());
+    // An id may come again, but not before long.
+    assert!(pids.len() > 1_000, "{}", pids.len());
+    finish(&pool);
+
+    let pool = builder().processes(1).maxtasksperchild(3).start().unwrap();
+    let pids = pool.chunksize(2).map(|_: u64| worker_pid(), 0..12).unwrap();
+    let name = pool
+        .apply(|| current_process().name().to_string(), ())
+        .unwrap();
+    assert_eq!(pids[0], pids[5], "three chunks of two");
+    assert!(pids[5] != pids[6] && pids[6] == pids[11]);
+    assert!(name.ends_with("PoolWorker-3"), "{name}");
+    finish(&pool);
+}
+
+fn closing() {
+    let first = pool(2);
+    assert!(matches!(first.join(), Err(PoolError::StillRunning)));
+    let handles: Vec<_> = (0..20).map(|_| first.apply_async(nap, (50,))).collect();
+    first.close();
+    first.close();
+    assert_eq!(first.apply(square, (1,)), Err(TaskError::Closed));
+    assert!(!first.join_timeout(ms(1)).unwrap());
+    first.join().unwrap();
+    first.join().unwrap();
+    assert!(handles.iter().all(AsyncResult::ready));
+    assert!(handles.into_iter().all(|handle| handle.get() == Ok(50)));
+
+    let second = pool(2);
+    let endless = second.apply_async(nap, (60_000,));
+    second.terminate();
+    assert_eq!(endless.get(), Err(TaskError::Terminated));
+    assert!(second.join_timeout(Duration::from_secs(20)).unwrap());
+    assert_eq!(second.apply(square, (1,)), Err(TaskError::Terminated));
+    second.terminate();
+
+    let third = pool(2);
+    let endless = third.apply_async(nap, (60_000,));
+    drop(third);
+    assert_eq!(endless.get(), Err(TaskError::Terminated));
+    // A worker killed while the pool is closing is replaced as before.
+    let fourth = pool(1);
+    let handles: Vec<_> = (0..5)
+        .map(|n| {
+            fourth
+                .apply_async(|n: i32| n == 2 && raise(Signal::SIGKILL).is_ok(), (n,))
+        })
+        .collect();
+    finish(&fourth);
+    let lost = handles
+        .into_iter()
+        .filter(|handle| handle.successful() == Some(false));
+    assert_eq!(lost.count(), 1);
+}
+
+fn nested() {
+    fn inner(n: u64) -> Vec<u64> {
+        let pool = pool(2);
+        let squares = pool.map(square, 0..n).unwrap();
+        finish(&pool);
+        squares
+    }
+    let pool = pool(2);
+    let all = pool.map(inner, 0..5).unwrap();
+    assert_eq!(all[4], [0, 1, 4, 9]);
+    let process = pool.apply(
+        || {
+            let mut p = Process::new(|| process::exit(5));
+            p.start().unwrap();
+            p.join().unwrap();
+            p.exitcode()
+        },
+        (),
+    );
+    assert_eq!(process, Ok(Some(5)));
+    // The worker is killed, and what it has started goes too.
+    let busy = pool.apply_async(
+        || {
+            let inner = self::pool(1);
+            inner.apply(nap, (60_000,))
+        },
+        (),
+    );
+    sleep(ms(50));
+    busy.cancel();
+    finish(&pool);
+}
+
+fn beside_threads() {
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let beside = thread::spawn(move || ended.recv());
+    match builder().processes(2).start() {
+        Ok(pool) => {
+            assert_eq!(env::var("METHOD").unwrap(), "spawn");
+            assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+            finish(&pool);
+        }
+        Err(error) => {
+            assert_eq!(env::var("METHOD").unwrap(), "fork");
+            assert!(
+                error.to_string().ends_with("or start this one by spawn."),
+                "{error}"
+            );
+        }
+    }
+    drop(end);
+    beside.join().unwrap().unwrap_err();
+}
+
+fn several_threads() {
+    let pool = pool(2);
+    thread::scope(|s| {
+        for thread in 0..4 {
+            let pool = &pool;
+            s.spawn(move || {
+                for n in 0..500 {
+                    let n = n + 1000 * thread;
+                    assert_eq!(pool.apply(square, (n,)), Ok(square(n)));
+                }
+            });
+            s.spawn(move || {
+                let squares: Result<Vec<_>, _> = pool.imap(square, 0..500).collect();
+                assert_eq!(squares.unwrap().len(), 500);
+            });
+        }
+        // Who waits for long does not keep the others from receiving.
+        let slow = pool.apply_async(nap, (200,));
+        s.spawn(move || assert_eq!(slow.get(), Ok(200)));
+    });
+    finish(&pool);
+}
+
+fn other_processes() {
+    let pool = pool(2);
+    let handle = pool.apply_async(square, (3,));
+    if env::var("METHOD").unwrap() == "fork" {
+        let mut p = Process::new(|| {
+            assert_eq!(pool.apply(square, (1,)), Err(TaskError::NotTheMaker));
+            pool.close();
+            pool.terminate();
+            assert!(matches!(pool.join(), Err(PoolError::Process(_))));
+            assert!(!handle.cancel());
+            // Without receiving what the maker waits for.
+            assert!(handle.ready());
+            assert_eq!(handle.successful(), Some(false));
+        });
+        p.start().unwrap();
+        p.join().unwrap();
+        assert_eq!(p.exitcode(), Some(0));
+    }
+    assert_eq!(handle.get(), Ok(9));
+    assert_eq!(pool.apply(square, (4,)), Ok(16));
+    finish(&pool);
+}
+
+/// Bytes as bytes: a `Vec<u8>` goes number by number.
+#[derive(PartialEq)]
+struct Blob(Vec<u8>);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(d).map(|bytes| Self(bytes.into()))
+    }
+}
+
+fn giant() {
+    // The way is the same by spawn, and long.
+    let size = match env::var("METHOD").unwrap().as_str() {
+        "fork" => 256 << 20,
+        _ => 16 << 20,
+    };
+    let pool = pool(2);
+    let blob = pool
+        .apply(|size: usize| Blob(vec![7; size]), (size,))
+        .unwrap();
+    assert!(blob.0 == vec![7; size]);
+    let back = pool.apply(|blob: Blob| blob.0.len(), (Blob(vec![7; 16 << 20]),));
+    assert_eq!(back, Ok(16 << 20));
+    finish(&pool);
+}
+
+fn panicking_inputs() {
+    let pool = pool(2);
+    let inputs = || (0..100).inspect(|n| assert!(*n < 50, "enough"));
+    std::panic::set_hook(Box::new(|_| ()));
+    let caught = |run: &dyn Fn()| {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"enough"));
+    };
+    caught(&|| drop(pool.map(square, inputs())));
+    caught(&|| drop(pool.chunksize(3).map(square, inputs())));
+    caught(&|| pool.imap(square, inputs()).for_each(drop));
+    caught(&|| {
+        pool.chunksize(7)
+            .imap_unordered(square, inputs())
+            .for_each(drop);
+    });
+    assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
+}
+
+fn broken() {
+    let supervisor = |pool: &Pool| pool.apply(|| getppid().as_raw(), ()).unwrap();
+    for waiting in [true, false] {
+        let pool = pool(2);
+        let pid = Pid::from_raw(supervisor(&pool));
+        let handle = pool.apply_async(nap, (60_000,));
+        let killed = Instant::now();
+        if waiting {
+            thread::scope(|s| {
+                s.spawn(|| handle.wait());
+                sleep(ms(20));
+                kill(pid, Signal::SIGKILL).unwrap();
+            });
+        } else {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+        assert_eq!(handle.get(), Err(TaskError::Broken));
+        assert_eq!(pool.apply(square, (1,)), Err(TaskError::Broken));
+        // A second, and what a busy machine may add.
+        assert!(killed.elapsed() < ms(3_000), "{:?}", killed.elapsed());
+        finish(&pool);
+    }
+}
+
+fn storm() {
+    const TASKS: u64 = 100_000;
+    let mut random = Random::seeded();
+    let pool = pool(4);
+    let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let over = AtomicBool::new(false);
+    let (mut values, mut killed, mut sum) = (0, 0, 0);
+    let mut lost_sum = 0;
+    let kills = thread::scope(|s| {
+        let attacker = s.spawn(|| {
+            let mut kills = 0;
+            while !over.load(Ordering::Relaxed) {
+                let workers = fs::read_to_string(&children).unwrap_or_default();
+                let workers: Vec<i32> = workers
+                    .split_whitespace()
+                    .map(|pid| pid.parse().unwrap())
+                    .collect();
+                if !workers.is_empty() {
+                    let victim =
+                        workers[random.below(workers.len() as u64) as usize];
+                    let victim = Pid::from_raw(victim);
+                    kills += u32::from(kill(victim, Signal::SIGKILL).is_ok());
+                }
+                sleep(Duration::from_micros(1000 + random.below(3000)));
+            }
+            kills
+        });
+        let handles: Vec<_> = (0..TASKS)
+            .map(|n| pool.apply_async(|n: u64| n, (n,)))
+            .collect();
+        for (n, handle) in (0..).zip(handles) {
+            match handle.get() {
+                Ok(value) => {
+                    values += 1;
+                    assert_eq!(value, n);
+                    sum += value;
+                }
+                Err(TaskError::Killed { signal: 9 }) => {
+                    killed += 1;
+                    lost_sum += n;
+                }
+                Err(other) => panic!("{n}: {other}"),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        attacker.join().unwrap()
+    });
+    println!("{kills} kills: {values} values, {killed} tasks killed");
+    assert_eq!(values + killed, TASKS);
+    assert_eq!(sum + lost_sum, (0..TASKS).sum());
+    assert!(killed <= u64::from(kills));
+    assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
+}
+
+fn endless_map() {
+    let pool = pool(3);
+    assert_eq!(pool.apply(square, (2,)), Ok(4));
+    println!("all there");
+    loop {
+        pool.map(square, 0..10_000).unwrap();
+    }
+}
+
+fn sleepers() {
+    let pool = pool(3);
+    pool.chunksize(1)
+        .map(
+            |first: bool| {
+                if first {
+                    println!("all there");
+                }
+                nap(60_000)
+            },
+            [false, false, true],
+        )
+        .unwrap();
+}
+
+fn unwaited() {
+    let pool = pool(2);
+    for _ in 0..5 {
+        drop(pool.apply_async(nap, (60_000,)));
+    }
+}
+
+fn leaked() {
+    let pool = pool(2);
+    drop(pool.apply_async(nap, (60_000,)));
+    std::mem::forget(pool);
+    process::exit(0);
+}
+
+fn half_a_line() {
+    let pool = pool(2);
+    print!("parent");
+    std::io::stdout().flush().unwrap();
+    pool.apply(|| print!(", worker"), ()).unwrap();
+    println!(", parent");
+}

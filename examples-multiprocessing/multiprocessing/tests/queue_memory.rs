@@ -1,0 +1,43 @@
+//! What memory a queue takes: in a process without other tests, to be counted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use multiprocessing::Queue;
+
+#[test]
+fn a_put_without_a_limit_never_waits_and_a_backlog_gives_its_memory_back() {
+    let q = Queue::new(0).unwrap();
+    let item = || "7".repeat(1 << 20);
+    for _ in 0..2 {
+        for _ in 0..100 {
+            q.put(item()).unwrap();
+        }
+        assert_eq!(q.qsize(), 100);
+        for _ in 0..100 {
+            assert!(q.get().unwrap() == item());
+        }
+    }
+    // Small items for a while: their round takes ever less.
+    for _ in 0..20_000 {
+        q.put("7".repeat(1000)).unwrap();
+        q.get().unwrap();
+    }
+    let shared = shared_memory_of_this_process();
+    assert!(shared < 20 << 20, "{shared} bytes are still held");
+}
+
+/// As far as anonymous files of the library are concerned.
+fn shared_memory_of_this_process() -> u64 {
+    let mut total = 0;
+    for fd in fs::read_dir("/proc/self/fd").unwrap() {
+        let path = fd.unwrap().path();
+        let named = fs::read_link(&path).unwrap_or_default();
+        if named.to_string_lossy().contains("memfd:multiprocessing")
+            && let Ok(file) = fs::metadata(&path)
+        {
+            total += file.blocks() * 512;
+        }
+    }
+    total
+}

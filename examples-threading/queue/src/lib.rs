@@ -1,0 +1,28 @@
+//! Python's [`queue`](https://docs.python.org/3/library/queue.html) for the threads of
+//! one process.
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `queue.Queue(maxsize)` | [`Queue::new`](BlockingQueue::new) |
+//! | `queue.LifoQueue`, `queue.PriorityQueue` | [`LifoQueue`], [`PriorityQueue`] |
+//! | `put`, `get`, `task_done`, `join`, `qsize`, `empty`, `full` | [the same names](BlockingQueue) |
+//! | `queue.Empty`, `queue.Full`, `queue.ShutDown` | [`GetError`], [`PutError`] |
+//!
+//! # Limitations
+//!
+//! These queues are for threads. For processes take the queues of `multiprocessing`.
+#![forbid(unsafe_code)]
+
+mod queue;
+
+pub use queue::{
+    BlockingQueue, GetError, LifoQueue, Order, PriorityQueue, PutError, Queue,
+    TaskDoneTooOften,
+};
+
+/// What the waiting code waits with. `tests/model.rs` has a module of the same name
+/// that holds loom's counterparts.
+mod sync {
+    pub(crate) use std::sync::atomic::AtomicUsize;
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+}

@@ -1,0 +1,68 @@
+//! What the queues promise beyond their doc tests: order, time-outs, panics. The
+//! interleavings of their waits are tried in `model.rs`.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue};
+
+const SOON: Duration = Duration::from_millis(20);
+
+#[test]
+fn waits_with_a_time_out_end_and_take_nothing() {
+    let start = Instant::now();
+    let queue = Queue::new(1);
+    assert_eq!(queue.get_timeout(SOON), Err(GetError::Empty));
+    queue.put("first").unwrap();
+    let full = queue.put_timeout("second", SOON).unwrap_err();
+    assert_eq!(full, PutError::Full("second"));
+    assert_eq!((full.into_item(), queue.qsize()), ("second", 1));
+    assert!(start.elapsed() >= SOON * 2);
+}
+
+#[test]
+fn an_item_whose_order_panics_leaves_the_queue_usable() {
+    #[derive(PartialEq, Eq)]
+    struct Picky(i32);
+    impl PartialOrd for Picky {
+        fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+    impl Ord for Picky {
+        fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+            assert!(self.0 >= 0 && other.0 >= 0, "not an order");
+            self.0.cmp(&other.0)
+        }
+    }
+
+    let queue = PriorityQueue::new(0);
+    queue.put(Picky(1)).unwrap();
+    thread::scope(|s| {
+        assert!(s.spawn(|| queue.put(Picky(-1))).join().is_err());
+    });
+    assert!(queue.get().is_ok());
+}
+
+proptest! {
+    #[test]
+    fn queues_give_their_order(items: Vec<i32>) {
+        let (fifo, lifo, smallest) =
+            (Queue::new(0), LifoQueue::new(0), PriorityQueue::new(0));
+        for &item in &items {
+            fifo.put(item).unwrap();
+            lifo.put(item).unwrap();
+            smallest.put(item).unwrap();
+        }
+        let mut expected = items;
+        let all = |get: &dyn Fn() -> Result<i32, GetError>| {
+            std::iter::from_fn(|| get().ok()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(all(&|| fifo.get_nowait()), expected.clone());
+        expected.reverse();
+        prop_assert_eq!(all(&|| lifo.get_nowait()), expected.clone());
+        expected.sort_unstable();
+        prop_assert_eq!(all(&|| smallest.get_nowait()), expected);
+    }
+}

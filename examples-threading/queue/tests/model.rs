@@ -1,0 +1,98 @@
+//! The waiting code under [loom](https://docs.rs/loom): the library's own source files,
+//! compiled here a second time against loom's locks and threads, which tries every
+//! interleaving with up to three preemptions. A wake-up that can be lost shows up as
+//! a deadlock.
+#![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
+#![allow(unreachable_pub, reason = "the files are public in the library")]
+#![allow(missing_docs, reason = "the library documents them")]
+
+#[path = "../src/queue.rs"]
+mod queue;
+#[path = "loom_sync/mod.rs"]
+mod sync;
+
+use loom::sync::Arc;
+use loom::thread;
+
+use queue::{GetError, PutError, Queue};
+
+/// Tries the interleavings of a scenario.
+fn model(scenario: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(scenario);
+}
+
+#[test]
+fn what_is_put_is_got_once() {
+    model(|| {
+        let queue = Arc::new(Queue::new(1));
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || (0..3).for_each(|i| queue.put(i).unwrap()))
+        };
+        let got = [queue.get(), queue.get(), queue.get()];
+        producer.join().unwrap();
+        assert_eq!(got, [Ok(0), Ok(1), Ok(2)]);
+        assert_eq!(queue.get_nowait(), Err(GetError::Empty));
+    });
+}
+
+#[test]
+fn two_producers_reach_two_consumers() {
+    model(|| {
+        let queue = Arc::new(Queue::new(1));
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.put(1).unwrap())
+        };
+        let consumer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.get().unwrap())
+        };
+        queue.put(2).unwrap();
+        let here = queue.get().unwrap();
+        producer.join().unwrap();
+        let there = consumer.join().unwrap();
+        assert_eq!(here + there, 3);
+    });
+}
+
+#[test]
+fn shutdown_wakes_who_gets_and_who_puts() {
+    model(|| {
+        let empty = Arc::new(Queue::<i32>::new(1));
+        let full = Arc::new(Queue::new(1));
+        full.put(1).unwrap();
+        let getter = {
+            let empty = Arc::clone(&empty);
+            thread::spawn(move || empty.get())
+        };
+        let putter = {
+            let full = Arc::clone(&full);
+            thread::spawn(move || full.put(2))
+        };
+        empty.shutdown();
+        assert_eq!(full.shutdown_immediate(), [1]);
+        assert_eq!(getter.join().unwrap(), Err(GetError::ShutDown));
+        assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(2)));
+    });
+}
+
+#[test]
+fn join_returns_when_the_last_task_is_done() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        queue.put(1).unwrap();
+        let worker = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || {
+                queue.get().unwrap();
+                queue.task_done().unwrap();
+            })
+        };
+        queue.join();
+        assert!(queue.empty());
+        worker.join().unwrap();
+    });
+}

@@ -1,0 +1,28 @@
+//! What the listings of all sections share.
+//!
+//! | Python | here |
+//! | --- | --- |
+//! | `time.sleep(0.5)` | [`sleep(0.5)`](sleep), which `TEMPO` can hurry |
+//! | an uncaught exception | [`Result`], the one that a listing's `main` returns |
+//! | `time.ctime()` | [`ctime()`] |
+//! | a chart of who did what when | [`Timeline`] |
+//!
+//! Two features serve some packages only: `tree` is the folder that listing D57
+//! copies, `harness` runs listings from outside, for their tests.
+#![forbid(unsafe_code)]
+
+mod ctime;
+mod failure;
+#[cfg(feature = "harness")]
+pub mod harness;
+mod tempo;
+mod timeline;
+#[cfg(feature = "tree")]
+mod tree;
+
+pub use ctime::ctime;
+pub use failure::{Failure, Result};
+pub use tempo::{seconds, sleep};
+pub use timeline::Timeline;
+#[cfg(feature = "tree")]
+pub use tree::{Copied, Tree, copy_file};

@@ -103,13 +103,16 @@ mod handover;
 #[cfg(feature = "managers")]
 pub mod managers;
 mod pipe;
+mod poison;
 mod pool;
 mod process;
 mod queue;
+mod registry;
+mod resource_tracker;
 mod shared;
-mod spin;
 mod sync;
 mod sys;
+mod wait;
 
 pub use codec::{DecodeError, EncodeError};
 pub use error::Error;
@@ -130,9 +133,8 @@ pub use shared::{
     Array, ArrayGuard, Number, RawArray, RawValue, SharedMemory, Slot, Value,
     ValueGuard,
 };
-pub use spin::set_spinning;
 pub use sync::{
-    Acquired, Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock,
-    LockGuard, NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften,
-    Semaphore,
+    Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock, LockGuard,
+    NotLocked, NotOwner, Permit, RLock, RLockGuard, ReleasedTooOften, Semaphore,
 };
+pub use wait::{Acquired, set_spinning};

@@ -16,6 +16,8 @@ mod error;
 mod sync;
 #[path = "model_sys/mod.rs"]
 mod sys;
+#[path = "../src/wait/mod.rs"]
+mod wait;
 
 use std::time::Duration;
 
@@ -26,33 +28,13 @@ use channel::{Channel, SendError};
 use sys::futex::Deadline;
 use sys::registry;
 
-/// SpinLimits that find nothing are what loom tries anyway.
-mod spin {
-    pub(crate) struct Spin;
-
-    pub(crate) struct SpinLimits;
-
-    impl SpinLimits {
-        pub(crate) const AT_MEMORY: Self = Self;
-    }
-
-    impl Spin {
-        pub(crate) const fn new(_: SpinLimits) -> Self {
-            Self
-        }
-
-        #[expect(clippy::unused_self, reason = "the library's shape")]
-        pub(crate) fn until<R>(&self, _: impl FnMut() -> Option<R>) -> Option<R> {
-            None
-        }
-    }
-}
-
 /// Tries the interleavings with up to this many preemptions.
 fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
+    // What a spin finds loom tries anyway.
+    wait::set_spinning(false);
     builder.check(scenario);
 }
 

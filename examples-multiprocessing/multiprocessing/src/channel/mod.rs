@@ -14,20 +14,17 @@
 //! What lies in the shared memory is checked as it is read: bytes that no process of
 //! ours can have written give [`RecvError::Broken`] and nothing worse.
 
-mod event_count;
 mod memory;
 
 use std::fmt;
 
 use crate::error::Error;
-use crate::spin::{Spin, SpinLimits};
-use crate::sync::raw_lock::{RawGuard, RawLock};
+use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::futex::{Deadline, SLICE, Slept};
-use crate::sys::registry::{self, RegistryId};
 use crate::sys::segment::{Shared, shareable};
+use crate::wait::{EventCount, RawGuard, RawLock, Spin, SpinLimits};
 
-pub(crate) use event_count::EventCount;
 use memory::{MOST_UNITS, Map, TAIL, UNIT_WORDS};
 
 const WORD: usize = size_of::<u64>();
@@ -228,7 +225,7 @@ impl Channel {
             tail.after_message(units)
                 .store(&ring.tail.mark, Ordering::Release);
             drop(turn);
-            ring.not_empty.ring();
+            ring.not_empty.notify_one();
             if room > 1 {
                 ring.not_full.notify_one_relaxed();
             }
@@ -323,7 +320,7 @@ impl Channel {
             head.store(&ring.head.mark, Ordering::Release);
             drop(turn);
             if self.limit != 0 {
-                ring.not_full.ring();
+                ring.not_full.notify_one();
             }
             if head.place != tail.place {
                 ring.not_empty.notify_one_relaxed();

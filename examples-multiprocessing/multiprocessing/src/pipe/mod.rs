@@ -30,8 +30,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::handover::{Given, Taken};
-use crate::spin::{Spin, SpinLimits};
 use crate::sys::packet::{self, Packet};
+use crate::wait::{Spin, SpinLimits};
 
 pub use named::NamedPipe;
 pub use wait::wait;

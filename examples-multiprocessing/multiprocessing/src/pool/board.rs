@@ -10,13 +10,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::PoolError;
-use crate::channel::{Channel, EventCount, Ring};
+use crate::channel::{Channel, Ring};
 use crate::error::Error;
-use crate::spin::{Spin, SpinLimits};
+use crate::registry::RegistryId;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys::futex::{Deadline, Slept};
-use crate::sys::registry::RegistryId;
 use crate::sys::segment::{Shared, shareable};
+use crate::wait::{EventCount, Spin, SpinLimits};
 
 /// A task on its way: the number of the message that carries it (which wraps), and its
 /// place in the parent's list.

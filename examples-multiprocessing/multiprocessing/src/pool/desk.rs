@@ -31,8 +31,8 @@ use super::task::{self, Ended, all_well};
 use crate::channel::{RecvError, SendError};
 use crate::codec;
 use crate::process::ProcessHandle;
+use crate::registry::{self, RegistryId};
 use crate::sys::futex::Deadline;
-use crate::sys::registry::{self, RegistryId};
 use crate::sys::routine::Routine;
 
 /// How a task ended: the bytes of its value, which begin at [`VALUE`], or why it has

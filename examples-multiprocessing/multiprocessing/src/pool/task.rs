@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::TaskError;
 use crate::codec::{self, EncodeError};
 use crate::process::message_of;
-use crate::sys::registry::{self, RegistryId};
+use crate::registry::{self, RegistryId};
 use crate::sys::routine::Runner;
 
 /// A function that a pool can run, with its arguments as a tuple: a `fn` item or a

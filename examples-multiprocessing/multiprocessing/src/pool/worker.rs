@@ -14,9 +14,9 @@ use super::message::{ANSWER_HEADER, AnswerHeader, Kind, TASK_HEADER, TaskHeader}
 use super::supervisor::{LOOK, Plan};
 use super::task::{Ended, append_error};
 use crate::channel::{RecvError, SendError};
+use crate::registry::{self, RegistryId};
 use crate::sys::exit;
 use crate::sys::futex::{Deadline, Slept};
-use crate::sys::registry::{self, RegistryId};
 
 pub(super) struct Worker<'a> {
     common: &'a Common,

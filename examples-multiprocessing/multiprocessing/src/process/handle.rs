@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use super::identity::{self, AuthKey};
 use super::{ProcessError, children};
-use crate::sys::wait::{self, End, Then};
+use crate::sys::child::{self, End, Then};
 
 /// A process that runs or has run: a child, the parent, or the calling process itself.
 ///
@@ -87,7 +87,7 @@ impl Child {
                 0 => Then::Reap,
                 _ => Then::Leave,
             };
-            let end = wait::end_of(self.pid, then);
+            let end = child::end_of(self.pid, then);
             let end = end.map_err(ProcessError::system("ask for the exit code"))?;
             life.reaped = end.is_some() && then == Then::Reap;
             if end.is_some() {
@@ -110,7 +110,7 @@ impl Child {
         life.waiting += 1;
         drop(life);
         // Between the unlock and the wait nobody reaps the child, for it is waited for.
-        let waited = wait::wait_for(self.pid);
+        let waited = child::wait_for(self.pid);
         let mut life = self.life();
         life.waiting -= 1;
         waited.map_err(ProcessError::system("wait for a process"))?;
@@ -118,7 +118,7 @@ impl Child {
     }
 
     fn join_until(&self, deadline: Instant) -> Result<bool, ProcessError> {
-        let ended = wait::readable(self.sentinel()?, Some(deadline));
+        let ended = child::readable(self.sentinel()?, Some(deadline));
         if !ended.map_err(ProcessError::system("wait for a process"))? {
             return Ok(false);
         }
@@ -132,7 +132,7 @@ impl Child {
                 // Always readable, as the sentinel of a process that has ended is.
                 File::open("/dev/null").map(OwnedFd::from)
             } else {
-                wait::sentinel(self.pid)
+                child::sentinel(self.pid)
             };
             let fd = fd.map_err(ProcessError::system("watch a process"))?;
             let _first_under_the_lock = self.sentinel.set(fd);

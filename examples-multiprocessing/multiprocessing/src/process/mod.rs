@@ -29,10 +29,10 @@ use serde::de::DeserializeOwned;
 use spawn::SpawnRequest;
 pub use spawn::freeze_support;
 
-use crate::spin;
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
 use crate::sys::spawn::Spawned;
+use crate::wait;
 
 /// A function that runs, or is to run, in a process of its own: Python's
 /// [`multiprocessing.Process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process).
@@ -442,7 +442,7 @@ impl ProcessBuilder {
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        spin::prepare();
+        wait::decide_whether_to_spin();
         exit::at_exit(children::settle);
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| match identity::name_of_child() {

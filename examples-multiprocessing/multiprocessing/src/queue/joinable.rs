@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Queue;
-use crate::channel::{Channel, EventCount};
+use crate::channel::Channel;
 use crate::error::Error;
+use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::futex::{Deadline, Slept};
-use crate::sys::registry;
 use crate::sys::segment::{Shared, shareable};
+use crate::wait::EventCount;
 
 /// A [`Queue`] whose consumers report each item that they are finished with, so that
 /// others can wait until all are: Python's

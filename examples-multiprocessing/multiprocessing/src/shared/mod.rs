@@ -1,6 +1,7 @@
 //! Memory that processes share.
 
 mod array;
+mod block;
 mod shared_memory;
 mod value;
 

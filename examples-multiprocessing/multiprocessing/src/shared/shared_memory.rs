@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::block::Block;
 use crate::error::Error;
-use crate::sys::named::Block;
 use crate::sys::numbers::Slot;
-use crate::sys::resource_tracker::LONGEST_NAME;
+use crate::sys::watcher::LONGEST_NAME;
 
 /// A block of memory that programs find by its name: Python's
 /// [`multiprocessing.shared_memory.SharedMemory`](https://docs.python.org/3/library/multiprocessing.shared_memory.html),

@@ -5,12 +5,12 @@ use std::{array, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::raw_lock::{Acquired, RawGuard, RawLock};
 use crate::error::Error;
+use crate::registry;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
-use crate::sys::registry;
 use crate::sys::segment::{PAGE, Shared, shareable};
+use crate::wait::{Acquired, RawGuard, RawLock};
 
 /// Lets its parties go on once all of them have come: Python's
 /// [`multiprocessing.Barrier`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Barrier).

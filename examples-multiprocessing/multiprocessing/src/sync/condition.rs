@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::raw_lock::Acquired;
 use super::rlock::{NotOwner, RLock, RLockGuard};
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
 use crate::sys::segment::{Shared, shareable};
+use crate::wait::Acquired;
 
 /// A lock whose holder can wait until another holder notifies it: Python's
 /// [`multiprocessing.Condition`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Condition).

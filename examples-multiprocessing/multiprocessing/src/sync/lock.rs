@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::raw_lock::{Acquired, RawGuard, RawLock};
 use crate::error::Error;
+use crate::registry;
 use crate::sys::futex::Deadline;
-use crate::sys::registry;
 use crate::sys::segment::Shared;
+use crate::wait::{Acquired, RawGuard, RawLock};
 
 /// A lock that one process, or thread of a process, holds at a time: Python's
 /// [`multiprocessing.Lock`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Lock).

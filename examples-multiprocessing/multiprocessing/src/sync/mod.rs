@@ -8,7 +8,6 @@ mod bounded_semaphore;
 mod condition;
 mod event;
 mod lock;
-pub(crate) mod raw_lock;
 mod rlock;
 mod semaphore;
 
@@ -17,6 +16,5 @@ pub use bounded_semaphore::{BoundedSemaphore, ReleasedTooOften};
 pub use condition::Condition;
 pub use event::Event;
 pub use lock::{Lock, LockGuard, NotLocked};
-pub use raw_lock::Acquired;
 pub use rlock::{NotOwner, RLock, RLockGuard};
 pub use semaphore::{Permit, Semaphore};

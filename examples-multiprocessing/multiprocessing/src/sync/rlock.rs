@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::raw_lock::{Acquired, RawLock};
 use crate::error::Error;
+use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::futex::Deadline;
-use crate::sys::registry;
 use crate::sys::segment::{Shared, shareable};
+use crate::wait::{Acquired, RawLock};
 
 /// A lock that the thread which holds it may take again without waiting for itself:
 /// Python's

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::raw_lock::{Acquired, RawGuard, RawLock};
 use crate::error::Error;
+use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, SLICE, Slept};
-use crate::sys::registry::{self, RegistryId};
 use crate::sys::segment::{PAGE, Shared, shareable};
+use crate::wait::{Acquired, RawGuard, RawLock};
 
 /// A number of permits; who finds none left waits for one: Python's
 /// [`multiprocessing.Semaphore`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Semaphore).

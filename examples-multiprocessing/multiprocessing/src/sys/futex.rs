@@ -7,9 +7,9 @@
 #![allow(unsafe_code, reason = "futex has no safe wrapper")]
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::ptr;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
-use std::{ptr, thread};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -121,45 +121,11 @@ pub(crate) fn wake_all(word: &AtomicU32) {
     wake(word, u32::MAX);
 }
 
-/// Whether waits look again for a while before they sleep.
-static SPINNING: AtomicU8 = AtomicU8::new(UNKNOWN);
-
-/// Nobody has asked yet.
-const UNKNOWN: u8 = 0;
-const OFF: u8 = 1;
-const ON: u8 = 2;
-
-pub(crate) fn set_spinning(on: bool) {
-    SPINNING.store(if on { ON } else { OFF }, Ordering::Relaxed);
-}
-
-/// Whether it was said to, or else whether there is more than one processor: with one,
-/// the other side cannot run meanwhile.
-#[inline]
-pub(crate) fn is_spinning() -> bool {
-    match SPINNING.load(Ordering::Relaxed) {
-        UNKNOWN => find_out(),
-        known => known == ON,
-    }
-}
-
-#[cold]
-fn find_out() -> bool {
-    let on = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-    set_spinning(on);
-    on
-}
-
-/// How often to look at a lock again before sleeping, in case its holder is about to
-/// finish: with a pause before each that is twice as long as the one before, for some
-/// microseconds.
-pub(crate) fn spins() -> u32 {
-    if is_spinning() { 7 } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
+    use std::thread;
     use std::time::Instant;
 
     #[test]

@@ -2,6 +2,7 @@
 //! the one folder of the library with `unsafe` in it. No policy lives here.
 
 pub(crate) mod atomic;
+pub(crate) mod child;
 pub(crate) mod chunk;
 pub(crate) mod exit;
 pub(crate) mod fork;
@@ -10,10 +11,8 @@ pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;
 pub(crate) mod random;
-pub(crate) mod registry;
-pub(crate) mod resource_tracker;
 pub(crate) mod routine;
 pub(crate) mod segment;
 pub(crate) mod signals;
 pub(crate) mod spawn;
-pub(crate) mod wait;
+pub(crate) mod watcher;

@@ -8,16 +8,16 @@ use std::slice;
 use std::sync::atomic::{
     AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::registry;
 use super::segment::{Shareable, Shared, shareable};
 use crate::error::Error;
-use crate::sync::Acquired;
-use crate::sync::raw_lock::{RawGuard, RawLock};
+use crate::poison::lock_unpoisoned;
+use crate::registry;
+use crate::wait::{Acquired, RawGuard, RawLock};
 
 /// What [`Value`](crate::Value) and [`Array`](crate::Array) hold: the integers of up to
 /// 64 bits and the floats, as with Python's
@@ -269,7 +269,7 @@ struct Known(Shared<Header>);
 /// Where there is a lock, adds it to the [`KNOWN`], until all handles are gone.
 fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
     let known = locked.then(|| Arc::new(Known(header.clone())))?;
-    let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = lock_unpoisoned(&KNOWN);
     if all.len() == all.capacity() {
         all.retain(|known| known.strong_count() > 0);
     }
@@ -279,7 +279,7 @@ fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
 
 /// Whether this process has a guard: it may be one that was leaked.
 pub(super) fn locked() -> bool {
-    let all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = lock_unpoisoned(&KNOWN);
     all.iter()
         .filter_map(Weak::upgrade)
         .any(|known| known.0.lock.is_mine())

@@ -90,7 +90,7 @@ pub(crate) type Word = AtomicU64;
 const BIG: usize = 1 << 24;
 
 /// How many bytes the machine can give without swapping, as far as it tells.
-pub(super) fn available_memory() -> usize {
+pub(crate) fn available_memory() -> usize {
     fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| {

@@ -31,7 +31,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fork::{self, nothing};
-use super::{exit, registry, wait};
+use super::{child, exit};
 use crate::codec::{self, DecodeError};
 use crate::handover;
 
@@ -198,7 +198,7 @@ pub(crate) fn spawn(
     identity: Vec<u8>,
 ) -> io::Result<Spawned> {
     let (lifeline_of_child, lifeline) = pipe2(OFlag::O_CLOEXEC)?;
-    let census = registry::census().map_err(io::Error::other)?;
+    let census = crate::registry::descriptor().map_err(io::Error::other)?;
     let order = Order {
         parent: getpid().as_raw(),
         program: program()?,
@@ -296,7 +296,8 @@ pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
     if order.parent != getppid().as_raw() {
         exit::exit_now(1);
     }
-    registry::join_registry(owned(order.census)?).map_err(io::Error::other)?;
+    crate::registry::join_registry(owned(order.census)?)
+        .map_err(io::Error::other)?;
     let fds = order
         .fds
         .iter()
@@ -331,7 +332,7 @@ fn bind(lifeline: OwnedFd) -> io::Result<()> {
     // SAFETY: as above.
     Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) })?;
     // A parent that ended before that will not be told.
-    if wait::readable(&lifeline, Some(std::time::Instant::now()))? {
+    if child::readable(&lifeline, Some(std::time::Instant::now()))? {
         exit::exit_now(1);
     }
     // Open for as long as this process lives.

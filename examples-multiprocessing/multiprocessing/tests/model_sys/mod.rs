@@ -189,10 +189,6 @@ pub(crate) mod futex {
     pub(crate) fn someone_sleeps() -> bool {
         !QUEUE.lock().unwrap().sleepers.is_empty()
     }
-
-    pub(crate) fn spins() -> u32 {
-        0
-    }
 }
 
 /// Each thread of a model stands for a process.

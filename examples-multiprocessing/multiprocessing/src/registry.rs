@@ -7,7 +7,7 @@
 //! that happens to get the same process id is mistaken for it.
 //!
 //! The one trap: closing *any* descriptor of that file gives up the locks of the
-//! closing process. So nobody duplicates it, and [`census`] lends it only to be left
+//! closing process. So nobody duplicates it, and [`descriptor`] lends it only to be left
 //! open across an exec.
 #![allow(unsafe_code, reason = "pthread_atfork has no safe wrapper")]
 
@@ -67,7 +67,7 @@ pub(crate) fn ensure_registry() -> Result<(), Error> {
 /// The census's descriptor, for a child that is being spawned: it is to be left open
 /// across the exec under its number (or a number that the *child* copies it to), never
 /// duplicated and closed in this process.
-pub(crate) fn census() -> Result<BorrowedFd<'static>, Error> {
+pub(crate) fn descriptor() -> Result<BorrowedFd<'static>, Error> {
     ensure_registry()?;
     let census = REGISTRY.get().ok_or_else(|| Error::System {
         doing: "find the family's census",

@@ -32,7 +32,7 @@ impl EventCount {
         deadline: Deadline,
     ) -> Slept {
         self.asleep.store(SOMEBODY, Ordering::Relaxed);
-        // Pairs with the fence in `ring`: either this look sees the change, or the
+        // Pairs with the fence in `notify_one`: either this look sees the change, or the
         // ringer sees the mark; and the sleep begins only if the mark is on still.
         fence(Ordering::SeqCst);
         if look() {
@@ -49,12 +49,12 @@ impl EventCount {
     /// Wakes one sleeper, if there may be one: after a change that it waits for. No
     /// system call where nobody sleeps.
     #[inline]
-    pub(crate) fn ring(&self) {
+    pub(crate) fn notify_one(&self) {
         fence(Ordering::SeqCst);
         self.notify_one_relaxed();
     }
 
-    /// [`ring`](Self::ring) for a change that somebody else made, and that this process
+    /// [`notify_one`](Self::notify_one) for a change that somebody else made, and that this process
     /// saw after its own last ring or sleep: hands a wake-up on.
     #[inline]
     pub(crate) fn notify_one_relaxed(&self) {

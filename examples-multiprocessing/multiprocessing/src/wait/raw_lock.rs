@@ -2,9 +2,10 @@
 
 use std::hint;
 
+use super::spin::is_spinning;
+use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
-use crate::sys::registry::{self, RegistryId};
 use crate::sys::segment::shareable;
 
 /// In what state a lock was found.
@@ -36,6 +37,10 @@ const FREE: u32 = 0;
 const HOLDER: u32 = !CONTENDED;
 /// Somebody may be asleep on the word, and whoever releases it must wake one.
 const CONTENDED: u32 = 1 << 31;
+
+/// The number of probes before sleeping, in case the holder is about to finish: with a
+/// pause before each that is twice as long as the one before, some microseconds in all.
+const PROBES: u32 = 7;
 
 shareable! {
     /// A lock of one word that knows the process which holds it. Taking it is one
@@ -129,7 +134,8 @@ impl RawLock {
     /// look takes the word's cache line away from the holder. Not where others wait
     /// already: there are more workers than the lock, and likely the machine, can serve.
     fn spin(&self, me: RegistryId) -> bool {
-        for look in 0..futex::spins() {
+        let probes = if is_spinning() { PROBES } else { 0 };
+        for look in 0..probes {
             (0..1 << look).for_each(|_| hint::spin_loop());
             match self.word.load(Ordering::Relaxed) {
                 FREE if self.swap_in(FREE, me) => return true,

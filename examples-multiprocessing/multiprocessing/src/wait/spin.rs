@@ -1,0 +1,176 @@
+//! How long it pays to probe again before going to sleep.
+
+use std::hint;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::thread;
+
+/// Whether waits probe again for a while before they sleep: one of the three below.
+static SPINNING: AtomicU8 = AtomicU8::new(UNDECIDED);
+
+/// Nobody has asked yet.
+const UNDECIDED: u8 = 0;
+const OFF: u8 = 1;
+const ON: u8 = 2;
+
+/// Says whether waits spin for a while before they sleep, in this process and in those
+/// that it forks from now on. By default they do if there is more than one processor.
+///
+/// A spin finds an answer that comes within microseconds, for which a sleep and its
+/// wake-up take ten times as long. It costs processor time, which may matter more than
+/// latency, on a battery for instance. CPython never spins.
+///
+/// ```
+/// multiprocessing::set_spinning(false);
+/// ```
+pub fn set_spinning(on: bool) {
+    SPINNING.store(if on { ON } else { OFF }, Ordering::Relaxed);
+}
+
+/// Whether to spin: what [`set_spinning`] said, and otherwise whether there is more than
+/// one processor. With one, the other side cannot run meanwhile.
+#[inline]
+pub(super) fn is_spinning() -> bool {
+    match SPINNING.load(Ordering::Relaxed) {
+        UNDECIDED => decide_whether_to_spin(),
+        decided => decided == ON,
+    }
+}
+
+/// Finds out now what every process would otherwise find out at its first wait: for one
+/// that is about to fork others.
+#[cold]
+pub(crate) fn decide_whether_to_spin() -> bool {
+    if SPINNING.load(Ordering::Relaxed) == UNDECIDED {
+        set_spinning(thread::available_parallelism().is_ok_and(|n| n.get() > 1));
+    }
+    SPINNING.load(Ordering::Relaxed) == ON
+}
+
+/// A budget of probes that adapts: doubled when one of them succeeded, halved when none
+/// did. So two sides that answer at once never sleep, and while the other side is slow,
+/// next to nothing is spent.
+///
+/// crossbeam's [`Backoff`](https://docs.rs/crossbeam-utils/latest/crossbeam_utils/struct.Backoff.html)
+/// spins and yields alike, but begins afresh with every wait; this one remembers what
+/// the waits before were worth.
+#[derive(Debug)]
+pub(crate) struct Spin {
+    budget: AtomicU32,
+    limits: SpinLimits,
+    /// How many times in a row no probe succeeded.
+    misses: AtomicU32,
+}
+
+/// The least and the largest number of probes. What a probe costs depends on what is
+/// probed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpinLimits {
+    /// The least budget: it is by these probes that a faster other side is noticed.
+    least: u32,
+    /// The largest: about as long as a sleep and its wake-up take if the other side
+    /// has slept, too.
+    most: u32,
+}
+
+impl SpinLimits {
+    /// For a probe of a word in shared memory.
+    pub(crate) const AT_MEMORY: Self = Self {
+        least: 64,
+        most: 256,
+    };
+    /// For a probe by a system call.
+    pub(crate) const BY_CALL: Self = Self {
+        least: 8,
+        most: 128,
+    };
+}
+
+/// The number of probes that follow each other at once. Between the later ones the
+/// processor is given away: it may be the very one that the other side waits for, and if
+/// nobody wants it, an answer that has not come by now can wait for half a microsecond.
+const PAUSES: u32 = 64;
+
+impl Spin {
+    pub(crate) const fn new(limits: SpinLimits) -> Self {
+        Self {
+            budget: AtomicU32::new(limits.most),
+            limits,
+            misses: AtomicU32::new(0),
+        }
+    }
+
+    /// Probes until one probe gives something or the budget is spent.
+    pub(crate) fn until<R>(
+        &self,
+        mut probe: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        if !is_spinning() {
+            return None;
+        }
+        let relaxed = Ordering::Relaxed;
+        let SpinLimits { least, most } = self.limits;
+        let misses = self.misses.load(relaxed);
+        let budget = if is_trial(misses) {
+            most
+        } else {
+            self.budget.load(relaxed)
+        };
+        for count in 0..budget {
+            if count < PAUSES {
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+            if let Some(found) = probe() {
+                self.budget
+                    .store(budget.saturating_mul(2).min(most), relaxed);
+                self.misses.store(0, relaxed);
+                return Some(found);
+            }
+        }
+        self.budget.store((budget / 2).max(least), relaxed);
+        self.misses.store(misses.wrapping_add(1), relaxed);
+        None
+    }
+}
+
+/// Whether to spend the largest budget after this number of misses. Two sides that both
+/// sleep before they answer would otherwise do so for ever: each finds the other slow.
+fn is_trial(misses: u32) -> bool {
+    const RARELY: u32 = 256;
+    misses >= 8 && (misses.is_power_of_two() || misses.is_multiple_of(RARELY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many probes a wait makes that never succeeds.
+    fn probes(spin: &Spin) -> u32 {
+        let mut probes = 0;
+        let found = spin.until(|| {
+            probes += 1;
+            None::<()>
+        });
+        assert_eq!(found, None);
+        probes
+    }
+
+    #[test]
+    fn waits_in_vain_become_short_except_for_a_trial() {
+        set_spinning(true);
+        let spin = Spin::new(SpinLimits::AT_MEMORY);
+        let waits: Vec<u32> = (0..10).map(|_| probes(&spin)).collect();
+        assert_eq!(waits, [256, 128, 64, 64, 64, 64, 64, 64, 256, 128]);
+    }
+
+    #[test]
+    fn a_success_lets_the_next_wait_be_longer() {
+        set_spinning(true);
+        let spin = Spin::new(SpinLimits::AT_MEMORY);
+        while probes(&spin) > 64 {}
+        assert_eq!(spin.until(|| Some(7)), Some(7));
+        assert_eq!(probes(&spin), 128);
+        assert_eq!(probes(&spin), 64);
+    }
+}

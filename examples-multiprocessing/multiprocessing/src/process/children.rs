@@ -1,47 +1,47 @@
-//! The children of this process: who they are, and what becomes of them at its end.
+//! The children of this process, and what it does with them at its end.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::ProcessHandle;
-use super::handle::Child;
+use nix::sys::signal::Signal;
+
+use super::child::Child;
+use crate::poison::lock_unpoisoned;
 
 /// Every child that was started and not yet reaped.
-static CHILDREN: Mutex<Vec<ProcessHandle>> = Mutex::new(Vec::new());
+static CHILDREN: Mutex<Vec<Arc<Child>>> = Mutex::new(Vec::new());
 
-fn lock() -> MutexGuard<'static, Vec<ProcessHandle>> {
-    // Nothing that can panic runs under the lock.
-    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Adds a child that was started.
+pub(super) fn add(child: Arc<Child>) {
+    lock_unpoisoned(&CHILDREN).push(child);
 }
 
-pub(super) fn remember(handle: ProcessHandle) {
-    lock().push(handle);
-}
-
-/// Strikes out a child that was reaped.
-pub(super) fn forget(child: &Arc<Child>) {
-    lock()
-        .retain(|known| !known.child().is_ok_and(|known| Arc::ptr_eq(known, child)));
+/// Removes a child that was reaped.
+pub(super) fn remove(child: &Arc<Child>) {
+    lock_unpoisoned(&CHILDREN).retain(|known| !Arc::ptr_eq(known, child));
 }
 
 /// In a forked child: those are its parent's.
-pub(super) fn forget_all() {
+pub(super) fn remove_all() {
+    let of_the_parent = mem::take(&mut *lock_unpoisoned(&CHILDREN));
+    of_the_parent
+        .iter()
+        .for_each(|child| child.close_lifeline());
     // To free them would be to copy the memory that they lie in.
-    let parents = mem::take(&mut *lock());
-    parents.iter().for_each(ProcessHandle::let_go);
-    mem::forget(parents);
+    mem::forget(of_the_parent);
 }
 
 /// Reaps those that have ended.
 pub(super) fn reap() {
-    lock().retain(ProcessHandle::is_alive);
+    lock_unpoisoned(&CHILDREN)
+        .retain(|child| child.is_mine() && matches!(child.exitcode(), Ok(None)));
 }
 
 /// Those that run.
-pub(super) fn active() -> Vec<ProcessHandle> {
+pub(super) fn active() -> Vec<Arc<Child>> {
     reap();
-    lock().clone()
+    lock_unpoisoned(&CHILDREN).clone()
 }
 
 /// How long a daemon may take to end on SIGTERM before it is killed.
@@ -50,20 +50,20 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Ends the daemons and waits for the others: what a process does at its own end.
 pub(super) fn settle() {
     // A program that forks by itself makes a process that has this list and none of
-    // these children.
-    let mut children = active();
-    children.retain(|handle| handle.child().is_ok());
+    // these children: `active` leaves them out.
+    let (daemons, others): (Vec<_>, Vec<_>) =
+        active().into_iter().partition(|child| child.daemon);
     // An error here is a child that is gone, and that is what is wanted.
-    for daemon in children.iter().filter(|child| child.daemon()) {
-        let _gone = daemon.terminate();
+    for daemon in &daemons {
+        daemon.send(Signal::SIGTERM).ok();
     }
-    for child in children.iter().filter(|child| !child.daemon()) {
-        let _gone = child.join();
+    for child in &others {
+        child.join().ok();
     }
-    for daemon in children.iter().filter(|child| child.daemon()) {
-        if let Ok(false) = daemon.join_timeout(GRACE) {
-            let _gone = daemon.kill();
-            let _gone = daemon.join();
+    for daemon in &daemons {
+        if let Ok(false) = daemon.join_until(Instant::now() + GRACE) {
+            daemon.send(Signal::SIGKILL).ok();
+            daemon.join().ok();
         }
     }
 }

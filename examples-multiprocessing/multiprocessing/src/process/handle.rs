@@ -1,18 +1,16 @@
 //! A process as its relatives see it.
 
 use std::fmt;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::{self, Signal};
+use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 
+use super::child::Child;
 use super::identity::{self, AuthKey};
 use super::{ProcessError, children};
-use crate::sys::child::{self, End, Then};
 
 /// A process that runs or has run: a child, the parent, or the calling process itself.
 ///
@@ -25,151 +23,19 @@ pub struct ProcessHandle {
     pid: Pid,
     daemon: bool,
     authkey: AuthKey,
-    /// What only its parent has.
+    /// Only its parent has this.
     child: Option<Arc<Child>>,
 }
 
-/// A child, for those who may wait for it.
-#[derive(Debug)]
-pub(super) struct Child {
-    pid: Pid,
-    /// Who may wait for it. A fork copies this handle into processes that may not.
-    parent: Pid,
-    life: Mutex<Life>,
-    /// Made when somebody asks for it: most children are joined without.
-    sentinel: OnceLock<OwnedFd>,
-}
-
-/// Locked while the child is reaped or signalled: only an unreaped child's id is surely
-/// its own.
-#[derive(Debug)]
-struct Life {
-    exitcode: Option<i32>,
-    /// How many threads wait for the child by its id. Whoever finds that it has ended
-    /// leaves the reaping to the last of them.
-    waiting: u32,
-    reaped: bool,
-    /// A spawned child's: it is killed when the last copy of this is closed.
-    lifeline: Option<OwnedFd>,
-}
-
-/// The exit code of a process whose real one somebody else has taken.
-const UNKNOWN: i32 = 255;
-
-impl Child {
-    pub(super) fn new(pid: Pid, lifeline: Option<OwnedFd>) -> Self {
-        Self {
-            pid,
-            parent: getpid(),
-            life: Mutex::new(Life {
-                exitcode: None,
-                waiting: 0,
-                reaped: false,
-                lifeline,
-            }),
-            sentinel: OnceLock::new(),
-        }
-    }
-
-    fn life(&self) -> MutexGuard<'_, Life> {
-        // Nothing that can panic runs under the lock.
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Its exit code if it has ended. Reaps it then.
-    fn exitcode(&self) -> Result<Option<i32>, ProcessError> {
-        self.look(&mut self.life())
-    }
-
-    fn look(&self, life: &mut Life) -> Result<Option<i32>, ProcessError> {
-        if !life.reaped {
-            let then = match life.waiting {
-                0 => Then::Reap,
-                _ => Then::Leave,
-            };
-            let end = child::end_of(self.pid, then);
-            let end = end.map_err(ProcessError::system("ask for the exit code"))?;
-            life.reaped = end.is_some() && then == Then::Reap;
-            if end.is_some() {
-                life.lifeline = None;
-            }
-            life.exitcode = end.map(|end| match end {
-                End::Exited(code) => code,
-                End::Signaled(signal) => -signal,
-                End::Unknown => UNKNOWN,
-            });
-        }
-        Ok(life.exitcode)
-    }
-
-    fn join(&self) -> Result<(), ProcessError> {
-        let mut life = self.life();
-        if life.reaped {
-            return Ok(());
-        }
-        life.waiting += 1;
-        drop(life);
-        // Between the unlock and the wait nobody reaps the child, for it is waited for.
-        let waited = child::wait_for(self.pid);
-        let mut life = self.life();
-        life.waiting -= 1;
-        waited.map_err(ProcessError::system("wait for a process"))?;
-        self.look(&mut life).map(|_exitcode| ())
-    }
-
-    fn join_until(&self, deadline: Instant) -> Result<bool, ProcessError> {
-        let ended = child::readable(self.sentinel()?, Some(deadline));
-        if !ended.map_err(ProcessError::system("wait for a process"))? {
-            return Ok(false);
-        }
-        self.join().map(|()| true)
-    }
-
-    fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
-        let mut life = self.life();
-        if self.sentinel.get().is_none() {
-            let fd = if self.look(&mut life)?.is_some() {
-                // Always readable, as the sentinel of a process that has ended is.
-                File::open("/dev/null").map(OwnedFd::from)
-            } else {
-                child::sentinel(self.pid)
-            };
-            let fd = fd.map_err(ProcessError::system("watch a process"))?;
-            let _first_under_the_lock = self.sentinel.set(fd);
-        }
-        drop(life);
-        Ok(self.sentinel.wait().as_fd())
-    }
-
-    fn send(&self, signal: Signal) -> Result<(), ProcessError> {
-        let mut life = self.life();
-        // Where the program ignores SIGCHLD, nobody but the system reaps a child, and
-        // its id may be a stranger's by now.
-        if self.look(&mut life)?.is_some() {
-            return Ok(());
-        }
-        match signal::kill(self.pid, signal) {
-            // Somebody else has reaped it.
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
-            Err(error) => {
-                Err(ProcessError::system("signal a process")(error.into()))
-            }
-        }
-    }
-}
-
 impl ProcessHandle {
-    pub(super) fn of_child(
-        pid: Pid,
-        identity: identity::Identity,
-        lifeline: Option<OwnedFd>,
-    ) -> Self {
+    /// The handle of a child.
+    pub(super) fn of(child: Arc<Child>) -> Self {
         Self {
-            name: identity.name,
-            pid,
-            daemon: identity.daemon,
-            authkey: identity.authkey,
-            child: Some(Arc::new(Child::new(pid, lifeline))),
+            name: child.name.clone(),
+            pid: child.pid,
+            daemon: child.daemon,
+            authkey: child.authkey.clone(),
+            child: Some(child),
         }
     }
 
@@ -198,8 +64,8 @@ impl ProcessHandle {
         &self.authkey
     }
 
-    /// Whether it has not ended yet. Of a process that is neither this one, its parent
-    /// nor a child of it, always no.
+    /// Whether it has not ended yet. Always false for a process that is neither this
+    /// one, its parent nor a child of it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         match self.child() {
@@ -209,11 +75,11 @@ impl ProcessHandle {
     }
 
     /// How it ended: the code that it exited with, or the number of the signal that
-    /// ended it, negative. Nothing while it runs, and nothing to anybody but its
+    /// ended it, negative. `None` while it runs, and in any process but its
     /// parent.
     ///
-    /// 255 where somebody else has taken its status: the program ignores `SIGCHLD`,
-    /// or waits for any child by a system call of its own.
+    /// 255 if its status was taken elsewhere: the program ignores `SIGCHLD`, or waits
+    /// for any child by a system call of its own.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
         self.child().ok()?.exitcode().ok()?
@@ -236,7 +102,7 @@ impl ProcessHandle {
     pub fn join(&self) -> Result<(), ProcessError> {
         let child = self.child()?;
         child.join()?;
-        children::forget(child);
+        children::remove(child);
         Ok(())
     }
 
@@ -252,29 +118,29 @@ impl ProcessHandle {
         let child = self.child()?;
         let ended = child.join_until(deadline)?;
         if ended {
-            children::forget(child);
+            children::remove(child);
         }
         Ok(ended)
     }
 
-    /// A descriptor that polls readable from the moment on at which the process ends:
-    /// to wait for several at once.
+    /// A descriptor that polls readable from the moment at which the process ends, for
+    /// waiting for several at once.
     ///
     /// # Errors
     ///
     /// [`NotAChild`](ProcessError::NotAChild) unless the calling process started it, or
-    /// the system's refusal of a descriptor more.
+    /// the system's refusal of a further descriptor.
     pub fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
         self.child()?.sentinel()
     }
 
     /// Asks it to end: SIGTERM, on which a process ends unless it handles that signal.
-    /// A process that has ended already takes no notice. Its own children end too.
+    /// Nothing happens if it has ended already. Its own children end too.
     ///
     /// # Errors
     ///
     /// [`NotAChild`](ProcessError::NotAChild) unless the calling process started it,
-    /// or the system's refusal where it now belongs to another user.
+    /// or the system's refusal if it now belongs to another user.
     pub fn terminate(&self) -> Result<(), ProcessError> {
         self.child()?.send(Signal::SIGTERM)
     }
@@ -293,20 +159,11 @@ impl ProcessHandle {
         self.child()?.send(signal)
     }
 
-    /// In a fork of the parent: lets go of what ties the child to the life of whoever
-    /// holds it.
-    pub(super) fn let_go(&self) {
-        if let Some(child) = &self.child {
-            child.life().lifeline = None;
-        }
-    }
-
-    /// What only the parent has, if this is the parent.
-    pub(super) fn child(&self) -> Result<&Arc<Child>, ProcessError> {
-        let here = getpid();
+    /// The child, if the calling process is its parent.
+    fn child(&self) -> Result<&Arc<Child>, ProcessError> {
         match &self.child {
-            Some(child) if child.parent == here => Ok(child),
-            _ if self.pid == here => Err(ProcessError::JoinOneself),
+            Some(child) if child.is_mine() => Ok(child),
+            _ if self.pid == getpid() => Err(ProcessError::JoinOneself),
             _ => Err(ProcessError::NotAChild),
         }
     }
@@ -343,7 +200,7 @@ pub fn current_process() -> ProcessHandle {
     }
 }
 
-/// The process that started the calling one, or nothing in the first of the family:
+/// The process that started the calling one, or `None` in the first process:
 /// Python's
 /// [`parent_process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.parent_process).
 ///
@@ -373,7 +230,8 @@ pub fn parent_process() -> Option<ProcessHandle> {
 /// ```
 #[must_use]
 pub fn active_children() -> Vec<ProcessHandle> {
-    children::active()
+    let children = children::active();
+    children.into_iter().map(ProcessHandle::of).collect()
 }
 
 /// Sets the key of the calling process and of all that it creates from now on:

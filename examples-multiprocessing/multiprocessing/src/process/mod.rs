@@ -1,5 +1,6 @@
 //! Processes: starting, waiting, ending.
 
+mod child;
 mod children;
 mod error;
 mod handle;
@@ -12,12 +13,13 @@ use std::num::NonZero;
 use std::os::fd::BorrowedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{ExitCode, Termination};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 use std::{fmt, mem, thread};
 
 use nix::unistd::getpid;
 
+use child::Child;
 pub use error::ProcessError;
 pub use handle::{
     ProcessHandle, active_children, current_process, parent_process, set_authkey,
@@ -175,9 +177,10 @@ impl<'a> Process<'a> {
         prepare();
         children::reap();
         match self.launch(target) {
-            Ok(handle) => {
-                children::remember(handle.clone());
-                self.state = State::Started(handle);
+            Ok(child) => {
+                let child = Arc::new(child);
+                children::add(Arc::clone(&child));
+                self.state = State::Started(ProcessHandle::of(child));
                 Ok(())
             }
             Err((target, error)) => {
@@ -191,16 +194,15 @@ impl<'a> Process<'a> {
     fn launch(
         &self,
         target: Target<'a>,
-    ) -> Result<ProcessHandle, (Target<'a>, ProcessError)> {
+    ) -> Result<Child, (Target<'a>, ProcessError)> {
         match target {
             Target::Fork(function) => self
                 .fork(function)
                 .map_err(|(function, error)| (Target::Fork(function), error)),
             Target::Spawn(pack) => pack()
-                .and_then(|parcel| parcel.send(&self.identity))
+                .and_then(|request| request.send(&self.identity))
                 .map(|Spawned { pid, lifeline }| {
-                    let identity = Identity::clone(&self.identity);
-                    ProcessHandle::of_child(pid, identity, Some(lifeline))
+                    Child::new(pid, Identity::clone(&self.identity), Some(lifeline))
                 })
                 .map_err(|error| (Target::Spawn(pack), error)),
         }
@@ -209,18 +211,16 @@ impl<'a> Process<'a> {
     fn fork<F: FnOnce() -> ExitCode>(
         &self,
         function: F,
-    ) -> Result<ProcessHandle, (F, ProcessError)> {
+    ) -> Result<Child, (F, ProcessError)> {
         // All that can be done beforehand is: what the child does by itself, it does on
         // memory that it has to copy first.
         let identity = self.identity.clone();
         // Or both processes print what is in the buffer. What cannot be written now
-        // will be tried, and told, when the parent writes next.
-        let _failed = io::stdout().flush();
+        // is tried again, and reported, when the parent writes next.
+        io::stdout().flush().ok();
         match fork::fork() {
             Ok(Side::Child) => run(identity, function),
-            Ok(Side::Parent(pid)) => {
-                Ok(ProcessHandle::of_child(pid, *identity, None))
-            }
+            Ok(Side::Parent(pid)) => Ok(Child::new(pid, *identity, None)),
             Err(refused) => {
                 let error = match refused {
                     Refused::Threads(others) => ProcessError::ThreadsRunning(others),
@@ -446,7 +446,7 @@ fn prepare() {
         exit::at_exit(children::settle);
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| match identity::name_of_child() {
-            Some(name) => tell_panic(&name, info),
+            Some(name) => report_panic(&name, info),
             None => others(info),
         }));
     });
@@ -456,7 +456,7 @@ fn prepare() {
 /// its parent.
 fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
-        children::forget_all();
+        children::remove_all();
         identity::assume(identity);
         run_to_the_end(function)
     };
@@ -479,8 +479,8 @@ fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
         handler();
     }
     children::settle();
-    // There is nobody left to tell.
-    let _failed = io::stdout().flush();
+    // Nobody is left who could handle a failure.
+    io::stdout().flush().ok();
     code
 }
 
@@ -491,24 +491,24 @@ static AT_END: OnceLock<fn()> = OnceLock::new();
 /// handler counts.
 #[cfg(feature = "managers")]
 pub(crate) fn at_end_of_child(handler: fn()) {
-    // A second one is the first again.
-    let _registered_already = AT_END.set(handler);
+    // A second call brings the same handler.
+    AT_END.set(handler).ok();
 }
 
 /// One line on standard error, in one piece even where several processes panic.
-fn tell_panic(name: &str, info: &panic::PanicHookInfo<'_>) {
+fn report_panic(name: &str, info: &panic::PanicHookInfo<'_>) {
     let message = message_of(info.payload());
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let line = format!("{name}: {message} ({place})\n");
-    // There is nobody left to tell.
-    let _failed = io::stderr().write_all(line.as_bytes());
+    // Nobody is left who could handle a failure.
+    io::stderr().write_all(line.as_bytes()).ok();
 }
 
-/// What a panic said.
+/// The text of a panic.
 pub(crate) fn message_of(panic: &(dyn Any + Send)) -> &str {
     (panic.downcast_ref::<String>().map(String::as_str))
         .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic with a value that is no text")
+        .unwrap_or("a panic whose value is not a text")
 }
 
 /// The number in an exit code, which std does not give away.

@@ -1,24 +1,26 @@
-//! Whether anybody is left who could put.
+//! Whether a process is left that could put.
 
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 use crate::handover::{Given, Taken};
+use crate::poison::lock_unpoisoned;
 
-/// A pipe that nobody writes to. Every process that may put into the queue has its
-/// writing end, which a forked child has from its first moment and which the system
-/// closes for whoever is killed. So the pipe is at its end exactly when nobody is left.
+/// A pipe into which nothing is written. Every process that may put into the queue has its
+/// writing end, which a forked child has from its first moment on and which the system
+/// closes when a process is killed. So the pipe is at its end exactly when no process is
+/// left that could put.
 #[derive(Debug)]
 pub(super) struct Lifeline {
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
-    /// Whether the writer is gone: what every put asks.
+    /// Whether the writer is gone, which every put asks: a load instead of a lock.
     closed: AtomicBool,
 }
 
@@ -36,24 +38,24 @@ impl Lifeline {
         }
     }
 
-    /// This process, and whoever it starts from now on, puts no more.
+    /// This process, with those that it starts from now on, puts no more.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock_unpoisoned(&self.writer) = None;
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Whether this process or another can still put. A system call only where this
-    /// one cannot.
-    pub(super) fn holds(&self) -> bool {
+    /// Whether this process or another can still put. A system call only if this one
+    /// cannot.
+    pub(super) fn has_writers(&self) -> bool {
         if !self.is_closed() {
             return true;
         }
         let mut polled = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
-        // Nobody is given up for a question that could not be asked.
+        // If the question cannot be asked, the answer is yes.
         poll(&mut polled, PollTimeout::ZERO).is_err()
             || !(polled[0].revents())
                 .is_some_and(|events| events.contains(PollFlags::POLLHUP))
@@ -62,7 +64,7 @@ impl Lifeline {
 
 impl Serialize for Lifeline {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = lock_unpoisoned(&self.writer);
         let writer = writer.as_ref().map(|writer| Given(writer.as_fd()));
         (Given(self.reader.as_fd()), writer).serialize(serializer)
     }

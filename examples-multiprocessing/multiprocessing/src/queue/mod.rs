@@ -1,10 +1,10 @@
 //! Queues that processes hand items over with: Python's
 //! [`Queue`, `JoinableQueue` and `SimpleQueue`](https://docs.python.org/3/library/multiprocessing.html#pipes-and-queues).
 //!
-//! An item is in the shared ring (see [`channel`](crate::channel)) when `put` returns,
-//! whole, and stays there when its process ends. So a process whose items nobody has
-//! got yet ends all the same and can be joined, unlike one of Python's, whose feeder
-//! thread would still be writing to a pipe.
+//! When `put` returns, the whole item is in the shared ring (see
+//! [`channel`](crate::channel)), and it stays there when its process ends. So a process
+//! whose items nobody has got yet ends all the same and can be joined, unlike one of
+//! Python's, whose feeder thread would still be writing to a pipe.
 
 mod joinable;
 mod lifeline;
@@ -23,12 +23,121 @@ use crate::channel::{Channel, RecvError, SendError};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::error::Error;
 use crate::sys::futex::Deadline;
-use crate::sys::segment::Shared;
-use joinable::TaskCounts;
 use lifeline::Lifeline;
 
 pub use joinable::{JoinableQueue, TaskDoneTooOften, TasksLost};
 pub use simple::SimpleQueue;
+
+/// The methods that [`Queue`] and [`JoinableQueue`] have in common, on each of them. Both
+/// have a `queue` to ask and a `get_until`, which differ.
+macro_rules! queue_methods {
+    ($name:ident) => {
+        impl<T> $name<T> {
+            /// The number of items that wait in the queue. Another process may have
+            /// changed it by the time you look at the answer.
+            #[must_use]
+            pub fn qsize(&self) -> usize {
+                self.queue().inner.channel.len()
+            }
+
+            /// Whether no item waits in the queue, with the same caution.
+            #[must_use]
+            pub fn empty(&self) -> bool {
+                self.qsize() == 0
+            }
+
+            /// Whether the queue holds `maxsize` items, with the same caution.
+            #[must_use]
+            pub fn full(&self) -> bool {
+                let limit = self.queue().inner.channel.limit() as usize;
+                limit != 0 && self.qsize() >= limit
+            }
+
+            /// Says that this process, with those that it starts from now on, puts no
+            /// more. Other processes, those that it started before included, still can;
+            /// and what is in the queue can be got here as elsewhere. Dropping the last
+            /// handle does the same.
+            ///
+            /// Python also refuses `get` from then on, and lets a child that is forked
+            /// later put again.
+            pub fn close(&self) {
+                self.queue().inner.close();
+            }
+
+            /// Returns at once: Python waits here until its feeder thread has written
+            /// what was put. Here it is in the queue when [`put`](Self::put) returns.
+            pub fn join_thread(&self) {}
+
+            /// Does nothing: Python says here that the process may end before its
+            /// feeder thread has written what was put, which is lost then. Here nothing
+            /// is lost.
+            pub fn cancel_join_thread(&self) {}
+        }
+
+        impl<T: Serialize> $name<T> {
+            /// Puts an item in, waiting for room as long as it takes.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item, for another reason than `Full`.
+            pub fn put(&self, item: T) -> Result<(), PutError<T>> {
+                self.queue().put_until(item, Deadline::Never)
+            }
+
+            /// Puts an item in, waiting for room for at most this long.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item.
+            pub fn put_timeout(
+                &self,
+                item: T,
+                timeout: Duration,
+            ) -> Result<(), PutError<T>> {
+                self.queue().put_until(item, Deadline::after(timeout))
+            }
+
+            /// Puts an item in if there is room now.
+            ///
+            /// # Errors
+            ///
+            /// [`PutError`] with the item.
+            pub fn put_nowait(&self, item: T) -> Result<(), PutError<T>> {
+                self.queue().put_until(item, Deadline::NOW)
+            }
+        }
+
+        impl<T: DeserializeOwned> $name<T> {
+            /// Takes the next item, waiting for one as long as somebody can put one.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`], for another reason than `Empty`.
+            pub fn get(&self) -> Result<T, GetError> {
+                self.get_until(Deadline::Never)
+            }
+
+            /// Takes the next item, waiting for one for at most this long.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
+                self.get_until(Deadline::after(timeout))
+            }
+
+            /// Takes the next item if there is one now.
+            ///
+            /// # Errors
+            ///
+            /// [`GetError`].
+            pub fn get_nowait(&self) -> Result<T, GetError> {
+                self.get_until(Deadline::NOW)
+            }
+        }
+    };
+}
+use queue_methods;
 
 /// First in, first out, for many producers and many consumers in any number of related
 /// processes: Python's
@@ -59,14 +168,14 @@ pub use simple::SimpleQueue;
 ///
 /// # When a process dies
 ///
-/// A process that is killed at whatever moment leaves the queue in order: what it was
-/// putting is in whole or not at all, and what it was getting is lost at most itself.
-/// The others go on within a fraction of a second.
+/// A process that is killed at any moment leaves the queue in order: the item that it was
+/// putting is in, whole, or not at all, and at most the one item that it was getting is
+/// lost. The others continue within a fraction of a second.
 ///
-/// Who waits for an item learns when nobody is left who could put one: see
-/// [`GetError::Closed`]. A consumer that is killed is no reason for a full queue's
-/// `put` to give up, as this process may get, too: use [`put_timeout`](Self::put_timeout)
-/// where that matters.
+/// A process that waits for an item learns when nobody is left who could put one: see
+/// [`GetError::Closed`]. A `put` into a full queue does not give up when a consumer is
+/// killed, since this process itself may get: use [`put_timeout`](Self::put_timeout) if
+/// that matters.
 pub struct Queue<T> {
     inner: Arc<Inner>,
     /// Takes items in and gives items out, and keeps none.
@@ -77,36 +186,30 @@ pub struct Queue<T> {
 struct Inner {
     channel: Channel,
     lifeline: Lifeline,
-    /// Of a [`JoinableQueue`], who has taken what.
-    ledger: Option<Shared<TaskCounts>>,
 }
 
-/// Not to wait at all: a moment long past.
-const NOW: Deadline = Deadline::At(Duration::ZERO);
+impl Inner {
+    fn close(&self) {
+        self.lifeline.close();
+        self.channel.wake_receivers();
+    }
+}
 
 impl<T> Queue<T> {
     /// An empty queue that holds at most `maxsize` items; 0 for any number.
     ///
-    /// However large the items are, they have the memory that they need, while there
-    /// is any (16 GiB at most): it is only ever their number that a `put` waits for.
+    /// However large the items are, they get the memory that they need while there is
+    /// any (16 GiB at most): `put` only ever waits for their number to shrink.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where there is no memory or no descriptor for it.
+    /// [`Error::System`] if there is no memory or no descriptor for it.
     pub fn new(maxsize: usize) -> Result<Self, Error> {
-        Self::with_ledger(maxsize, None)
-    }
-
-    fn with_ledger(
-        maxsize: usize,
-        ledger: Option<Shared<TaskCounts>>,
-    ) -> Result<Self, Error> {
-        // More than 32 bits can count are not limited by their number.
+        // A number beyond 32 bits is no limit.
         let limit = u32::try_from(maxsize).unwrap_or(0);
         Ok(Self::of(Inner {
             channel: Channel::new(limit)?,
             lifeline: Lifeline::new()?,
-            ledger,
         }))
     }
 
@@ -117,66 +220,36 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How many items wait in the queue. Another process may have changed that by the
-    /// time you look at the answer.
-    #[must_use]
-    pub fn qsize(&self) -> usize {
-        self.inner.channel.len()
+    fn queue(&self) -> &Self {
+        self
     }
 
-    /// Whether no item waits in the queue, with the same caution.
-    #[must_use]
-    pub fn empty(&self) -> bool {
-        self.qsize() == 0
-    }
-
-    /// Whether the queue holds `maxsize` items, with the same caution.
-    #[must_use]
-    pub fn full(&self) -> bool {
-        let limit = self.inner.channel.limit() as usize;
-        limit != 0 && self.qsize() >= limit
-    }
-
-    /// Says that this process, with those that it starts from now on, puts no more.
-    /// Other processes, those it started before among them, still can; and what is in
-    /// the queue can be got here as elsewhere. Dropping the last handle does the same.
-    ///
-    /// Python also refuses `get` from then on, and lets a child that is forked later
-    /// put again.
-    pub fn close(&self) {
-        self.inner.lifeline.close();
-        self.inner.channel.wake_receivers();
-    }
-
-    /// Returns at once: Python waits here until its feeder thread has written what was
-    /// put. Here it is in the queue when [`put`](Self::put) returns.
-    pub fn join_thread(&self) {}
-
-    /// Does nothing: Python says here that the process may end before its feeder thread
-    /// has written what was put, and that is lost. Here nothing is.
-    pub fn cancel_join_thread(&self) {}
-
-    fn get_decoded(&self, deadline: Deadline) -> Result<T, GetError>
+    fn get_until(&self, deadline: Deadline) -> Result<T, GetError>
     where
         T: DeserializeOwned,
     {
-        let Inner {
-            channel,
-            lifeline,
-            ledger,
-        } = &*self.inner;
+        self.get_counted(deadline, || ())
+    }
+
+    /// Takes an item and calls `taking` just before: if the process is killed in
+    /// between, the item stays.
+    fn get_counted(
+        &self,
+        deadline: Deadline,
+        taking: impl Fn(),
+    ) -> Result<T, GetError>
+    where
+        T: DeserializeOwned,
+    {
+        let Inner { channel, lifeline } = &*self.inner;
         let mut message = codec::scratch();
-        let taking = |_: &[u8]| {
-            if let Some(ledger) = ledger {
-                ledger.record_taken();
-            }
-        };
-        let item = match channel.recv(
+        let received = channel.recv(
             &mut message,
             deadline,
-            || lifeline.holds(),
-            taking,
-        ) {
+            || lifeline.has_writers(),
+            |_| taking(),
+        );
+        let item = match received {
             Ok(()) => codec::decode(&message).map_err(GetError::Decode),
             Err(RecvError::Empty) => Err(GetError::Empty),
             Err(RecvError::Disconnected) => Err(GetError::Closed),
@@ -187,7 +260,7 @@ impl<T> Queue<T> {
         item
     }
 
-    fn put_encoded(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>>
+    fn put_until(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>>
     where
         T: Serialize,
     {
@@ -207,72 +280,11 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T: Serialize> Queue<T> {
-    /// Puts an item in, waiting for room as long as it takes.
-    ///
-    /// # Errors
-    ///
-    /// [`PutError`] with the item, for another reason than `Full`.
-    pub fn put(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_encoded(item, Deadline::Never)
-    }
-
-    /// Puts an item in, waiting for room for at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`PutError`] with the item.
-    pub fn put_timeout(
-        &self,
-        item: T,
-        timeout: Duration,
-    ) -> Result<(), PutError<T>> {
-        self.put_encoded(item, Deadline::after(timeout))
-    }
-
-    /// Puts an item in if there is room now.
-    ///
-    /// # Errors
-    ///
-    /// [`PutError`] with the item.
-    pub fn put_nowait(&self, item: T) -> Result<(), PutError<T>> {
-        self.put_encoded(item, NOW)
-    }
-}
-
-impl<T: DeserializeOwned> Queue<T> {
-    /// Takes the next item, waiting for one as long as there is hope.
-    ///
-    /// # Errors
-    ///
-    /// [`GetError`], for another reason than `Empty`.
-    pub fn get(&self) -> Result<T, GetError> {
-        self.get_decoded(Deadline::Never)
-    }
-
-    /// Takes the next item, waiting for one for at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`GetError`].
-    pub fn get_timeout(&self, timeout: Duration) -> Result<T, GetError> {
-        self.get_decoded(Deadline::after(timeout))
-    }
-
-    /// Takes the next item if there is one now.
-    ///
-    /// # Errors
-    ///
-    /// [`GetError`].
-    pub fn get_nowait(&self) -> Result<T, GetError> {
-        self.get_decoded(NOW)
-    }
-}
+queue_methods!(Queue);
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.lifeline.close();
-        self.channel.wake_receivers();
+        self.close();
     }
 }
 
@@ -294,25 +306,20 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// Only as part of what a spawned process starts with.
+/// Only as part of the argument of a spawned process.
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Inner {
-            channel,
-            lifeline,
-            ledger,
-        } = &*self.inner;
-        (channel.ring(), lifeline, ledger).serialize(serializer)
+        let Inner { channel, lifeline } = &*self.inner;
+        (channel.ring(), lifeline).serialize(serializer)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (ring, lifeline, ledger) = Deserialize::deserialize(deserializer)?;
+        let (ring, lifeline) = Deserialize::deserialize(deserializer)?;
         Ok(Self::of(Inner {
             channel: Channel::over(ring),
             lifeline,
-            ledger,
         }))
     }
 }
@@ -324,7 +331,7 @@ pub enum PutError<T> {
     Full(T),
     /// This process has closed the queue: Python's `ValueError`.
     Closed(T),
-    /// The item could not be made bytes of.
+    /// The item cannot be serialised.
     Encode(T, EncodeError),
     /// There is no memory for it.
     System(T, Error),
@@ -346,7 +353,7 @@ impl<T> PutError<T> {
     }
 }
 
-// By hand: an item need not be printable for its error to be.
+// By hand, so that the error can be printed although the item cannot.
 impl<T> fmt::Debug for PutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -378,18 +385,18 @@ pub enum GetError {
     /// There is no item, or none came in time: Python's `queue.Empty`.
     Empty,
     /// There is no item and none will come: this process has closed the queue, and
-    /// every other that had it has closed it or ended. A forked process has every
-    /// queue that its parent had not closed, whether it uses it or not. Python waits
-    /// for ever.
+    /// every other process that had it has closed it or ended. A forked process has
+    /// every queue that its parent had not closed, whether it uses it or not. Python
+    /// waits for ever.
     Closed,
-    /// The item is no value of this type: it was put by a program whose types are
-    /// others. It is taken; of a [`JoinableQueue`], as a task that is to be reported
-    /// like any other.
+    /// The item is not a value of this type: the process that put it uses another
+    /// type. The item is taken; in a [`JoinableQueue`] it is a task that must be
+    /// reported like any other.
     Decode(DecodeError),
     /// There is no memory for the item, which stays in the queue. Free some and get
     /// again.
     TooLarge,
-    /// The shared memory was written to by somebody else. Make a new queue.
+    /// The shared memory holds what no queue writes. Make a new queue.
     Broken,
 }
 
@@ -398,7 +405,7 @@ impl fmt::Display for GetError {
         match self {
             Self::Empty => f.write_str("the queue is empty"),
             Self::Closed => {
-                f.write_str("the queue is empty and nobody is left who could put")
+                f.write_str("the queue is empty, and no process is left that could put")
             }
             Self::Decode(error) => error.fmt(f),
             Self::TooLarge => f.write_str(
@@ -406,7 +413,7 @@ impl fmt::Display for GetError {
                  and get again",
             ),
             Self::Broken => f.write_str(
-                "the queue's shared memory is broken, go on with a new queue",
+                "the queue's shared memory is broken: make a new queue",
             ),
         }
     }

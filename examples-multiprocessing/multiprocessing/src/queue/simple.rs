@@ -9,7 +9,7 @@ use crate::error::Error;
 /// A queue of any number of items with the four operations that most programs need:
 /// Python's
 /// [`SimpleQueue`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.SimpleQueue).
-/// What holds for a [`Queue`] when a process dies holds here.
+/// When a process dies it behaves as a [`Queue`] does.
 ///
 /// ```
 /// use multiprocessing::SimpleQueue;
@@ -32,7 +32,7 @@ impl<T> SimpleQueue<T> {
     ///
     /// # Errors
     ///
-    /// As of [`Queue::new`].
+    /// As for [`Queue::new`].
     pub fn new() -> Result<Self, Error> {
         Queue::new(0).map(Self)
     }

@@ -28,6 +28,9 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
+    /// Not to wait at all: a moment long past.
+    pub(crate) const NOW: Self = Self::At(Duration::ZERO);
+
     /// So long from now. A time beyond the clock's range is never.
     pub(crate) fn after(timeout: Duration) -> Self {
         now().checked_add(timeout).map_or(Self::Never, Self::At)

@@ -83,6 +83,8 @@ pub(crate) mod futex {
     }
 
     impl Deadline {
+        pub(crate) const NOW: Self = Self::At(Duration::ZERO);
+
         pub(crate) fn after(timeout: Duration) -> Self {
             Self::At(timeout)
         }

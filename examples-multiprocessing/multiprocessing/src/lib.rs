@@ -1,5 +1,46 @@
 //! Python's `multiprocessing` for Rust.
 //!
+//! It is not on a registry: depend on it by a path, or by the repository's address.
+//!
+//! ```toml
+//! [dependencies]
+//! multiprocessing = { path = "…/examples-multiprocessing/multiprocessing" }
+//! # With the managers, which are a feature:
+//! # multiprocessing = { path = "…", features = ["managers"] }
+//! ```
+//!
+//! ```
+//! use multiprocessing::{Lock, Pool, Process, Queue};
+//!
+//! fn square(n: u64) -> u64 {
+//!     n * n
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #   // A test has threads, and a process that has threads must not fork.
+//! #   if std::env::var_os("RUN_ME").is_none() {
+//! #       let me = std::env::current_exe()?;
+//! #       let status = std::process::Command::new(me).env("RUN_ME", "").status()?;
+//! #       assert!(status.success());
+//! #       return Ok(());
+//! #   }
+//!     let (lock, results) = (Lock::new()?, Queue::new(0)?);
+//!     let mut child = Process::new(|| {
+//!         let _held = lock.lock();
+//!         results.put(square(6)).unwrap();
+//!     });
+//!     child.start()?;
+//!     child.join()?;
+//!     assert_eq!(results.get()?, 36);
+//!
+//!     let pool = Pool::new(2)?;
+//!     assert_eq!(pool.map(square, 1..4)?, [1, 4, 9]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Names
+//!
 //! | Python | here |
 //! | --- | --- |
 //! | `Process(target=f, args=…)` | [`Process::new`] with any closure |
@@ -34,18 +75,18 @@
 //!
 //! # What it promises
 //!
-//! Each is tested by doing the harm.
+//! Each promise is tested by doing the harm.
 //!
 //! 1. *Safe code stays safe.* A process that has other threads is not forked:
 //!    [`Process::start`] refuses and says what to do instead.
-//! 2. *A killed process never hangs the others.* Whoever waits for its lock, its
-//!    message or its end goes on, or gets an error that names what happened, within a
+//! 2. *A killed process never hangs the others.* A process that waits for its lock, its
+//!    message or its end continues, or gets an error that names what happened, within a
 //!    second (but see [Limitations](#limitations)).
 //! 3. *Nothing is left behind*: no zombie, no orphan, no file in the shared-memory
-//!    directory. Children are bound to their parent's life, even where that is killed.
+//!    directory. Children are bound to their parent's life, even if it is killed.
 //! 4. *A message arrives whole or not at all*, once, in order for one producer,
 //!    whatever its size.
-//! 5. *A failure in a child is told*: a panic's message and place, a signal's number.
+//! 5. *A failure in a child is reported*: a panic's message and place, a signal's number.
 //! 6. *Ctrl+C works*: one press ends parent and children, without a word.
 //! 7. *What comes over a socket is data*: no input can do more than close its own
 //!    connection.
@@ -54,23 +95,24 @@
 //!
 //! A forked process is a copy of this one: it takes any closure and starts in a fraction
 //! of a millisecond, but only a program that has a single thread at that moment may
-//! fork. A spawned process is this program started anew: it takes a function and an
-//! argument that serde can carry, locks, queues, pipes and arrays among it, and may be
+//! fork. A spawned process is a fresh start of this program: it takes a function and an
+//! argument that serde can carry (locks, queues, pipes and arrays included), and may be
 //! started while threads run. It needs one call of [`freeze_support`] at the top of
 //! `main`.
 //!
 //! # Layout
 //!
-//! Each layer uses only those above it in this list, except `sys/`, which also uses the
-//! next row and, for shared numbers, the lock of `sync/`.
+//! Each row uses only the rows above it, with one exception: a slice of shared numbers is
+//! sound only under its lock, so `sys/numbers` uses `wait/` and `registry`.
 //!
 //! | | |
 //! | --- | --- |
-//! | `sys/` | shared segments, futex, fork, spawn, pidfds, who is alive: the only `unsafe` |
-//! | `error`, `codec`, `handover` | what can go wrong; values as bytes; descriptors for a spawned child |
-//! | `spin` | how long to look before sleeping |
-//! | `sync/` | locks and all that waits |
-//! | `shared/` | numbers, arrays, named blocks |
+//! | `error`, `codec`, `handover`, `poison` | what can go wrong; values as bytes; handles for a spawned child; mutexes of this process |
+//! | `sys/` | shared segments, futex, fork, spawn, signals, pidfds: the only `unsafe`, and no policy |
+//! | `registry` | which of the related processes are alive |
+//! | `wait/` | how a process waits: spinning, the eventcount, the lock under all others |
+//! | `sync/` | what processes synchronise by |
+//! | `resource_tracker`, `shared/` | numbers, arrays, named blocks and their removal |
 //! | `channel/` | the ring that messages travel in |
 //! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
 //! | `process/` | processes: starting, waiting, ending |
@@ -83,18 +125,21 @@
 //! # Limitations
 //!
 //! - Linux, 5.14 or newer, only.
-//! - Locks, queues and shared numbers are for one family: the processes that descend
-//!   from one and were started by this library. Strangers meet by [`SharedMemory`],
-//!   [`NamedPipe`] or [`managers`].
-//! - The death of a process is noticed by who waits for it a tenth of a second later,
-//!   or two where it died in the middle of an operation.
-//! - A `get` or `recv` learns that the sender died only where nobody else, the waiting
-//!   process included, has the sending side open: close what you do not use.
+//! - Locks, queues and shared numbers are for related processes: those that descend from
+//!   one process and were started by this library. Unrelated processes can share a
+//!   [`SharedMemory`], a [`NamedPipe`] or the objects of a manager.
+//! - The death of a process is noticed a tenth of a second later by those that wait for
+//!   it, or two tenths if it died in the middle of an operation.
+//! - A `get` or `recv` learns that the sender died only if no other process, the waiting
+//!   one included, has the sending side open: close what you do not use.
 //! - A `put` into a full queue does not learn of its consumer's death: use
 //!   [`put_timeout`](Queue::put_timeout).
-//! - A semaphore's permit that was taken by [`acquire`](Semaphore::acquire) dies with
+//! - A semaphore's permit that was taken by [`acquire`](Semaphore::acquire) is lost with
 //!   its process: use [`permit`](Semaphore::permit).
-#![cfg(target_os = "linux")]
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "multiprocessing works on Linux only: it is made of futexes, memfds and pidfds."
+);
 
 mod channel;
 mod codec;

@@ -276,8 +276,7 @@ fn join_waits_for_tasks_longer_than_it_looks_around_for_the_dead() {
     thread::scope(|s| {
         s.spawn(move || {
             thread::sleep(Duration::from_millis(250));
-            let queue: &JoinableQueue<i32> = q;
-            queue.get().unwrap();
+            q.get().unwrap();
             thread::sleep(Duration::from_millis(350));
             q.task_done().unwrap();
         });

@@ -1,5 +1,7 @@
 //! Processes that are fresh copies of the program instead of forks.
 
+use std::error::Error;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{self, ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{self, AuthKey, Identity};
 use super::{ProcessError, prepare, run_to_the_end};
-use crate::sys::spawn::{self, Function, Spawned};
-use crate::{codec, handover};
+use crate::sys::spawn::{self, Function, Received, Spawned};
+use crate::{codec, handover, registry};
 
 /// Whether `main` began with [`freeze_support`], so that a copy of this program will
 /// find its order.
@@ -21,15 +23,15 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 /// function that it was started for, and ends the process. In any other: nothing.
 ///
 /// Call it first in `main`, before there are threads and before a lock, a queue or
-/// anything else to share is made: a spawned process that has such already cannot join
-/// its parent's family, and ends with code 1. What stands before it is run by
-/// every spawned process once more, as Python runs what stands outside of
-/// `if __name__ == "__main__"`. It has its name from Python's
+/// anything else to share is made: a spawned process that has such already cannot share
+/// with its parent, and ends with code 1. Every spawned process runs what stands before
+/// it once more, as Python runs what stands outside of `if __name__ == "__main__"`. Its
+/// name is that of Python's
 /// [`freeze_support`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.freeze_support),
 /// which does the same for a Python program that was made into an executable file.
 ///
-/// A spawned process whose parent has ended in the meantime ends too, silently. One that
-/// was started with an order that is not its own says so and exits with code 1.
+/// A spawned process whose parent has ended in the meantime ends too, silently. A process
+/// that was started with another's order says so and exits with code 1.
 ///
 /// ```
 /// use multiprocessing::freeze_support;
@@ -42,11 +44,18 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 pub fn freeze_support() {
     match spawn::receive() {
         Ok(None) => SUPPORTED.store(true, Ordering::Relaxed),
-        Ok(Some((order, fds))) => {
+        Ok(Some(Received {
+            order,
+            fds,
+            registry,
+        })) => {
             SUPPORTED.store(true, Ordering::Relaxed);
+            if let Err(error) = registry::join_registry(registry) {
+                refuse(&error);
+            }
             prepare();
-            if let Ok(passport) = codec::decode::<Passport>(&order.identity) {
-                identity::assume(Box::new(passport.into()));
+            if let Ok(sent) = codec::decode::<SentIdentity>(&order.identity) {
+                identity::assume(Box::new(sent.into()));
             }
             let code = run_to_the_end(|| {
                 let code = order.function.call(&order.argument, fds);
@@ -58,13 +67,13 @@ pub fn freeze_support() {
             });
             process::exit(code);
         }
-        Err(error) => {
-            eprintln!(
-                "This process was started for a function of its parent: {error}."
-            );
-            process::exit(1);
-        }
+        Err(error) => refuse(&error),
     }
+}
+
+fn refuse(error: &dyn Error) -> ! {
+    eprintln!("This process was started for a function of its parent: {error}.");
+    process::exit(1);
 }
 
 /// A function and its argument, ready to be sent.
@@ -99,16 +108,27 @@ impl SpawnRequest {
         if !SUPPORTED.load(Ordering::Relaxed) {
             return Err(ProcessError::NoFreezeSupport);
         }
-        let passport = codec::encode(&Passport::from(identity), Vec::new());
-        let passport = passport.map_err(ProcessError::Argument)?;
-        spawn::spawn(self.function, self.argument, &self.fds, passport)
+        let identity_bytes =
+            codec::encode(&SentIdentity::from(identity), Vec::new());
+        let identity_bytes = identity_bytes.map_err(ProcessError::Argument)?;
+        let registry = registry::descriptor().map_err(io::Error::other);
+        registry
+            .and_then(|registry| {
+                spawn::spawn(
+                    self.function,
+                    self.argument,
+                    &self.fds,
+                    identity_bytes,
+                    registry,
+                )
+            })
             .map_err(ProcessError::system("start a copy of this program"))
     }
 }
 
 /// An identity as it travels.
 #[derive(Serialize, Deserialize)]
-struct Passport {
+struct SentIdentity {
     name: String,
     numbers: Vec<u32>,
     daemon: bool,
@@ -116,7 +136,7 @@ struct Passport {
     parent: String,
 }
 
-impl From<&Identity> for Passport {
+impl From<&Identity> for SentIdentity {
     fn from(identity: &Identity) -> Self {
         Self {
             name: identity.name.clone(),
@@ -132,14 +152,14 @@ impl From<&Identity> for Passport {
     }
 }
 
-impl From<Passport> for Identity {
-    fn from(passport: Passport) -> Self {
+impl From<SentIdentity> for Identity {
+    fn from(sent: SentIdentity) -> Self {
         Self {
-            name: passport.name,
-            numbers: passport.numbers,
-            daemon: passport.daemon,
-            authkey: AuthKey::from(passport.authkey),
-            parent: Some((passport.parent, getppid())),
+            name: sent.name,
+            numbers: sent.numbers,
+            daemon: sent.daemon,
+            authkey: AuthKey::from(sent.authkey),
+            parent: Some((sent.parent, getppid())),
             children: 0,
         }
     }

@@ -20,6 +20,7 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
 /// num.with_lock(|n| *n += 1.0); // one step for everybody else
 /// *num.lock() += 1.0;           // the same
 /// assert_eq!(num.get(), 5.5);
+/// assert_eq!(format!("{:.2}", num.lock()), "5.50");
 /// # Ok(())
 /// # }
 /// ```
@@ -136,6 +137,12 @@ impl<T: Number> DerefMut for ValueGuard<'_, T> {
 impl<T: Number> fmt::Debug for ValueGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
+    }
+}
+
+impl<T: Number + fmt::Display> fmt::Display for ValueGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
     }
 }
 

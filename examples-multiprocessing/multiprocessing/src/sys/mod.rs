@@ -1,5 +1,10 @@
 //! What only the operating system can do, wrapped so that everything above is safe:
-//! the one folder of the library with `unsafe` in it. No policy lives here.
+//! the one folder of the library with `unsafe` in it.
+//!
+//! Nothing is decided here: how long to spin, whom to wake, which process to take for
+//! dead and what to remove is decided by the modules above. Two constants that all of
+//! them share stand here, the longest sleep ([`futex::SLICE`]) and the pieces of a
+//! channel's memory ([`chunk`]).
 
 pub(crate) mod atomic;
 pub(crate) mod child;

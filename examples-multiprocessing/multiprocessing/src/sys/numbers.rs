@@ -118,6 +118,12 @@ impl<T: Number> fmt::Debug for Slot<T> {
     }
 }
 
+impl<T: Number + fmt::Display> fmt::Display for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.get(), f)
+    }
+}
+
 shareable! {
     struct Header {
         lock: RawLock,

@@ -1,8 +1,8 @@
 //! A fresh copy of this program that runs one function of it.
 //!
-//! The parent writes an order into a file in memory: which function, by its place
-//! in the program, what to call it with, and the numbers of the descriptors that go
-//! with that. The number of that file goes over in the environment.
+//! The parent writes an order into a file in memory: the function, by its place in the
+//! program, its argument, and the numbers of the descriptors that belong to the argument.
+//! The number of that file reaches the child in the environment.
 #![allow(
     unsafe_code,
     reason = "a function is found by its address, and descriptors by their numbers"
@@ -35,7 +35,7 @@ use super::{child, exit};
 use crate::codec::{self, DecodeError};
 use crate::handover;
 
-/// The environment variable that tells a spawned child where its order is.
+/// The environment variable that holds the number of a spawned child's order.
 const ORDER: &str = "MULTIPROCESSING_ORDER";
 
 /// A function of this program: how far from the program's beginning its code is, which
@@ -53,8 +53,8 @@ type Entry = fn(&[u8], Vec<OwnedFd>) -> Result<ExitCode, DecodeError>;
 
 impl Function {
     /// The place of a function that has no state: a `fn` item, or a closure that
-    /// captures nothing. Nothing where its code is not in the program's own file, but
-    /// in a library that may lie elsewhere in the next process.
+    /// captures nothing. `None` if its code is not in the program's own file, but in a
+    /// library that may lie elsewhere in the next process.
     pub(crate) fn of<F, A, R>(_function: &F) -> Option<Self>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -107,7 +107,8 @@ impl Function {
         fds: Vec<OwnedFd>,
     ) -> io::Result<ExitCode> {
         let entry = self.entry();
-        let entry = entry.ok_or_else(|| io::Error::other("it names no function"))?;
+        let entry =
+            entry.ok_or_else(|| io::Error::other("it does not name a function"))?;
         entry(argument, fds).map_err(io::Error::other)
     }
 }
@@ -160,22 +161,32 @@ impl Program {
     }
 }
 
-/// What a child is told.
+/// What a child is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
-    /// Who gave the order, and to whom alone it is addressed: its children.
+    /// The process that gave the order, which is for its children alone.
     parent: i32,
     /// The program's file, as device and inode.
     program: (u64, u64),
     pub(crate) function: Function,
     /// The function's argument, serialised.
     pub(crate) argument: Vec<u8>,
-    /// Who the child is, serialised: a matter of those who give and take orders.
+    /// The child's name and the like, serialised by the caller.
     pub(crate) identity: Vec<u8>,
     fds: Vec<RawFd>,
-    census: RawFd,
+    /// The table of the processes that are related.
+    registry: RawFd,
     /// Reads the end of its parent.
     lifeline: RawFd,
+}
+
+/// An order that arrived.
+pub(crate) struct Received {
+    pub(crate) order: Order,
+    /// The descriptors that belong to the argument.
+    pub(crate) fds: Vec<OwnedFd>,
+    /// The parent's registry of processes, to be joined before anything else.
+    pub(crate) registry: OwnedFd,
 }
 
 /// A child that was started.
@@ -196,9 +207,9 @@ pub(crate) fn spawn(
     argument: Vec<u8>,
     fds: &[OwnedFd],
     identity: Vec<u8>,
+    registry: BorrowedFd<'_>,
 ) -> io::Result<Spawned> {
     let (lifeline_of_child, lifeline) = pipe2(OFlag::O_CLOEXEC)?;
-    let census = crate::registry::descriptor().map_err(io::Error::other)?;
     let order = Order {
         parent: getpid().as_raw(),
         program: program()?,
@@ -206,7 +217,7 @@ pub(crate) fn spawn(
         argument,
         identity,
         fds: fds.iter().map(AsRawFd::as_raw_fd).collect(),
-        census: census.as_raw_fd(),
+        registry: registry.as_raw_fd(),
         lifeline: lifeline_of_child.as_raw_fd(),
     };
     let order = codec::encode(&order, Vec::new()).map_err(io::Error::other)?;
@@ -220,7 +231,7 @@ pub(crate) fn spawn(
         |fd: BorrowedFd<'_>| actions.add_dup2(fd.as_raw_fd(), fd.as_raw_fd());
     leave(order.as_fd())?;
     leave(lifeline_of_child.as_fd())?;
-    leave(census)?;
+    leave(registry)?;
     fds.iter().try_for_each(|fd| leave(fd.as_fd()))?;
 
     let mut attributes = PosixSpawnAttr::init()?;
@@ -237,7 +248,7 @@ pub(crate) fn spawn(
     });
     let variables = variables.collect::<io::Result<Vec<_>>>()?;
 
-    // The file that this process runs, even where another has taken its name.
+    // The file that this process runs, even if another has taken its name.
     let this = OsStr::new("/proc/self/exe");
     let pid = posix_spawn(this, &actions, &attributes, &arguments, &variables)?;
     Ok(Spawned { pid, lifeline })
@@ -260,13 +271,13 @@ fn in_memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// In a spawned child, once: its order, and the descriptors that came with it. Nothing
+/// In a spawned child, once: its order, and the descriptors that came with it. `None`
 /// in any other process. From here on the child is bound to its parent's life.
 ///
 /// # Errors
 ///
-/// The process was to be somebody's child, and what it was told does not hold.
-pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
+/// The process was started as a child, and its order does not hold.
+pub(crate) fn receive() -> io::Result<Option<Received>> {
     let Some(number) = env::var_os(ORDER) else {
         return Ok(None);
     };
@@ -275,8 +286,8 @@ pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
     if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
         return Ok(None);
     }
-    // The child's own children are not to find it. Where there are threads already,
-    // which may read the environment, they have to.
+    // The child's own children must not find it. If there are threads already, which may
+    // read the environment, it has to stay.
     if matches!(fork::other_threads(), Ok(0)) {
         // SAFETY: there is no other thread.
         unsafe { env::remove_var(ORDER) };
@@ -291,26 +302,28 @@ pub(crate) fn receive() -> io::Result<Option<(Order, Vec<OwnedFd>)>> {
         return Err(refused());
     }
     bind(owned(order.lifeline)?)?;
-    // A parent that ended while it started another child: until that one has its own
-    // program, it holds the lifeline of this one.
+    // The parent may have ended while it started another child, which holds the lifeline
+    // of this one until it has its own program.
     if order.parent != getppid().as_raw() {
         exit::exit_now(1);
     }
-    crate::registry::join_registry(owned(order.census)?)
-        .map_err(io::Error::other)?;
+    let registry = owned(order.registry)?;
     let fds = order
         .fds
         .iter()
         .map(|&fd| owned(fd))
         .collect::<Result<_, _>>()?;
-    Ok(Some((order, fds)))
+    Ok(Some(Received {
+        order,
+        fds,
+        registry,
+    }))
 }
 
-/// Takes a descriptor that came across the exec, and sees to it that it goes no
-/// further.
+/// Takes a descriptor that came across the exec, and has it closed at the next exec.
 fn owned(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: takes numbers, and touches no memory. Whether this is an open descriptor
-    // at all, the answer tells.
+    // SAFETY: takes numbers, and touches no memory. The answer says
+    // whether this is an open descriptor at all.
     let kept = unsafe { libc::fcntl(fd, libc::F_SETFD, FdFlag::FD_CLOEXEC.bits()) };
     Errno::result(kept)?;
     // SAFETY: it is open, and the parent left it open for this process to own: the
@@ -319,10 +332,10 @@ fn owned(fd: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Has the system kill this process as soon as its parent's end of the lifeline is
-/// closed; where it is closed already, ends it. Other than the request for a signal at the parent's death, this outlives
-/// the thread that spawned, and a change of user.
+/// closed; ends it if it is closed already. Unlike the request for a signal at the
+/// parent's death, this outlives the thread that spawned, and a change of user.
 fn bind(lifeline: OwnedFd) -> io::Result<()> {
-    /// Which signal tells of a descriptor's event. The libc crate lacks it.
+    /// Sets the signal that reports a descriptor's event. The libc crate lacks it.
     const F_SETSIG: libc::c_int = 10;
     let fd = lifeline.as_raw_fd();
     // SAFETY: takes numbers, and touches no memory; so do the next two.
@@ -331,7 +344,7 @@ fn bind(lifeline: OwnedFd) -> io::Result<()> {
     Errno::result(unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGKILL) })?;
     // SAFETY: as above.
     Errno::result(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC) })?;
-    // A parent that ended before that will not be told.
+    // The end of a parent that ended before that is not reported.
     if child::readable(&lifeline, Some(std::time::Instant::now()))? {
         exit::exit_now(1);
     }

@@ -1,18 +1,23 @@
-//! The ring in shared memory that messages travel in, many senders to many receivers.
+//! The ring in shared memory that messages travel in, from many senders to many receivers.
 //!
-//! A message is bytes of any length, zero included. The stream of messages has places
-//! that only ever grow; which memory a place lies in, the [`memory`] tells. Who sends
-//! takes the producers' turn, copies its message behind the tail and then moves the
-//! tail: one store, before which nobody sees any of it. Who receives takes the
-//! consumers' turn, copies the message at the head out and then moves the head. So
-//! whenever one of them is killed, a message is there or not, whole and once; only what
-//! the victim had just taken goes with it. The next in turn finds the turn's owner dead
-//! within a [`SLICE`](crate::sys::futex::SLICE), and nothing to repair.
+//! A message is bytes of any length, zero included. Positions in the stream of messages
+//! only ever grow; [`memory`] says which memory a position lies in. A sender takes the
+//! producer lock, copies its message after the tail and then advances the tail. That is a
+//! single store; until it happens no receiver can see any of the message. A receiver takes
+//! the consumer lock, copies the message at the head out and then advances the head. So
+//! whenever one of them is killed, a message is there, whole and once, or it is not there;
+//! only the message that the victim had just taken is lost with it. The next process finds
+//! the lock's holder dead within a [`SLICE`](crate::sys::futex::SLICE), and has nothing to
+//! repair.
 //!
-//! The numbers of messages are in the same words as the places, so they are as exact.
+//! The numbers of messages are in the same words as the positions, so they are as exact.
 //!
-//! What lies in the shared memory is checked as it is read: bytes that no process of
-//! ours can have written give [`RecvError::Broken`] and nothing worse.
+//! What lies in the shared memory is checked as it is read: bytes that no process of this
+//! library can have written give [`RecvError::Broken`] and nothing worse.
+//!
+//! One lock per side over a ring of variable-length messages is the queue with two locks of
+//! [Michael and Scott](https://www.cs.rochester.edu/~scott/papers/1996_PODC_queues.pdf),
+//! with a ring in the place of the linked list.
 
 mod memory;
 
@@ -36,15 +41,15 @@ shareable! {
         producers: Producers,
         map: Map,
         /// Where the next message will be, and how many there were before it. Written
-        /// by the producer in turn.
-        tail: Place,
+        /// under the producer lock.
+        tail: CursorWord,
         consumers: Consumers,
         /// Where the next message to take is, and how many were taken before it.
-        /// Written by the consumer in turn.
-        head: Place,
-        /// Rung after each message that was sent.
+        /// Written under the consumer lock.
+        head: CursorWord,
+        /// Notified after each message that was sent.
         not_empty: EventCount,
-        /// Rung after each message that was taken where their number has a limit.
+        /// Notified after each message that was taken, if their number has a limit.
         not_full: EventCount,
     }
 }
@@ -52,10 +57,12 @@ shareable! {
 shareable! {
     #[repr(align(128))]
     struct Producers {
-        turn: RawLock,
-        /// The most messages that wait at a time; 0 for any number. Never changes.
+        lock: RawLock,
+        /// The largest number of messages that may wait; 0 for any number. Never
+        /// changes.
         limit: AtomicU32,
-        /// The head as a producer saw it last: spares most looks at the other side.
+        /// The head as a producer saw it last, so that most sends need not load the
+        /// cache line that the consumers write.
         head_seen: AtomicU64,
     }
 }
@@ -63,53 +70,53 @@ shareable! {
 shareable! {
     #[repr(align(128))]
     struct Consumers {
-        turn: RawLock,
-        /// The tail as a consumer saw it last.
+        lock: RawLock,
+        /// The tail as a consumer saw it last, for the same reason.
         tail_seen: AtomicU64,
     }
 }
 
 shareable! {
     #[repr(align(128))]
-    struct Place {
-        /// A [`Mark`].
-        mark: AtomicU64,
+    struct CursorWord {
+        /// A [`Cursor`].
+        cursor: AtomicU64,
     }
 }
 
-/// A place of the stream and the number of messages before it, both of which wrap. In
+/// A position in the stream and the number of messages before it, both of which wrap. In
 /// one word, so that they change at once.
 #[derive(Clone, Copy)]
-struct Mark {
-    place: u32,
+struct Cursor {
+    position: u32,
     count: u32,
 }
 
-impl Mark {
+impl Cursor {
     fn load(word: &AtomicU64, ordering: Ordering) -> Self {
         let word = word.load(ordering);
         Self {
-            place: (word >> 32) as u32,
+            position: (word >> 32) as u32,
             count: word as u32,
         }
     }
 
     fn store(self, word: &AtomicU64, ordering: Ordering) {
         word.store(
-            u64::from(self.place) << 32 | u64::from(self.count),
+            u64::from(self.position) << 32 | u64::from(self.count),
             ordering,
         );
     }
 
     fn after_message(self, units: u32) -> Self {
         Self {
-            place: self.place.wrapping_add(units),
+            position: self.position.wrapping_add(units),
             count: self.count.wrapping_add(1),
         }
     }
 }
 
-/// How many units of the stream a message takes: its length, then its bytes.
+/// The number of units of the stream that a message takes: its length, then its bytes.
 fn units(length: usize) -> Option<u32> {
     let words = length.div_ceil(WORD).checked_add(1)?;
     u32::try_from(words.div_ceil(UNIT_WORDS)).ok()
@@ -118,9 +125,9 @@ fn units(length: usize) -> Option<u32> {
 /// Why a message was not sent.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// As many messages wait as may.
+    /// The largest number of messages that may wait is reached.
     Full,
-    /// There is no memory for it.
+    /// There is no memory for the message.
     System(Error),
 }
 
@@ -140,33 +147,36 @@ pub(crate) enum RecvError {
 /// One process's handle to a ring.
 pub(crate) struct Channel {
     ring: Shared<Ring>,
-    /// The ring's, which never changes: it lies where the producers write all the time.
+    /// A copy of the ring's, which never changes but lies in a cache line that the
+    /// producers write all the time.
     limit: u32,
+    /// For producers that wait for room.
     room: Spin,
+    /// For consumers that wait for a message.
     message: Spin,
 }
 
 impl Channel {
-    /// An empty ring in which at most `limit` messages wait at a time; 0 for as many
-    /// as there is memory for.
+    /// An empty ring in which at most `limit` messages wait at a time; 0 for any
+    /// number that there is memory for.
     pub(crate) fn new(limit: u32) -> Result<Self, Error> {
         registry::ensure_registry()?;
-        let place = || Place {
-            mark: AtomicU64::new(0),
+        let start = || CursorWord {
+            cursor: AtomicU64::new(0),
         };
         let ring = Ring {
             producers: Producers {
-                turn: RawLock::new(),
+                lock: RawLock::new(),
                 limit: AtomicU32::new(limit),
                 head_seen: AtomicU64::new(0),
             },
             map: Map::new(),
-            tail: place(),
+            tail: start(),
             consumers: Consumers {
-                turn: RawLock::new(),
+                lock: RawLock::new(),
                 tail_seen: AtomicU64::new(0),
             },
-            head: place(),
+            head: start(),
             not_empty: EventCount::new(),
             not_full: EventCount::new(),
         };
@@ -184,7 +194,7 @@ impl Channel {
         }
     }
 
-    /// For handing it over.
+    /// For handing it over to a spawned process.
     pub(crate) fn ring(&self) -> &Shared<Ring> {
         &self.ring
     }
@@ -200,31 +210,31 @@ impl Channel {
         let units = units(message.len()).ok_or_else(too_large)?;
         let mut slept = false;
         loop {
-            let turn = take_turn(&ring.producers.turn, deadline);
-            let turn = turn.ok_or(SendError::Full)?;
-            let tail = Mark::load(&ring.tail.mark, Ordering::Relaxed);
+            let guard = lock(&ring.producers.lock, deadline);
+            let guard = guard.ok_or(SendError::Full)?;
+            let tail = Cursor::load(&ring.tail.cursor, Ordering::Relaxed);
             let Some(room) = self.room(tail, slept) else {
-                drop(turn);
+                drop(guard);
                 self.wait(Side::Producers, deadline, || true)
                     .map_err(|_| SendError::Full)?;
                 slept = true;
                 continue;
             };
-            let head = || self.head().place;
-            let used = tail.place.wrapping_sub(head_seen(ring).place);
+            let head = || self.head().position;
+            let used = tail.position.wrapping_sub(head_seen(ring).position);
             if used.saturating_add(units) > MOST_UNITS
-                && (tail.place.wrapping_sub(head())).saturating_add(units)
+                && (tail.position.wrapping_sub(head())).saturating_add(units)
                     > MOST_UNITS
             {
                 return Err(too_large());
             }
-            Map::make_room(ring, tail.place, units, head)
+            Map::make_room(ring, tail.position, units, head)
                 .map_err(SendError::System)?;
-            self.copy_in(tail.place, message);
-            // Release: who sees the tail sees the message before it.
+            self.copy_in(tail.position, message);
+            // Release: a process that sees the tail sees the message before it.
             tail.after_message(units)
-                .store(&ring.tail.mark, Ordering::Release);
-            drop(turn);
+                .store(&ring.tail.cursor, Ordering::Release);
+            drop(guard);
             ring.not_empty.notify_one();
             if room > 1 {
                 ring.not_full.notify_one_relaxed();
@@ -233,18 +243,19 @@ impl Channel {
         }
     }
 
-    /// How many messages more may wait behind `tail`; none for none.
-    fn room(&self, tail: Mark, look_again: bool) -> Option<u32> {
+    /// The number of further messages that may wait after `tail`; `None` if there is no
+    /// room. `fresh` asks for the head as it is now, not as it was seen last.
+    fn room(&self, tail: Cursor, fresh: bool) -> Option<u32> {
         if self.limit == 0 {
             return Some(1);
         }
-        let room = |head: Mark| {
+        let room = |head: Cursor| {
             self.limit
                 .checked_sub(tail.count.wrapping_sub(head.count))
                 .filter(|n| *n > 0)
         };
         let seen = room(head_seen(&self.ring));
-        if seen.is_some() && !look_again {
+        if seen.is_some() && !fresh {
             return seen;
         }
         room(self.head())
@@ -254,24 +265,24 @@ impl Channel {
         self.limit
     }
 
-    /// The head as it is now. For the producer in turn.
-    fn head(&self) -> Mark {
-        // Acquire: what the consumers have left they have read.
-        let head = Mark::load(&self.ring.head.mark, Ordering::Acquire);
+    /// The head as it is now. Needs the producer lock.
+    fn head(&self) -> Cursor {
+        // Acquire: the consumers have read everything before the head.
+        let head = Cursor::load(&self.ring.head.cursor, Ordering::Acquire);
         head.store(&self.ring.producers.head_seen, Ordering::Relaxed);
         head
     }
 
-    fn copy_in(&self, place: u32, message: &[u8]) {
+    fn copy_in(&self, position: u32, message: &[u8]) {
         let length = (message.len() as u64).to_ne_bytes();
         let (whole, rest) = message.as_chunks::<WORD>();
         let mut last = [0; WORD];
         last[..rest.len()].copy_from_slice(rest);
         let last = (!rest.is_empty()).then_some(&last);
         let mut words = [&length].into_iter().chain(whole).chain(last);
-        let mut place = place;
+        let mut position = position;
         loop {
-            let memory = Map::words(&self.ring, place);
+            let memory = Map::words(&self.ring, position);
             for word in memory {
                 let Some(bytes) = words.next() else {
                     return;
@@ -281,48 +292,49 @@ impl Channel {
             if memory.is_empty() {
                 return;
             }
-            place = place.wrapping_add((memory.len() / UNIT_WORDS) as u32);
+            position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
         }
     }
 
-    /// Receives a message into `message`, waiting for one, but no longer than there is
-    /// hope that one will come: asked at first, and then a few times a second.
-    /// `taking` is called with it at the last moment before it is taken.
+    /// Receives a message into `message`, waiting for one while `peers_alive` says that
+    /// one may still come, which is asked at first and then a few times a second.
+    /// `taking` is called with the message at the last moment before it is taken.
     pub(crate) fn recv(
         &self,
         message: &mut Vec<u8>,
         deadline: Deadline,
-        hope: impl Fn() -> bool,
+        peers_alive: impl Fn() -> bool,
         taking: impl Fn(&[u8]),
     ) -> Result<(), RecvError> {
         let ring = &self.ring;
         let mut slept = false;
         loop {
-            let turn = take_turn(&ring.consumers.turn, deadline);
-            let turn = turn.ok_or(RecvError::Empty)?;
-            let head = Mark::load(&ring.head.mark, Ordering::Relaxed);
-            let mut tail = Mark::load(&ring.consumers.tail_seen, Ordering::Relaxed);
-            if head.place == tail.place || slept {
+            let guard = lock(&ring.consumers.lock, deadline);
+            let guard = guard.ok_or(RecvError::Empty)?;
+            let head = Cursor::load(&ring.head.cursor, Ordering::Relaxed);
+            let mut tail =
+                Cursor::load(&ring.consumers.tail_seen, Ordering::Relaxed);
+            if head.position == tail.position || slept {
                 // Acquire: the messages before it are there.
-                tail = Mark::load(&ring.tail.mark, Ordering::Acquire);
+                tail = Cursor::load(&ring.tail.cursor, Ordering::Acquire);
                 tail.store(&ring.consumers.tail_seen, Ordering::Relaxed);
             }
-            if head.place == tail.place {
-                drop(turn);
-                self.wait(Side::Consumers, deadline, &hope)?;
+            if head.position == tail.position {
+                drop(guard);
+                self.wait(Side::Consumers, deadline, &peers_alive)?;
                 slept = true;
                 continue;
             }
-            let units = self.copy_out(head.place, tail.place, message)?;
+            let units = self.copy_out(head.position, tail.position, message)?;
             taking(message);
             let head = head.after_message(units);
-            // Release: whoever reuses its memory does so after this was read.
-            head.store(&ring.head.mark, Ordering::Release);
-            drop(turn);
+            // Release: its memory is reused only after this was read.
+            head.store(&ring.head.cursor, Ordering::Release);
+            drop(guard);
             if self.limit != 0 {
                 ring.not_full.notify_one();
             }
-            if head.place != tail.place {
+            if head.position != tail.position {
                 ring.not_empty.notify_one_relaxed();
             }
             return Ok(());
@@ -351,7 +363,7 @@ impl Channel {
         }
         message.resize(rounded, 0);
         let (mut bytes, _) = message.as_chunks_mut::<WORD>();
-        let mut place = head;
+        let mut position = head;
         let mut words = first;
         loop {
             let now = words.len().min(bytes.len());
@@ -363,8 +375,8 @@ impl Channel {
             if bytes.is_empty() {
                 break;
             }
-            place = place.wrapping_add((memory.len() / UNIT_WORDS) as u32);
-            memory = Map::words(&self.ring, place);
+            position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
+            memory = Map::words(&self.ring, position);
             if memory.is_empty() {
                 return Err(RecvError::Broken);
             }
@@ -374,64 +386,66 @@ impl Channel {
         Ok(units)
     }
 
-    /// Waits until the other side has moved on.
+    /// Waits until the other side has advanced its cursor. The wake-up that it must not
+    /// lose is that of the store to the other cursor: [`EventCount`] sees to that.
     fn wait(
         &self,
         side: Side,
         deadline: Deadline,
-        hope: impl Fn() -> bool,
+        peers_alive: impl Fn() -> bool,
     ) -> Result<(), RecvError> {
         let ring = &self.ring;
-        let (spin, bell) = match side {
+        let (spin, event) = match side {
             Side::Producers => (&self.room, &ring.not_full),
             Side::Consumers => (&self.message, &ring.not_empty),
         };
-        let look = || {
-            let head = Mark::load(&ring.head.mark, Ordering::Relaxed);
-            let tail = Mark::load(&ring.tail.mark, Ordering::Relaxed);
+        let probe = || {
+            let head = Cursor::load(&ring.head.cursor, Ordering::Relaxed);
+            let tail = Cursor::load(&ring.tail.cursor, Ordering::Relaxed);
             match side {
                 Side::Producers => tail.count.wrapping_sub(head.count) < self.limit,
-                Side::Consumers => tail.place != head.place,
+                Side::Consumers => tail.position != head.position,
             }
         };
-        let hopeless = || {
-            // A last look: it may have been sent before hope was lost.
-            if hope() || look() {
+        let check_peers = || {
+            // A last probe: a message may have been sent before the last sender ended.
+            if peers_alive() || probe() {
                 Ok(())
             } else {
                 Err(RecvError::Disconnected)
             }
         };
-        hopeless()?;
+        check_peers()?;
         if deadline.is_over() {
-            return if look() {
+            return if probe() {
                 Ok(())
             } else {
                 Err(RecvError::Empty)
             };
         }
-        if spin.until(|| look().then_some(())).is_some() {
+        if spin.until(|| probe().then_some(())).is_some() {
             return Ok(());
         }
         loop {
-            let slept = bell.sleep_unless(look, deadline);
-            if look() {
+            let slept = event.sleep_unless(probe, deadline);
+            if probe() {
                 return Ok(());
             }
             match slept {
-                Slept::Woken | Slept::Slice => hopeless()?,
+                Slept::Woken | Slept::Slice => check_peers()?,
                 Slept::Deadline => return Err(RecvError::Empty),
             }
         }
     }
 
-    /// How many messages wait.
+    /// The number of messages that wait.
     pub(crate) fn len(&self) -> usize {
-        let mut head = Mark::load(&self.ring.head.mark, Ordering::Acquire);
+        let mut head = Cursor::load(&self.ring.head.cursor, Ordering::Acquire);
         loop {
-            let tail = Mark::load(&self.ring.tail.mark, Ordering::Acquire);
-            let then = Mark::load(&self.ring.head.mark, Ordering::Acquire);
-            // Nothing was taken meanwhile: both are of the moment of the tail.
+            let tail = Cursor::load(&self.ring.tail.cursor, Ordering::Acquire);
+            let then = Cursor::load(&self.ring.head.cursor, Ordering::Acquire);
+            // The head did not move between its two loads, so head and tail belong to
+            // the same instant.
             if head.count == then.count {
                 return tail.count.wrapping_sub(head.count) as usize;
             }
@@ -439,33 +453,35 @@ impl Channel {
         }
     }
 
-    /// Whether no message waits: what is cheap to ask, and often.
+    /// Whether no message waits. Cheaper than [`len`](Self::len), as it may be a moment
+    /// old.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        // Acquire, both: who sees a message sent or taken sees what was written before.
-        let head = Mark::load(&self.ring.head.mark, Ordering::Acquire);
-        let tail = Mark::load(&self.ring.tail.mark, Ordering::Acquire);
-        tail.place == head.place
+        // Acquire, both: a caller that sees a message sent or taken sees what was
+        // written before that.
+        let head = Cursor::load(&self.ring.head.cursor, Ordering::Acquire);
+        let tail = Cursor::load(&self.ring.tail.cursor, Ordering::Acquire);
+        tail.position == head.position
     }
 
-    /// How many were taken so far, a number that wraps.
+    /// The number of messages taken so far, which wraps.
     pub(crate) fn taken(&self) -> u32 {
-        Mark::load(&self.ring.head.mark, Ordering::Acquire).count
+        Cursor::load(&self.ring.head.cursor, Ordering::Acquire).count
     }
 
-    /// Ends whatever turn this process has, for who has just seen it dead: the others
-    /// need not find that out by waiting.
+    /// Releases any lock held by `dead`. Call it once that process is known to have died,
+    /// so that waiters need not sleep a slice to discover it.
     pub(crate) fn reclaim(&self, dead: RegistryId) {
-        self.ring.producers.turn.reclaim(dead);
-        self.ring.consumers.turn.reclaim(dead);
+        self.ring.producers.lock.reclaim(dead);
+        self.ring.consumers.lock.reclaim(dead);
     }
 
-    /// How many were sent so far, a number that wraps.
+    /// The number of messages sent so far, which wraps.
     pub(crate) fn sent(&self) -> u32 {
-        Mark::load(&self.ring.tail.mark, Ordering::Acquire).count
+        Cursor::load(&self.ring.tail.cursor, Ordering::Acquire).count
     }
 
-    /// Has everybody who waits for a message look again whether there is hope.
+    /// Has every process that waits for a message ask again whether its peers are alive.
     pub(crate) fn wake_receivers(&self) {
         self.ring.not_empty.notify_unconditionally(u32::MAX);
     }
@@ -477,24 +493,24 @@ enum Side {
     Consumers,
 }
 
-/// Waits for the turn; gives up at the deadline, but not before whoever has it now had
-/// the time to finish its copy, or its death to be noticed. What it left half done is
-/// visible to nobody, so its death is no news.
+/// Takes the lock of one side. Gives up at the deadline, but not before the present holder
+/// had the time to finish its copy, or its death to be noticed. A half-written message is
+/// invisible, so the caller need not be told of a holder's death.
 #[inline]
-fn take_turn(turn: &RawLock, deadline: Deadline) -> Option<RawGuard<'_>> {
-    let acquired = turn.acquire(deadline.or_later(2 * SLICE))?;
-    Some(RawGuard::new(turn, acquired))
+fn lock(lock: &RawLock, deadline: Deadline) -> Option<RawGuard<'_>> {
+    let acquired = lock.acquire(deadline.or_later(2 * SLICE))?;
+    Some(RawGuard::new(lock, acquired))
 }
 
 fn too_much() -> Error {
     Error::System {
-        doing: "keep more than 16 GiB of messages that wait",
+        doing: "keep more than 16 GiB of waiting messages",
         source: std::io::ErrorKind::OutOfMemory.into(),
     }
 }
 
-fn head_seen(ring: &Ring) -> Mark {
-    Mark::load(&ring.producers.head_seen, Ordering::Relaxed)
+fn head_seen(ring: &Ring) -> Cursor {
+    Cursor::load(&ring.producers.head_seen, Ordering::Relaxed)
 }
 
 impl fmt::Debug for Channel {

@@ -1,100 +1,102 @@
-//! Sleeping until the other side of a channel has done something.
+//! Sleeping until another process has changed what this one waits for.
 
 use crate::sys::atomic::{AtomicU32, Ordering, fence};
 use crate::sys::futex::{self, Deadline, Slept};
 use crate::sys::segment::shareable;
 
 shareable! {
-    /// What sleepers sleep on. Nobody counts them: a count would keep those who were
-    /// killed in their sleep.
+    /// An eventcount: a word that sleepers sleep on, with a flag that says whether there
+    /// may be any, so that a notification costs no system call when nobody sleeps.
+    ///
+    /// After Dmitry Vyukov's
+    /// [eventcount](https://www.1024cores.net/home/lock-free-algorithms/eventcounts), but
+    /// with a flag in the place of his count of sleepers: a sleeper that is killed would
+    /// never be subtracted.
     #[repr(align(128))]
     pub(crate) struct EventCount {
-        asleep: AtomicU32,
+        sleepers: AtomicU32,
     }
 }
 
-const NOBODY: u32 = 0;
-/// Perhaps more than one, perhaps nobody any more.
-const SOMEBODY: u32 = 1;
+/// Nobody sleeps, or all who do are being woken.
+const NONE: u32 = 0;
+/// One or more may sleep; they may also have been killed.
+const SOME: u32 = 1;
 
 impl EventCount {
     /// With nobody asleep.
     pub(crate) fn new() -> Self {
         Self {
-            asleep: AtomicU32::new(NOBODY),
+            sleepers: AtomicU32::new(NONE),
         }
     }
 
-    /// Sleeps until somebody rings, unless `look` finds what this waits for.
+    /// Sleeps until a notification, unless `probe` finds what the caller waits for.
     pub(crate) fn sleep_unless(
         &self,
-        look: impl Fn() -> bool,
+        probe: impl Fn() -> bool,
         deadline: Deadline,
     ) -> Slept {
-        self.asleep.store(SOMEBODY, Ordering::Relaxed);
-        // Pairs with the fence in `notify_one`: either this look sees the change, or the
-        // ringer sees the mark; and the sleep begins only if the mark is on still.
+        self.sleepers.store(SOME, Ordering::Relaxed);
+        // Pairs with the fence in `notify_one`: either this probe sees the change, or the
+        // notifier sees the flag; and the sleep begins only if the flag is still set.
         fence(Ordering::SeqCst);
-        if look() {
+        if probe() {
             return Slept::Woken;
         }
-        let slept = futex::wait(&self.asleep, SOMEBODY, deadline);
-        // The ring took the mark away and woke one. The others sleep on: who wakes
-        // puts it on for them, before it looks.
-        self.asleep.store(SOMEBODY, Ordering::Relaxed);
+        let slept = futex::wait(&self.sleepers, SOME, deadline);
+        // The notification cleared the flag and woke one. The others sleep on: the one
+        // that wakes sets the flag for them, before it probes.
+        self.sleepers.store(SOME, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         slept
     }
 
-    /// Wakes one sleeper, if there may be one: after a change that it waits for. No
-    /// system call where nobody sleeps.
+    /// Wakes one sleeper, if there may be one, after a change that it waits for.
     #[inline]
     pub(crate) fn notify_one(&self) {
         fence(Ordering::SeqCst);
         self.notify_one_relaxed();
     }
 
-    /// [`notify_one`](Self::notify_one) for a change that somebody else made, and that this process
-    /// saw after its own last ring or sleep: hands a wake-up on.
+    /// [`notify_one`](Self::notify_one) for a change that another process made, and that
+    /// this one saw after its own last notification or sleep: hands a wake-up on.
     #[inline]
     pub(crate) fn notify_one_relaxed(&self) {
-        if self.asleep.load(Ordering::Relaxed) == SOMEBODY {
+        if self.sleepers.load(Ordering::Relaxed) == SOME {
             self.wake(1);
         }
     }
 
-    /// Wakes all sleepers, for a change that concerns each. Only of a bell that is
-    /// never rung otherwise: the mark is off only where nobody sleeps, or all are being
-    /// woken.
+    /// Wakes all sleepers, for a change that concerns each. Only for an eventcount that
+    /// is never notified otherwise: there the flag is clear only if nobody sleeps, or all
+    /// are being woken.
     pub(crate) fn notify_all(&self) {
         fence(Ordering::SeqCst);
         self.wake(u32::MAX);
     }
 
-    /// Wakes so many sleepers, whatever the mark says: others may sleep where it is off,
-    /// as long as the one woken last has not put it back, which it may have died over.
+    /// Wakes at most `count` sleepers, whatever the flag says. Some may sleep although it
+    /// is clear: the one woken last may have died before it set it again.
     pub(crate) fn notify_unconditionally(&self, count: u32) {
         fence(Ordering::SeqCst);
-        // Who is about to sleep on the mark does not.
-        self.asleep.store(NOBODY, Ordering::Relaxed);
-        futex::wake(&self.asleep, count);
+        // A process that is about to sleep on the flag does not begin to.
+        self.sleepers.store(NONE, Ordering::Relaxed);
+        futex::wake(&self.sleepers, count);
     }
 
-    /// Takes the mark off as one does who dies right after it was woken.
+    /// Clears the flag, as happens when a process is killed just after it was woken.
     #[cfg(test)]
     pub(crate) fn forget(&self) {
-        self.asleep.store(NOBODY, Ordering::Relaxed);
+        self.sleepers.store(NONE, Ordering::Relaxed);
     }
 
     #[cold]
     fn wake(&self, count: u32) {
         let relaxed = Ordering::Relaxed;
-        let mark = &self.asleep;
-        if mark
-            .compare_exchange(SOMEBODY, NOBODY, relaxed, relaxed)
-            .is_ok()
-        {
-            futex::wake(&self.asleep, count);
+        let flag = &self.sleepers;
+        if flag.compare_exchange(SOME, NONE, relaxed, relaxed).is_ok() {
+            futex::wake(&self.sleepers, count);
         }
     }
 }

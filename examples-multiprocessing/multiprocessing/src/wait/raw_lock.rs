@@ -31,11 +31,11 @@ pub enum Acquired {
     PredecessorDied,
 }
 
-/// Nobody holds the lock.
+/// No process holds the lock.
 const FREE: u32 = 0;
-/// The bits that name the process which holds it.
+/// The bits that hold the id of the process which holds it.
 const HOLDER: u32 = !CONTENDED;
-/// Somebody may be asleep on the word, and whoever releases it must wake one.
+/// A process may be asleep on the word, so that the one that releases it must wake one.
 const CONTENDED: u32 = 1 << 31;
 
 /// The number of probes before sleeping, in case the holder is about to finish: with a
@@ -46,9 +46,14 @@ shareable! {
     /// A lock of one word that knows the process which holds it. Taking it is one
     /// instruction, and so is releasing it.
     ///
-    /// The holder's death is noticed by who waits: each slice of its sleep ends with a
-    /// look whether the holder is alive, and of those who see that it is not, one swaps
-    /// its own id in. Nothing else is ever in doubt, for there is but the word.
+    /// It is the futex lock with three states (free, held, held and contended) of Ulrich
+    /// Drepper's [Futexes Are Tricky](https://www.akkadia.org/drepper/futex.pdf), which
+    /// [Rust Atomics and Locks](https://marabos.nl/atomics/building-locks.html#mutex)
+    /// explains, with the holder's id in the place of "held".
+    ///
+    /// The holder's death is noticed by those that wait: after each slice of its sleep a
+    /// waiter asks whether the holder is alive, and of those that find it dead, one swaps
+    /// its own id in. Nothing else can be left half done, since the word is all there is.
     #[derive(Debug)]
     pub(crate) struct RawLock {
         word: AtomicU32,
@@ -73,7 +78,7 @@ impl RawLock {
         self.acquire_contended(me, deadline, Slept::Woken)
     }
 
-    /// Takes the lock if that needs no waiting.
+    /// Takes the lock if it is free now.
     pub(crate) fn try_acquire(&self) -> Option<Acquired> {
         let me = registry::me();
         if self.swap_in(FREE, me) {
@@ -84,7 +89,7 @@ impl RawLock {
 
     #[inline]
     fn swap_in(&self, expected: u32, new: u32) -> bool {
-        // Release publishes this process's entry in the census along with its id.
+        // Release publishes this process's entry in the registry along with its id.
         self.word
             .compare_exchange(expected, new, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -101,11 +106,11 @@ impl RawLock {
             return Some(Acquired::Clean);
         }
         loop {
-            // Acquire: the holder named there has its entry in the census, or it would
-            // pass for dead.
+            // Acquire: otherwise the holder's entry in the registry might not be seen
+            // yet, and the holder be taken for dead.
             let word = self.word.load(Ordering::Acquire);
-            // From here on others may be asleep that this process is to wake in its
-            // turn: the mark stays on.
+            // From here on others may be asleep that this process must wake when it
+            // releases the lock: CONTENDED stays set.
             if word & HOLDER == FREE {
                 if self.swap_in(word, me | CONTENDED) {
                     return Some(Acquired::Clean);
@@ -124,19 +129,20 @@ impl RawLock {
             if word & CONTENDED == 0 && !self.swap_in(word, word | CONTENDED) {
                 continue;
             }
-            // The release that comes between this mark and the sleep is not lost: it
-            // changes the word, and the sleep does not begin.
+            // A release between this load and the sleep is not lost: it changes the
+            // word, and the sleep does not begin.
             slept = futex::wait(&self.word, word | CONTENDED, deadline);
         }
     }
 
-    /// SpinLimits a while whether the holder is about to finish, more and more seldom: each
-    /// look takes the word's cache line away from the holder. Not where others wait
-    /// already: there are more workers than the lock, and likely the machine, can serve.
+    /// Probes for a while whether the holder finishes, less and less often, since each
+    /// probe takes the word's cache line away from the holder. Stops if others sleep
+    /// already: then there are more workers than the lock, and probably the machine, can
+    /// serve.
     fn spin(&self, me: RegistryId) -> bool {
         let probes = if is_spinning() { PROBES } else { 0 };
-        for look in 0..probes {
-            (0..1 << look).for_each(|_| hint::spin_loop());
+        for probe in 0..probes {
+            (0..1 << probe).for_each(|_| hint::spin_loop());
             match self.word.load(Ordering::Relaxed) {
                 FREE if self.swap_in(FREE, me) => return true,
                 word if word & CONTENDED != 0 => return false,
@@ -146,7 +152,7 @@ impl RawLock {
         false
     }
 
-    /// Frees the lock, whoever holds it. Returns whether somebody did.
+    /// Frees the lock, whichever process holds it. Returns whether one did.
     #[inline]
     pub(crate) fn release(&self) -> bool {
         let word = self.word.swap(FREE, Ordering::Release);
@@ -166,10 +172,11 @@ impl RawLock {
         self.word.load(Ordering::Relaxed) & HOLDER == registry::me()
     }
 
-    /// Frees the lock if this process holds it, for who has just seen it dead: those
-    /// who wait need not find out by themselves.
+    /// Frees the lock if `dead` holds it. Call it once that process is known to have died,
+    /// so that waiters need not sleep a slice to discover it.
     pub(crate) fn reclaim(&self, dead: RegistryId) {
-        // It is no longer its holder's: those who wait may only have added their mark.
+        // A dead holder does not change the word any more: waiters can only have set
+        // CONTENDED.
         if self.swap_in(dead, FREE) {
             return;
         }
@@ -182,7 +189,7 @@ impl RawLock {
     #[inline]
     pub(crate) fn lock(&self) -> RawGuard<'_> {
         let acquired = self.acquire(Deadline::Never);
-        // Without a deadline there is no other end than having it.
+        // Without a deadline the only end is to have it.
         RawGuard::new(self, acquired.unwrap_or(Acquired::Clean))
     }
 }
@@ -191,7 +198,7 @@ impl RawLock {
 #[derive(Debug)]
 pub(crate) struct RawGuard<'a> {
     lock: &'a RawLock,
-    /// Who took it. In a forked child its copy of the guard must not release it.
+    /// The process that took it. A forked child's copy of the guard must not release it.
     holder: RegistryId,
     pub(crate) acquired: Acquired,
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 thread_local! {
-    /// Space for the bytes of a message, kept from one message to the next. Taken out
-    /// while in use: a value's own `Serialize` may send something, too.
+    /// Space for the bytes of a message, kept from one message to the next. It is taken
+    /// out while in use, since a value's own `Serialize` may send something, too.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Space that is worth keeping; a giant's is not.
+/// The largest space that is kept.
 const KEPT: usize = 1 << 18;
 
 /// This thread's space for the bytes of a message.
@@ -28,7 +28,7 @@ pub(crate) fn keep(scratch: Vec<u8>) {
     }
 }
 
-/// Puts the bytes of `value` into `bytes`, in the place of what is there.
+/// Replaces `bytes` by those of `value`.
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     mut bytes: Vec<u8>,
@@ -37,13 +37,13 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     postcard::to_extend(value, bytes).map_err(EncodeError)
 }
 
-/// Appends the bytes of `value`; leaves `bytes` as they were where it has none.
+/// Appends the bytes of `value`; leaves `bytes` as they were if it cannot be serialised.
 pub(crate) fn append<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    struct Behind<'a>(&'a mut Vec<u8>);
-    impl Flavor for Behind<'_> {
+    struct Append<'a>(&'a mut Vec<u8>);
+    impl Flavor for Append<'_> {
         type Output = ();
         fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
             self.0.push(byte);
@@ -58,7 +58,7 @@ pub(crate) fn append<T: Serialize + ?Sized>(
         }
     }
     let before = bytes.len();
-    postcard::serialize_with_flavor(value, Behind(bytes)).map_err(|error| {
+    postcard::serialize_with_flavor(value, Append(bytes)).map_err(|error| {
         bytes.truncate(before);
         EncodeError(error)
     })
@@ -84,8 +84,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
     Ok(value)
 }
 
-/// A value has no form as bytes: its own `Serialize` refused, or it is a sequence
-/// that does not know its length. Nothing was sent.
+/// A value cannot be serialised: its own `Serialize` refused, or it is a sequence that
+/// does not know its length. Nothing was sent.
 ///
 /// ```
 /// use multiprocessing::{SendError, pipe};
@@ -108,17 +108,13 @@ pub struct EncodeError(postcard::Error);
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the value cannot be sent, it has no form as bytes: {}",
-            self.0
-        )
+        write!(f, "the value cannot be serialised: {}", self.0)
     }
 }
 
 impl std::error::Error for EncodeError {}
 
-/// A message arrived whole, and is no value of the type that was asked for. It is
+/// A message arrived whole, but is not a value of the type that was asked for. It is
 /// taken; the next one can be received.
 ///
 /// ```
@@ -135,16 +131,16 @@ impl std::error::Error for EncodeError {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(
-    /// None where bytes were left over.
+    /// `None` if bytes were left over.
     Option<postcard::Error>,
 );
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the message is no value of the type asked for: ")?;
+        f.write_str("the message is not a value of the type asked for: ")?;
         match &self.0 {
             Some(error) => error.fmt(f),
-            None => f.write_str("it has more bytes than that"),
+            None => f.write_str("it has too many bytes"),
         }
     }
 }

@@ -19,10 +19,10 @@ use std::{fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused something: the sentence says what and why. Free
-    /// what it says is short (memory, descriptors, processes) and try again.
+    /// The operating system refused something: the sentence says what and why. Free what
+    /// is short (memory, descriptors, processes) and try again.
     System {
-        /// What was to be done, to be read after "cannot".
+        /// The operation, to be read after "cannot".
         doing: &'static str,
         /// The system's own reason.
         source: io::Error,
@@ -30,7 +30,7 @@ pub enum Error {
     /// A [`Barrier`](crate::Barrier) for more parties than it has room for. Split the
     /// processes into groups.
     TooManyParties {
-        /// As many as there is room for.
+        /// The largest number that there is room for.
         most: usize,
     },
     /// There is a block of shared memory of this name already. Attach to it or take
@@ -39,8 +39,8 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// There is no block of shared memory of this name. Its maker has to make it first,
-    /// and to keep it.
+    /// There is no block of shared memory of this name. Another program must make it
+    /// first, and keep it.
     NoSuchBlock {
         /// The name.
         name: String,
@@ -81,8 +81,8 @@ impl fmt::Display for Error {
             ),
             Self::NoSuchBlock { name } => write!(
                 f,
-                "there is no shared memory named {name:?}: its maker has to make it \
-                 first and to keep it"
+                "there is no shared memory named {name:?}: another program must make it \
+                 first and keep it"
             ),
             Self::BlockName { name } => write!(
                 f,

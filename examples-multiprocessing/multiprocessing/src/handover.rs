@@ -1,19 +1,19 @@
 //! Handing descriptors to a spawned process along with its serialised argument.
 //!
-//! A handle (a lock, a queue, a pipe's end) is shared memory or a pipe behind a
-//! descriptor. It serialises as the position of that descriptor in a list that
-//! travels beside the bytes. The spawning side:
+//! A handle (a lock, a queue, a pipe's end) is shared memory or a pipe, which a descriptor
+//! stands for. It serialises as the position of that descriptor in a list that travels
+//! beside the bytes. The spawning side:
 //!
 //! ```text
 //! let (bytes, fds) = handover::collect(|| postcard::to_stdvec(&argument));
 //! // fds: Vec<OwnedFd>, duplicates, close-on-exec; after the fork, and before the
-//! // exec, the child places them where the fresh program will look for them.
+//! // exec, the child places them where the fresh program expects them.
 //! ```
 //!
 //! The fresh program, once, at the top of `main`:
 //!
 //! ```text
-//! registry::join_registry(census_fd)?;       // see there: never duplicate that one
+//! registry::join_registry(registry_fd)?;       // see there: never duplicate that one
 //! let argument = handover::receive(fds, || postcard::from_bytes(&bytes));
 //! ```
 //!
@@ -46,7 +46,7 @@ pub(crate) fn collect<R>(serialise: impl FnOnce() -> R) -> (R, Vec<OwnedFd>) {
     (result, given)
 }
 
-/// Runs `deserialise` where the handles it meets find these descriptors. Those that
+/// Runs `deserialise` so that the handles it meets find these descriptors. Those that
 /// are not taken are closed.
 pub(crate) fn receive<R>(fds: Vec<OwnedFd>, deserialise: impl FnOnce() -> R) -> R {
     let fds = fds.into_iter().map(Some).collect();

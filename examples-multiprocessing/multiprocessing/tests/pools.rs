@@ -393,7 +393,7 @@ fn refused_values() {
     );
     assert!(
         argument(pool.apply(accept, (Stubborn::Out,)))
-            .contains("no value of the type")
+            .contains("not a value of the type")
     );
     let handle = pool.apply_async(accept, (Stubborn::In,));
     assert_eq!((handle.ready(), handle.successful()), (true, Some(false)));

@@ -240,7 +240,7 @@ fn claims() -> Vec<Trial> {
             assert_eq!(
                 start("unsupported").run().success(),
                 [
-                    "A spawned process would run main again: call freeze_support first in it."
+                    "A spawned process would run main again: call freeze_support at its beginning."
                 ]
             );
         }),

@@ -2,12 +2,12 @@
 //! [`Pipe` and `Connection`](https://docs.python.org/3/library/multiprocessing.html#pipes-and-queues).
 //!
 //! A pipe is a pair of sockets that carry packets, and a message is one packet: the
-//! system itself hands it over whole or not at all, whoever is killed meanwhile, and
-//! however many threads and processes send to one end or receive from it at once. What
-//! of a message does not fit a packet travels in an anonymous file whose descriptor is
-//! attached to that packet, so a message of any size is one packet still.
+//! system itself hands it over whole or not at all, even if processes are killed
+//! meanwhile, and for any number of threads and processes that use one end at once. The
+//! part of a message that does not fit into a packet travels in an anonymous file whose
+//! descriptor is attached to that packet, so that a message of any size is one packet.
 //!
-//! Nothing of a pipe is left behind: its sockets and files go with the last process
+//! No pipe leaves anything behind: its sockets and files are gone with the last process
 //! that has them open.
 
 mod named;
@@ -36,17 +36,17 @@ use crate::wait::{Spin, SpinLimits};
 pub use named::NamedPipe;
 pub use wait::wait;
 
-/// As much of a message as its packet holds itself. A few such packets fill a socket's
-/// buffer, so who sends large messages faster than they are received has to wait.
+/// The most bytes of a message that its packet itself holds. A few such packets fill a
+/// socket's buffer, so that a sender of large messages waits for its receiver.
 const INLINE: usize = 64 * 1024;
 
-/// Before the message: its length, eight bytes, the least first.
+/// Before the message: its length, eight bytes, the least significant first.
 const HEADER: usize = size_of::<u64>();
 
 thread_local! {
-    /// Where packets are received, kept from one to the next at its full length: to
-    /// fill it with zeroes takes longer than to receive a small message. Taken out while
-    /// in use: a value's own `Deserialize` may receive something, too.
+    /// The buffer for packets, kept from one to the next at its full length: to fill it
+    /// with zeroes takes longer than to receive a small message. It is taken out while in
+    /// use, since a value's own `Deserialize` may receive something, too.
     static PACKET: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -58,7 +58,7 @@ thread_local! {
 ///
 /// # Errors
 ///
-/// [`Error::System`](crate::Error::System) where it has no descriptor left.
+/// [`Error::System`](crate::Error::System) if this process has no descriptor left.
 ///
 /// ```
 /// use multiprocessing::{RecvError, pipe};
@@ -89,10 +89,10 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
 /// One end of a [`pipe`]: Python's
 /// [`Connection`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.Connection).
 ///
-/// Each message is a value of any type that serde can take to pieces and that the
-/// receiving side can put together again; the two sides agree on the type, as the
-/// bytes do not tell it. Several threads and processes may use one end at the same
-/// time: each message comes whole, to one of them.
+/// Each message is a value of any type that serde can serialise and the receiving side
+/// can deserialise. The two sides must agree on the type, since the bytes do not name it.
+/// Several threads and processes may use one end at the same time: each message comes
+/// whole, to one of them.
 ///
 /// Dropping an end closes it in this process: Python's `close`. A forked child has
 /// copies of all ends, and the other side learns of the end only when the last copy is
@@ -104,7 +104,7 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
 pub struct Connection {
     socket: OwnedFd,
     direction: Direction,
-    /// Where the other side answers at once, looking again is faster than sleeping.
+    /// If the other side answers at once, probing again is faster than sleeping.
     spin: Spin,
 }
 
@@ -124,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Sends a value, waiting while the other side is far behind.
+    /// Sends a value, waiting while the other side has too much to receive.
     ///
     /// # Errors
     ///
@@ -136,8 +136,7 @@ impl Connection {
         sent
     }
 
-    /// Receives a value, waiting for one as long as somebody is left who could send
-    /// it.
+    /// Receives a value, waiting for one while a process is left that could send it.
     ///
     /// # Errors
     ///
@@ -193,7 +192,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// What the system says where it cannot poll.
+    /// The system's, if it cannot poll.
     ///
     /// ```
     /// use multiprocessing::pipe;
@@ -214,7 +213,7 @@ impl Connection {
     /// Closes this end: the same as dropping it.
     pub fn close(self) {}
 
-    /// Takes one message and has `read` make something of it.
+    /// Takes one message and returns what `read` makes of it.
     fn receive<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, RecvError> {
         if self.direction == Direction::Send {
             return Err(RecvError::SendsOnly);
@@ -245,7 +244,7 @@ impl Connection {
     }
 }
 
-/// Reads the message of a packet and of the file that came along, if one had to.
+/// Reads the message of a packet and of the file that came with it, if one did.
 fn assemble<R>(
     packet: &[u8],
     rest: Option<OwnedFd>,
@@ -278,8 +277,8 @@ impl AsFd for Connection {
     }
 }
 
-/// Only as part of what a spawned process starts with. The parent keeps its copy of
-/// this end.
+/// Only as part of the argument of a spawned process. The parent keeps its copy of this
+/// end.
 impl Serialize for Connection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.direction, Given(self.as_fd())).serialize(serializer)
@@ -313,9 +312,9 @@ pub enum SendError {
     Closed,
     /// This is the end of a one-way pipe that receives.
     ReceivesOnly,
-    /// The value could not be made bytes of.
+    /// The value cannot be serialised.
     Encode(EncodeError),
-    /// What the system says: it has no memory or no descriptor left.
+    /// The system refused: it has no memory or no descriptor left.
     Io(io::Error),
 }
 
@@ -323,10 +322,10 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => {
-                f.write_str("nobody is left who could receive the message")
+                f.write_str("no process is left that could receive the message")
             }
             Self::ReceivesOnly => f.write_str(
-                "this end of the pipe only receives, send at the other end",
+                "this end of the pipe only receives: send at the other end",
             ),
             Self::Encode(error) => error.fmt(f),
             Self::Io(error) => write!(f, "the message could not be sent: {error}"),
@@ -352,16 +351,16 @@ impl From<io::Error> for SendError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// No message is left, and nobody who could send one: Python's `EOFError`.
+    /// No message is left, and no process that could send one: Python's `EOFError`.
     EndOfFile,
     /// This is the end of a one-way pipe that sends.
     SendsOnly,
-    /// The message is no value of the type asked for. It is taken.
+    /// The message is not a value of the type asked for. It is taken.
     Decode(DecodeError),
     /// The message is not what a [`Connection`] sends, or came without its larger part
     /// because this process has no descriptor left. It is taken.
     Broken,
-    /// What the system says.
+    /// The system refused.
     Io(io::Error),
 }
 
@@ -369,15 +368,15 @@ impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EndOfFile => {
-                f.write_str("nobody is left who could send a message")
+                f.write_str("no process is left that could send a message")
             }
             Self::SendsOnly => f.write_str(
-                "this end of the pipe only sends, receive at the other end",
+                "this end of the pipe only sends: receive at the other end",
             ),
             Self::Decode(error) => error.fmt(f),
             Self::Broken => f.write_str(
-                "a message arrived broken: it is none of a Connection's, \
-                 or too many files are open to take it",
+                "a message arrived broken: it was not sent by a Connection, or too many \
+                 files are open to take it",
             ),
             Self::Io(error) => {
                 write!(f, "the message could not be received: {error}")

@@ -16,12 +16,12 @@ use nix::unistd::mkfifo;
 /// `open`.
 ///
 /// It carries bytes, not messages; the standard library's readers and writers make
-/// lines of them. What is written at once and is no longer than 4096 bytes stays in
-/// one piece among several writers.
+/// lines of them. A piece of at most 4096 bytes that is written at once is not mixed
+/// with those of other writers.
 ///
-/// The process that made the file removes it when it drops this. One that is killed
-/// leaves it behind, as the name is the point: the next that finds it may use it, or
-/// [`remove`](Self::remove) it.
+/// The process that made the file removes it when it drops this. A process that is killed
+/// leaves the file, since its name is what others look for: the next one that finds it
+/// may use it, or [`remove`](Self::remove) it.
 ///
 /// ```
 /// use multiprocessing::NamedPipe;
@@ -47,7 +47,7 @@ use nix::unistd::mkfifo;
 #[derive(Debug)]
 pub struct NamedPipe {
     path: PathBuf,
-    /// Who removes the file: a fork of the creator must not.
+    /// The process that removes the file: a fork of the creator must not.
     creator: Option<u32>,
 }
 
@@ -56,7 +56,7 @@ impl NamedPipe {
     ///
     /// # Errors
     ///
-    /// What the system says, such as [`io::ErrorKind::AlreadyExists`].
+    /// The system's, such as [`io::ErrorKind::AlreadyExists`].
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
@@ -66,12 +66,12 @@ impl NamedPipe {
         })
     }
 
-    /// Uses a file that somebody else made.
+    /// Uses a file that another process made.
     ///
     /// # Errors
     ///
-    /// What the system says, such as [`io::ErrorKind::NotFound`], and
-    /// [`io::ErrorKind::InvalidInput`] for a file that is no FIFO.
+    /// The system's, such as [`io::ErrorKind::NotFound`], and
+    /// [`io::ErrorKind::InvalidInput`] for a file that is not a FIFO.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         if !fs::metadata(path)?.file_type().is_fifo() {
@@ -89,36 +89,35 @@ impl NamedPipe {
         self.creator == Some(process::id())
     }
 
-    /// The end to read from. Waits until somebody has opened the other. Reading ends
+    /// The end to read from. Waits until the other has been opened. Reading ends
     /// when every writer has closed it.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's.
     pub fn reader(&self) -> io::Result<File> {
         File::open(&self.path)
     }
 
-    /// The end to write to. Waits until somebody has opened the other.
+    /// The end to write to. Waits until the other has been opened.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's.
     pub fn writer(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(&self.path)
     }
 
-    /// The end to write to if somebody waits at the other now, nothing where nobody
-    /// does.
+    /// The end to write to if the other is open now, and otherwise `None`.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's.
     pub fn writer_if_read(&self) -> io::Result<Option<File>> {
         let mut options = OpenOptions::new();
         options.write(true).custom_flags(OFlag::O_NONBLOCK.bits());
         match options.open(&self.path) {
-            // To open it once more, without the flag, would wait if the reader has gone.
+            // To open it again without the flag would wait if the reader has gone.
             Ok(writer) => {
                 fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
                 Ok(Some(writer))
@@ -130,11 +129,11 @@ impl NamedPipe {
         }
     }
 
-    /// Removes the file, whoever made it.
+    /// Removes the file, even if another process made it.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's.
     pub fn remove(mut self) -> io::Result<()> {
         self.creator = None;
         fs::remove_file(&self.path)
@@ -144,8 +143,8 @@ impl NamedPipe {
 impl Drop for NamedPipe {
     fn drop(&mut self) {
         if self.is_creator() {
-            // Somebody may have removed it before.
-            let _gone_already = fs::remove_file(&self.path);
+            // It may have been removed before.
+            fs::remove_file(&self.path).ok();
         }
     }
 }

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 /// Waits until one or more of these can be received from without waiting, and says
-/// which, by their places in `objects`: none only where the time is over. Python's
+/// which, by their positions in `objects`: none only if the time is over. Python's
 /// [`connection.wait`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.connection.wait).
 ///
 /// Anything that has a descriptor will do: a [`Connection`](crate::Connection) is ready
@@ -18,7 +18,7 @@ use nix::sys::time::TimeSpec;
 ///
 /// # Errors
 ///
-/// What the system says where it cannot poll that many.
+/// The system's, if it cannot poll that many.
 ///
 /// ```
 /// use multiprocessing::{pipe, wait};
@@ -29,7 +29,7 @@ use nix::sys::time::TimeSpec;
 /// let (b, to_b) = pipe(false)?;
 /// to_b.send("here")?;
 /// assert_eq!(wait(&[&a, &b], None)?, [1]);
-/// drop(to_a); // the end is something to receive, too
+/// drop(to_a); // the end is received, too
 /// let mixed: [&dyn AsFd; 3] = [&a, &b, &std::io::stdin()];
 /// assert!(wait(&mixed, None)?.starts_with(&[0, 1]));
 /// # Ok(())
@@ -39,13 +39,13 @@ pub fn wait<T: AsFd>(
     objects: &[T],
     timeout: Option<Duration>,
 ) -> io::Result<Vec<usize>> {
-    // A time beyond what the clock can tell is no limit.
+    // A time beyond the range of the clock is not a limit.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut polled: Vec<_> = objects
         .iter()
         .map(|object| PollFd::new(object.as_fd(), PollFlags::POLLIN))
         .collect();
-    // No wake-up can be lost: what was ready stays so until somebody takes it.
+    // No wake-up can be lost: what is ready stays so until it is taken.
     loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         match ppoll(&mut polled, left.map(TimeSpec::from_duration), None) {

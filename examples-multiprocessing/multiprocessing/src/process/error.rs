@@ -23,7 +23,7 @@ pub enum ProcessError {
     AlreadyStarted,
     /// Whether a process is a daemon is settled before it starts.
     DaemonAfterStart,
-    /// There is no process yet to wait for or to signal.
+    /// The process was not started yet, so it cannot be waited for or signalled.
     NotStarted,
     /// The handle was closed.
     Closed,
@@ -33,7 +33,7 @@ pub enum ProcessError {
     JoinOneself,
     /// Only its parent can wait for a process or end it.
     NotAChild,
-    /// A daemon tried to start a process, which nobody would wait for.
+    /// A daemon tried to start a process, for which nobody would wait.
     DaemonHasNoChildren,
     /// This many other threads run, so that forking is not safe.
     ThreadsRunning(u64),
@@ -41,15 +41,15 @@ pub enum ProcessError {
     NumbersLocked,
     /// The argument of a process to be spawned cannot be serialised.
     Argument(EncodeError),
-    /// A copy of this program would not find its order, and run `main` instead.
+    /// A copy of this program would run `main` instead of the function.
     NoFreezeSupport,
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
     /// The system refused.
     System {
-        /// What was asked of it, as in "could not …".
+        /// The operation, to be read after "could not".
         what: &'static str,
-        /// What it said.
+        /// Its reason.
         source: io::Error,
     },
 }
@@ -82,7 +82,7 @@ impl fmt::Display for ProcessError {
                 "A process cannot join itself: it would wait for ever."
             }
             Self::NotAChild => {
-                "The process is no child of this one: only its parent can do that."
+                "The process is not a child of this one: only its parent can do that."
             }
             Self::DaemonHasNoChildren => {
                 "A daemon cannot have children: start them from its parent."
@@ -100,15 +100,15 @@ impl fmt::Display for ProcessError {
                 );
             }
             Self::NumbersLocked => {
-                "This process holds the lock of a Value or Array, which a fork would \
-                 believe to hold too: drop the guard before starting a process."
+                "This process holds the lock of a Value or Array, and a fork would hold it \
+                 too: drop the guard before starting a process."
             }
             Self::Argument(error) => return write!(f, "The argument is refused: {error}."),
             Self::NoFreezeSupport => {
-                "A spawned process would run main again: call freeze_support first in it."
+                "A spawned process would run main again: call freeze_support at its beginning."
             }
             Self::ForeignFunction => {
-                "The function is part of a library: name one of the program's own, which \
+                "The function is part of a library: name a function of the program that \
                  calls it."
             }
             Self::System { what, source } => {

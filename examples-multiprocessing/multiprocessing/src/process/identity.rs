@@ -1,17 +1,17 @@
-//! Who this process is: its name, its place in the family, its key.
+//! The identity of this process: its name, its number among its relatives, its key.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::{fmt, mem};
 
 use nix::unistd::Pid;
 
+use crate::poison::lock_unpoisoned;
 use crate::sys::random;
 
 /// The secret by which relatives prove that they are relatives: Python's
 /// [`Process.authkey`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process.authkey).
 ///
-/// 32 random bytes, made by the first process of the family and inherited by all
-/// others. Its `Debug` does not show them.
+/// 32 random bytes, made by the first process and inherited by all its descendants. Its `Debug` does not show them.
 ///
 /// ```
 /// use multiprocessing::{AuthKey, Process, current_process};
@@ -48,18 +48,18 @@ impl fmt::Debug for AuthKey {
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) name: String,
-    /// Which child of which child it is; none for the first of the family.
+    /// Which child of which child it is; empty for the first process.
     pub(super) numbers: Vec<u32>,
     pub(super) daemon: bool,
     pub(super) authkey: AuthKey,
-    /// Who started it; nobody for the first of the family.
+    /// The process that started it; `None` for the first process.
     pub(super) parent: Option<(String, Pid)>,
-    /// How many children it has created, started or not.
+    /// The number of children that it has created, started or not.
     pub(super) children: u32,
 }
 
-/// This process's own. A child's replaces the copy that a fork leaves it; boxed, so that
-/// replacing it is to store one pointer.
+/// This process's own. A forked child replaces its copy of the parent's; the box makes
+/// that a store of one pointer.
 static IDENTITY: LazyLock<Mutex<Box<Identity>>> = LazyLock::new(|| {
     Mutex::new(Box::new(Identity {
         name: "MainProcess".into(),
@@ -72,12 +72,11 @@ static IDENTITY: LazyLock<Mutex<Box<Identity>>> = LazyLock::new(|| {
 });
 
 pub(super) fn lock() -> MutexGuard<'static, Box<Identity>> {
-    // Nothing that can panic runs under the lock.
-    IDENTITY.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_unpoisoned(&IDENTITY)
 }
 
 impl Identity {
-    /// The identity of one child more. A name that is not given is made of the
+    /// The identity of a further child. A name that is not given is made of the
     /// numbers, and whether it is a daemon is inherited.
     pub(super) fn child(
         &mut self,
@@ -107,7 +106,7 @@ pub(super) fn assume(identity: Box<Identity>) {
     mem::forget(mem::replace(&mut *lock(), identity));
 }
 
-/// The name of this process if it is somebody's child.
+/// The name of this process, if this library started it.
 pub(super) fn name_of_child() -> Option<String> {
     let identity = lock();
     identity.parent.is_some().then(|| identity.name.clone())

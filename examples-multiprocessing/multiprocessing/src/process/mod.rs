@@ -59,27 +59,26 @@ use crate::wait;
 /// copy. The parent's copy of the function is dropped by `start`, with what was moved
 /// into it.
 ///
-/// What the function returns is what `main` could return. It becomes the exit code. A
-/// panic is told in one line on standard error, `Process-1: message (place)`, and makes
-/// it 1. The child's standard input is empty.
+/// The function may return whatever `main` may return. It becomes the exit code. A panic
+/// is reported in one line on standard error, `Process-1: message (place)`, and makes the
+/// exit code 1. The child's standard input is empty.
 ///
 /// # At the end
 ///
-/// When a process that started others ends, because `main` or the child's function
-/// returns or somebody calls [`std::process::exit`], it ends its daemons and waits for
-/// its other children. When a signal ends it, SIGKILL included, its children are
-/// killed. Dropping a `Process` does neither.
+/// A process that started others ends its daemons and waits for its other children when
+/// `main` or the child's function returns, or [`std::process::exit`] is called. When a
+/// signal ends it, SIGKILL included, its children are killed. Dropping a `Process` does
+/// neither.
 ///
 /// # Limitations
 ///
-/// The end of a process goes unnoticed where it calls `abort`, `_exit` or `exec`: its
-/// children are killed then (by `abort` and `_exit`) or go on under the new program
-/// (`exec`). A forked child that changes its user or group id is no longer killed with
+/// A process that calls `abort`, `_exit` or `exec` does not do that: its children are
+/// killed (by `abort` and `_exit`) or continue as the new program's (`exec`). A forked child that changes its user or group id is no longer killed with
 /// its parent. A fork that the program makes by itself is not counted among the
 /// children. What the parent has read ahead of its standard input is copied into a
-/// forked child like everything else, and is read there a second time. So is a
-/// generator of random numbers that the program has used, and gives both the same
-/// numbers.
+/// forked child like everything else, and is read there a second time. A generator of
+/// random numbers that the program has used is copied as well, and gives both processes
+/// the same numbers.
 pub struct Process<'a> {
     identity: Box<Identity>,
     state: State<'a>,
@@ -144,7 +143,7 @@ impl<'a> Process<'a> {
         Self::builder().spawn_target(function, argument)
     }
 
-    /// To give it a name, or to say that it is a daemon.
+    /// For giving it a name, or making it a daemon.
     pub fn builder() -> ProcessBuilder {
         ProcessBuilder::default()
     }
@@ -155,9 +154,9 @@ impl<'a> Process<'a> {
     ///
     /// [`AlreadyStarted`](ProcessError::AlreadyStarted);
     /// [`DaemonHasNoChildren`](ProcessError::DaemonHasNoChildren) in a daemon;
-    /// [`ThreadsRunning`](ProcessError::ThreadsRunning) where the calling thread is not
+    /// [`ThreadsRunning`](ProcessError::ThreadsRunning) if the calling thread is not
     /// the only one of its process (it can be tried again once they have ended);
-    /// [`NumbersLocked`](ProcessError::NumbersLocked) where it holds the lock of a
+    /// [`NumbersLocked`](ProcessError::NumbersLocked) if it holds the lock of a
     /// [`Value`](crate::Value) or an [`Array`](crate::Array), and the start is a fork;
     /// or the system's refusal.
     pub fn start(&mut self) -> Result<(), ProcessError> {
@@ -190,7 +189,7 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Starts the target, or gives it back with the reason why not.
+    /// Starts the target, or returns it with the reason why it could not be started.
     fn launch(
         &self,
         target: Target<'a>,
@@ -212,8 +211,8 @@ impl<'a> Process<'a> {
         &self,
         function: F,
     ) -> Result<Child, (F, ProcessError)> {
-        // All that can be done beforehand is: what the child does by itself, it does on
-        // memory that it has to copy first.
+        // Everything that can be done before the fork is done here: whatever the child
+        // writes to, it has to copy first.
         let identity = self.identity.clone();
         // Or both processes print what is in the buffer. What cannot be written now
         // is tried again, and reported, when the parent writes next.
@@ -300,13 +299,13 @@ impl<'a> Process<'a> {
         self.handle().is_ok_and(ProcessHandle::is_alive)
     }
 
-    /// How it ended; nothing before. See [`ProcessHandle::exitcode`].
+    /// How it ended; `None` before. See [`ProcessHandle::exitcode`].
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
         self.handle().ok()?.exitcode()
     }
 
-    /// Its process id; nothing before it was started.
+    /// Its process id; `None` before it was started.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         self.handle().ok().map(ProcessHandle::pid)
@@ -349,8 +348,7 @@ impl<'a> Process<'a> {
         &self.identity.authkey
     }
 
-    /// Gives back what the handle holds in the system, its descriptor. Dropping the
-    /// `Process` does the same.
+    /// Closes the descriptor that the handle holds. Dropping the `Process` does the same.
     ///
     /// # Errors
     ///
@@ -400,8 +398,8 @@ impl ProcessBuilder {
         self
     }
 
-    /// Whether it is ended with its parent instead of waited for. Inherited where it
-    /// is not said.
+    /// Whether it is ended with its parent instead of waited for. By default this is
+    /// inherited.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = Some(daemon);
         self
@@ -438,7 +436,7 @@ impl ProcessBuilder {
     }
 }
 
-/// What the first start of a process brings with it.
+/// What must be done once, before the first process is started.
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -452,7 +450,7 @@ fn prepare() {
     });
 }
 
-/// The life of a forked child. It never returns into the frames that it has copied from
+/// Runs a forked child to its end. It never returns into the frames that were copied from
 /// its parent.
 fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
@@ -464,13 +462,13 @@ fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     exit::exit_now(code.unwrap_or(1))
 }
 
-/// Runs a child's function and all that comes after it but the exit itself, whose code
-/// it returns.
+/// Runs a child's function and everything that comes after it except the exit itself, and
+/// returns the exit code.
 fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
     let code = match panic::catch_unwind(AssertUnwindSafe(function)) {
         Ok(code) => number(code),
         Err(panic) => {
-            // Its destructor might panic in its turn.
+            // Its destructor might panic as well.
             mem::forget(panic);
             1
         }
@@ -486,16 +484,15 @@ fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
 
 static AT_END: OnceLock<fn()> = OnceLock::new();
 
-/// Has `handler` called when this process, somebody's child, has done its function: its
-/// parent's variables, which it has copies of, are never dropped here. Only the first
-/// handler counts.
+/// Has `handler` called when this process, a child, has run its function: its copies of
+/// its parent's variables are never dropped. Only the first handler counts.
 #[cfg(feature = "managers")]
 pub(crate) fn at_end_of_child(handler: fn()) {
     // A second call brings the same handler.
     AT_END.set(handler).ok();
 }
 
-/// One line on standard error, in one piece even where several processes panic.
+/// One line on standard error, in one piece even if several processes panic.
 fn report_panic(name: &str, info: &panic::PanicHookInfo<'_>) {
     let message = message_of(info.payload());
     let place = info.location().map(ToString::to_string).unwrap_or_default();
@@ -511,19 +508,19 @@ pub(crate) fn message_of(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic whose value is not a text")
 }
 
-/// The number in an exit code, which std does not give away.
+/// The number in an exit code, which std does not reveal.
 fn number(code: ExitCode) -> i32 {
     (0..=u8::MAX)
         .find(|&number| ExitCode::from(number) == code)
         .map_or(1, i32::from)
 }
 
-/// Lets this process, a daemon, have children all the same: it sees to their end itself.
+/// Allows this process, a daemon, to have children: it ends them itself.
 pub(crate) fn allow_children() {
     identity::lock().daemon = false;
 }
 
-/// How many processors this process may use: Python's
+/// The number of processors that this process may use: Python's
 /// [`cpu_count`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.cpu_count),
 /// which gives those of the whole machine.
 ///

@@ -26,12 +26,12 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 /// # }
 /// ```
 ///
-/// Python takes the lock for each element. Here a guard holds it for as many as the
-/// caller likes; `arr.lock()[i]` takes it for one.
+/// Python takes the lock for each element. Here a guard holds it for any number
+/// of elements; `arr.lock()[i]` takes it for one.
 ///
-/// For the rest it is to [`Value`](crate::Value) as a slice is to a number: what
-/// Python reaches with `get_obj` is the guard's under the lock, and a [`RawArray`]
-/// without it; and what happens when a process dies with the lock held stands there.
+/// What Python reaches with `get_obj` is the guard's under the lock, and a [`RawArray`]
+/// without a lock. If a process dies with the lock held, the next one gets the lock, and
+/// its guard says so, as with a [`Value`](crate::Value).
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct Array<T: Number> {
@@ -39,18 +39,18 @@ pub struct Array<T: Number> {
 }
 
 impl<T: Number> Array<T> {
-    /// These numbers.
+    /// An array of these numbers.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: an array needs one.
+    /// [`Error::System`] if memory or descriptors are short: an array needs one.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         Ok(Self {
             numbers: Numbers::new(numbers)?,
         })
     }
 
-    /// So many zeroes: `Array('i', 10)`.
+    /// This number of zeroes: `Array('i', 10)`.
     ///
     /// # Errors
     ///
@@ -81,13 +81,13 @@ impl<T: Number> Array<T> {
         self.lock().to_vec()
     }
 
-    /// How many numbers there are. It never changes.
+    /// The number of elements, which never changes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -104,7 +104,7 @@ impl<T: Number> fmt::Debug for Array<T> {
 
 /// An [`Array`]'s numbers under their lock, released when dropped.
 ///
-/// While it lives no process can be forked, which would get it too: see
+/// While it lives no process can be forked, because the child would have it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ArrayGuard<'a, T: Number> {
     numbers: NumbersGuard<'a, T>,
@@ -181,18 +181,18 @@ pub struct RawArray<T: Number> {
 }
 
 impl<T: Number> RawArray<T> {
-    /// These numbers.
+    /// An array of these numbers.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: an array needs one.
+    /// [`Error::System`] if memory or descriptors are short: an array needs one.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         Ok(Self {
             numbers: Numbers::new(numbers)?,
         })
     }
 
-    /// So many zeroes.
+    /// This number of zeroes.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! The `shared_memory` crate makes and maps it. Three things that it leaves open are
 //! settled here: its block would be removed by any forked copy of its owner's handle,
-//! would stay when its owner is killed, and might have no memory behind it when it is
+//! would stay when its owner is killed, and might have no memory when it is
 //! written to.
 
 use std::fs;
@@ -25,7 +25,7 @@ pub(super) struct Block {
     mapping: NamedMapping,
     name: String,
     role: Role,
-    /// Set once there is memory behind the whole of it.
+    /// Set once the whole of it has memory.
     reserved: OnceLock<()>,
 }
 
@@ -98,7 +98,7 @@ impl Block {
         self.mapping.len()
     }
 
-    /// The block's bytes, with memory behind them.
+    /// The block's bytes, which all have memory.
     pub(super) fn bytes(&self) -> Result<&[Slot<u8>], Error> {
         if self.reserved.get().is_none() {
             self.reserve()
@@ -126,7 +126,7 @@ impl Block {
         self.mapping.populate()
     }
 
-    /// The number of bytes that have no memory behind them yet. Once the block has lost
+    /// The number of bytes that have no memory yet. Once the block has lost
     /// its name it cannot be known: then it is 0, and the system itself has to refuse.
     fn lacking(&self) -> io::Result<u64> {
         match fs::metadata(format!("{DIRECTORY}{}", self.name)) {

@@ -25,7 +25,7 @@ use crate::sys::watcher::LONGEST_NAME;
 /// assert_eq!(theirs.bytes()?[0].get(), 42);
 ///
 /// let name = mine.name().to_string();
-/// drop(mine); // removes the block; who is attached keeps the memory
+/// drop(mine); // removes the block; `theirs` keeps the memory
 /// assert!(SharedMemory::attach(&name).is_err());
 /// # Ok(())
 /// # }
@@ -38,14 +38,14 @@ use crate::sys::watcher::LONGEST_NAME;
 /// # When a process dies
 ///
 /// A block whose maker ends without having dropped it, be it by SIGKILL, is removed at
-/// once, by a small process that the maker started with its first block. Who is
-/// attached keeps the memory.
+/// once, by a small process that the maker started with its first block. Processes that
+/// are attached keep the memory.
 pub struct SharedMemory {
     block: Block,
 }
 
 impl SharedMemory {
-    /// A block of so many zero bytes under a name that no other block has.
+    /// A block of this number of zero bytes under a name that no other block has.
     ///
     /// # Errors
     ///
@@ -56,12 +56,12 @@ impl SharedMemory {
         })
     }
 
-    /// A block of so many zero bytes under this name: `SharedMemory(name, create=True)`.
+    /// A block of this number of zero bytes under this name: `SharedMemory(name, create=True)`.
     ///
     /// # Errors
     ///
     /// [`Error::BlockExists`]; [`Error::BlockName`] for a name that is empty, too long
-    /// or no file name; [`Error::System`], also for a block of no bytes.
+    /// or not a file name; [`Error::System`], also for a block of no bytes.
     pub fn create(name: &str, size: usize) -> Result<Self, Error> {
         Ok(Self {
             block: Block::create(Some(checked(name)?), size)?,
@@ -85,7 +85,7 @@ impl SharedMemory {
         self.block.name()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.block.size()
@@ -93,13 +93,14 @@ impl SharedMemory {
 
     /// The bytes: Python's `buf`. They have no lock; each is read and written whole.
     ///
-    /// The first call makes sure that there is memory behind the block, so that later
-    /// uses of it cannot fail.
+    /// The first call makes sure that the whole block has memory, so that later uses of
+    /// it cannot fail, as long as no other program cuts the block short: then a use ends
+    /// this process by SIGBUS.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where the system is short of memory for blocks. Python is
-    /// killed by SIGBUS then, when it writes.
+    /// [`Error::System`] if the system is short of memory for blocks. Python is killed by
+    /// SIGBUS then, when it writes.
     pub fn bytes(&self) -> Result<&[Slot<u8>], Error> {
         self.block.bytes()
     }

@@ -29,13 +29,13 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
 /// loses what others do in between. `num.set(num.get() + 1.0)` would do the same.
 ///
 /// Python's `get_lock` and `get_obj` hand out the lock and the number one without the
-/// other. Here a number that is to be used without its lock is a [`RawValue`], which
-/// has none; so whoever holds the guard has the number alone. The lock is not
+/// other. Here a number that is used without a lock is a [`RawValue`], which
+/// has none; so the number belongs to the guard alone while it lives. The lock is not
 /// re-entrant: a thread holds one guard at a time.
 ///
 /// # When a process dies
 ///
-/// When it dies with the lock held, the next one gets the lock, and its guard says so.
+/// If it dies with the lock held, the next process gets the lock, and its guard says so.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound = "T: Number")]
 pub struct Value<T: Number> {
@@ -48,7 +48,7 @@ impl<T: Number> Value<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a value needs one.
+    /// [`Error::System`] if memory or descriptors are short: a value needs one.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
             number: Numbers::new([number])?,
@@ -89,7 +89,7 @@ impl<T: Number> fmt::Debug for Value<T> {
 
 /// A [`Value`]'s number under its lock, released when dropped.
 ///
-/// While it lives no process can be forked, which would get it too: see
+/// While it lives no process can be forked, because the child would have it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ValueGuard<'a, T: Number> {
     number: NumbersGuard<'a, T>,
@@ -176,7 +176,7 @@ impl<T: Number> RawValue<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a value needs one.
+    /// [`Error::System`] if memory or descriptors are short: a value needs one.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
             number: Numbers::new([number])?,

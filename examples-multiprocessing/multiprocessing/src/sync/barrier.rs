@@ -1,4 +1,4 @@
-//! A place where processes wait for each other.
+//! Processes that wait for each other.
 
 use std::time::Duration;
 use std::{array, fmt};
@@ -12,7 +12,7 @@ use crate::sys::futex::{self, Deadline, Slept};
 use crate::sys::segment::{PAGE, Shared, shareable};
 use crate::wait::{Acquired, RawGuard, RawLock};
 
-/// Lets its parties go on once all of them have come: Python's
+/// Lets its parties pass once all of them have come: Python's
 /// [`multiprocessing.Barrier`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Barrier).
 ///
 /// ```
@@ -33,39 +33,44 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// # When a process dies
 ///
-/// A process that dies while it waits breaks the barrier, within a fifth of a second:
-/// the others would wait for one that never comes. One that dies on its way there is
-/// not known to the barrier; use [`wait_timeout`](Self::wait_timeout).
+/// A process that dies while it waits breaks the barrier within a fifth of a second, since
+/// the others would wait for one that never comes. The barrier does not know of a process
+/// that dies before it comes; use [`wait_timeout`](Self::wait_timeout).
+///
+/// Its states are those of Python's
+/// [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects)
+/// (filling, draining, resetting, broken), except that each waiter has a place of its own
+/// instead of a common count, so that it is known which of them died.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Barrier {
     state: Shared<State<PLACES>>,
 }
 
-/// As many as a page has room for beside the rest.
+/// The number of parties for which a page has room beside the rest.
 const PLACES: usize = (PAGE - 256) / (2 * size_of::<u32>());
 
-/// What is going on at the barrier. Under the lock it is `FILLING` or `BROKEN`; the
-/// others announce a change of many places at once, which whoever finds its author
-/// dead carries through.
+/// The state of the barrier. It is `FILLING` or `BROKEN` whenever the lock is free; the
+/// others announce a change of many places at once, so that the next process can finish
+/// the change if its author dies.
 mod phase {
     pub(super) const FILLING: u32 = 0;
     pub(super) const BROKEN: u32 = 1;
-    /// All have come: those who wait pass.
+    /// All have come: those that wait pass.
     pub(super) const PASSING: u32 = 2;
-    /// Those who wait are told that it is broken, and so it stays.
+    /// Those that wait get an error, and the barrier stays broken.
     pub(super) const BREAKING: u32 = 3;
-    /// Those who wait are told that it is broken, and then it is new.
+    /// Those that wait get an error, and then the barrier is as new.
     pub(super) const RESETTING: u32 = 4;
 }
 
-/// Of whom a place is.
+/// The state of a place.
 mod place {
     pub(super) const FREE: u32 = 0;
     pub(super) const WAITING: u32 = 1;
-    /// Of one who may go on as soon as it wakes.
+    /// Its owner may pass as soon as it wakes.
     pub(super) const PASSED: u32 = 2;
-    /// Of one who is to be told that the barrier broke, as soon as it wakes.
-    pub(super) const TURNED_AWAY: u32 = 3;
+    /// Its owner gets an error as soon as it wakes.
+    pub(super) const FAILED: u32 = 3;
 }
 
 shareable! {
@@ -74,13 +79,13 @@ shareable! {
         lock: RawLock,
         parties: AtomicU32,
         phase: AtomicU32,
-        /// Changes when those who wait may go on: what they sleep on.
-        turn: AtomicU32,
-        /// Each who waits has a place until it has seen its own end of the wait, so
-        /// that it cannot mistake the next round's for it.
+        /// Changes when those that wait may return: what they sleep on.
+        changes: AtomicU32,
+        /// Each waiter has a place until it has seen the end of its own wait, so that it
+        /// cannot mistake the next round's end for it.
         places: [AtomicU32; N],
-        /// Whose the place is, where it is not free.
-        members: [AtomicU32; N],
+        /// The process that the place belongs to, if it is not free.
+        owners: [AtomicU32; N],
     }
 }
 
@@ -90,9 +95,9 @@ impl<const N: usize> State<N> {
             lock: RawLock::new(),
             parties: AtomicU32::new(parties),
             phase: AtomicU32::new(phase::FILLING),
-            turn: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
             places: array::from_fn(|_| AtomicU32::new(place::FREE)),
-            members: array::from_fn(|_| AtomicU32::new(0)),
+            owners: array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 
@@ -100,40 +105,40 @@ impl<const N: usize> State<N> {
     fn lock(&self) -> RawGuard<'_> {
         let guard = self.lock.lock();
         if guard.acquired == Acquired::PredecessorDied {
-            self.carry_through();
-            futex::wake_all(&self.turn);
+            self.finish_change();
+            futex::wake_all(&self.changes);
         }
         guard
     }
 
-    /// Announces a change of all who wait, and makes it. Needs the lock.
+    /// Announces a change of all that wait, and makes it. Needs the lock.
     fn announce(&self, phase: u32) {
         self.phase.store(phase, Ordering::Relaxed);
-        self.carry_through();
+        self.finish_change();
     }
 
-    /// Lets those who wait look at what was announced. They do not miss it: the turn
+    /// Wakes those that wait, to check what was announced. They do not miss it: `changes`
     /// has changed, whether they sleep yet or not.
-    fn let_them_look(&self, guard: RawGuard<'_>) {
+    fn wake_waiters(&self, guard: RawGuard<'_>) {
         drop(guard);
-        futex::wake_all(&self.turn);
+        futex::wake_all(&self.changes);
     }
 
-    fn carry_through(&self) {
+    fn finish_change(&self) {
         let (end, then) = match self.phase.load(Ordering::Relaxed) {
             phase::PASSING => (place::PASSED, phase::FILLING),
-            phase::BREAKING => (place::TURNED_AWAY, phase::BROKEN),
-            phase::RESETTING => (place::TURNED_AWAY, phase::FILLING),
+            phase::BREAKING => (place::FAILED, phase::BROKEN),
+            phase::RESETTING => (place::FAILED, phase::FILLING),
             _ => return,
         };
         for place in self.waiting() {
             self.places[place].store(end, Ordering::Relaxed);
         }
         self.phase.store(then, Ordering::Relaxed);
-        self.turn.fetch_add(1, Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The places of those who wait.
+    /// The places of those that wait.
     fn waiting(&self) -> impl Iterator<Item = usize> {
         (0..N).filter(|&place| self.is(place, place::WAITING))
     }
@@ -143,10 +148,10 @@ impl<const N: usize> State<N> {
     }
 
     fn is_dead(&self, place: usize) -> bool {
-        !registry::is_alive(self.members[place].load(Ordering::Relaxed))
+        !registry::is_alive(self.owners[place].load(Ordering::Relaxed))
     }
 
-    /// A free place, or one whose owner died before it had seen its end.
+    /// A free place, or one whose owner died before it had seen the end of its wait.
     fn find_place(&self) -> Option<usize> {
         (0..N)
             .find(|&place| self.is(place, place::FREE))
@@ -166,12 +171,12 @@ impl<const N: usize> State<N> {
             if let Some(place) = self.find_place() {
                 break place;
             }
-            // Hundreds have passed and have not yet woken up. It is not worth having
-            // each of them look for somebody to wake: the sleep ends by itself.
-            let turn = self.turn.load(Ordering::Relaxed);
+            // Hundreds have passed and have not yet woken up. Nobody wakes this one when
+            // a place becomes free: the sleep ends by itself after a slice.
+            let changes = self.changes.load(Ordering::Relaxed);
             drop(guard);
-            if futex::wait(&self.turn, turn, deadline) == Slept::Deadline {
-                self.turn_away(phase::BREAKING);
+            if futex::wait(&self.changes, changes, deadline) == Slept::Deadline {
+                self.end_waits(phase::BREAKING);
                 return Err(BarrierBroken);
             }
             guard = self.lock();
@@ -179,17 +184,17 @@ impl<const N: usize> State<N> {
         let index = self.waiting().count();
         if index + 1 >= self.parties.load(Ordering::Relaxed) as usize {
             self.announce(phase::PASSING);
-            self.let_them_look(guard);
+            self.wake_waiters(guard);
             return Ok(index);
         }
-        self.members[place].store(registry::me(), Ordering::Relaxed);
+        self.owners[place].store(registry::me(), Ordering::Relaxed);
         self.places[place].store(place::WAITING, Ordering::Relaxed);
         loop {
-            let turn = self.turn.load(Ordering::Relaxed);
+            let changes = self.changes.load(Ordering::Relaxed);
             drop(guard);
-            // Who comes last after the lock was given up is not missed: it changes the
-            // turn, and the sleep does not begin.
-            let slept = futex::wait(&self.turn, turn, deadline);
+            // A last party that comes after the lock was given up is not missed: it
+            // changes `changes`, and the sleep does not begin.
+            let slept = futex::wait(&self.changes, changes, deadline);
             guard = self.lock();
             let end = match self.places[place].load(Ordering::Relaxed) {
                 place::WAITING => None,
@@ -200,46 +205,46 @@ impl<const N: usize> State<N> {
                 self.places[place].store(place::FREE, Ordering::Relaxed);
                 return end;
             }
-            let hopeless = match slept {
+            let broken = match slept {
                 Slept::Woken => false,
                 Slept::Slice => self.neighbour_died(place),
                 Slept::Deadline => true,
             };
-            if hopeless {
-                // In this order: with its place free and the break not announced, its
-                // death would leave the others waiting, and no dead among them to find.
+            if broken {
+                // In this order: if it died with its place free and the break not
+                // announced, the others would wait, with no dead party among them.
                 self.announce(phase::BREAKING);
                 self.places[place].store(place::FREE, Ordering::Relaxed);
-                self.let_them_look(guard);
+                self.wake_waiters(guard);
                 return Err(BarrierBroken);
             }
         }
     }
 
-    /// Whether the next who waits, in a ring, has died. Each looks after one, not after
-    /// all: where any has died, one of the living has it for its neighbour, or the one
-    /// before it died too, and so on.
+    /// Whether the next waiter, in a circle, has died. Each waiter checks one other, not
+    /// all: if any has died, a living one has it for its neighbour, or the one before it
+    /// has died too, and so on.
     fn neighbour_died(&self, place: usize) -> bool {
-        let behind = self.waiting().find(|&other| other > place);
-        let neighbour = behind.or_else(|| self.waiting().next());
+        let after = self.waiting().find(|&other| other > place);
+        let neighbour = after.or_else(|| self.waiting().next());
         neighbour.is_some_and(|neighbour| self.is_dead(neighbour))
     }
 
-    /// Leaves nobody waiting.
-    fn turn_away(&self, phase: u32) {
+    /// Ends the wait of all that wait.
+    fn end_waits(&self, phase: u32) {
         let guard = self.lock();
         self.announce(phase);
-        self.let_them_look(guard);
+        self.wake_waiters(guard);
     }
 }
 
 impl Barrier {
-    /// A barrier for so many parties.
+    /// A barrier for this number of parties.
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyParties`] beyond 480; [`Error::System`] where memory or
-    /// descriptors are short: a barrier needs one.
+    /// [`Error::TooManyParties`] beyond 480; [`Error::System`] if memory or descriptors
+    /// are short: a barrier needs one.
     pub fn new(parties: u32) -> Result<Self, Error> {
         if parties as usize > PLACES {
             return Err(Error::TooManyParties { most: PLACES });
@@ -249,12 +254,12 @@ impl Barrier {
         Ok(Self { state })
     }
 
-    /// Waits until all parties have come. Returns how many had come before this one,
-    /// so that one of them, say the one with 0, can do what is to be done once.
+    /// Waits until all parties have come. Returns how many had come before this one, so
+    /// that one of them, say the one with 0, can do what must be done once.
     ///
     /// # Errors
     ///
-    /// [`BarrierBroken`] where the barrier is broken, or breaks meanwhile.
+    /// [`BarrierBroken`] if the barrier is broken, or breaks meanwhile.
     pub fn wait(&self) -> Result<usize, BarrierBroken> {
         self.state.wait(Deadline::Never)
     }
@@ -264,20 +269,20 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// [`BarrierBroken`] where the barrier is broken, or breaks meanwhile.
+    /// [`BarrierBroken`] if the barrier is broken, or breaks meanwhile.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, BarrierBroken> {
         self.state.wait(Deadline::after(timeout))
     }
 
-    /// Breaks the barrier: who waits and who comes gets [`BarrierBroken`], until
+    /// Breaks the barrier: all that wait or come get [`BarrierBroken`], until
     /// [`reset`](Self::reset).
     pub fn abort(&self) {
-        self.state.turn_away(phase::BREAKING);
+        self.state.end_waits(phase::BREAKING);
     }
 
-    /// Makes the barrier as new. Who waits gets [`BarrierBroken`].
+    /// Makes the barrier as new. All that wait get [`BarrierBroken`].
     pub fn reset(&self) {
-        self.state.turn_away(phase::RESETTING);
+        self.state.end_waits(phase::RESETTING);
     }
 
     /// Whether the barrier is broken.
@@ -287,13 +292,13 @@ impl Barrier {
         self.state.phase.load(Ordering::Relaxed) == phase::BROKEN
     }
 
-    /// How many parties it waits for.
+    /// The number of parties that it waits for.
     #[must_use]
     pub fn parties(&self) -> u32 {
         self.state.parties.load(Ordering::Relaxed)
     }
 
-    /// How many wait at this moment.
+    /// The number of those that wait at this moment.
     #[must_use]
     pub fn n_waiting(&self) -> usize {
         let _guard = self.state.lock();

@@ -1,4 +1,4 @@
-//! A semaphore that tells who releases too often.
+//! A semaphore that refuses a release too many.
 
 use std::fmt;
 use std::time::Duration;
@@ -23,18 +23,18 @@ use crate::error::Error;
 /// # }
 /// ```
 ///
-/// When a process dies it does what a [`Semaphore`] does.
+/// When a process dies it behaves as a [`Semaphore`] does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BoundedSemaphore {
     semaphore: Semaphore,
 }
 
 impl BoundedSemaphore {
-    /// A semaphore that never has more than so many permits to give.
+    /// A semaphore that never has more than this number of permits.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a semaphore needs one.
+    /// [`Error::System`] if memory or descriptors are short: a semaphore needs one.
     pub fn new(permits: u32) -> Result<Self, Error> {
         let semaphore = Semaphore::with_bound(permits, permits)?;
         Ok(Self { semaphore })
@@ -57,12 +57,12 @@ impl BoundedSemaphore {
         self.semaphore.acquire_timeout(timeout)
     }
 
-    /// Gives back a permit that was taken by [`acquire`](Self::acquire), by whomever,
-    /// and wakes one process that waits for it.
+    /// Gives back a permit that this or another process took by
+    /// [`acquire`](Self::acquire), and wakes one process that waits for it.
     ///
     /// # Errors
     ///
-    /// [`ReleasedTooOften`] where no such permit is out; nothing has changed then.
+    /// [`ReleasedTooOften`] if no such permit is out; nothing has changed then.
     pub fn release(&self) -> Result<(), ReleasedTooOften> {
         if self.semaphore.state().release() {
             Ok(())

@@ -14,10 +14,9 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 /// A lock that one process, or thread of a process, holds at a time: Python's
 /// [`multiprocessing.Lock`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Lock).
 ///
-/// Unlike a [`Mutex`](std::sync::Mutex) it owns no value: what it protects lies with
-/// the processes that share it. As in Python anybody may release it, not only its
-/// holder. A clone, a forked child's copy and what a spawned child is handed are all
-/// the same lock.
+/// Unlike a [`Mutex`](std::sync::Mutex) it does not contain what it protects. As in
+/// Python any process may release it, not only its holder. A clone, a forked child's copy
+/// and what a spawned child is handed are all the same lock.
 ///
 /// ```
 /// use multiprocessing::Lock;
@@ -36,14 +35,14 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// # When a process dies
 ///
-/// When the process that took it ends, by SIGKILL or by returning from `main`, without
-/// anybody having released it, the next one gets the lock within a tenth of a second
-/// and is told so by [`Acquired::PredecessorDied`]. In Python it would wait for ever.
-/// A process that dies waiting for it takes nothing with it.
+/// If the process that took it ends, by SIGKILL or by returning from `main`, and nobody
+/// released it, the next one gets the lock within a tenth of a second, and learns of it by
+/// [`Acquired::PredecessorDied`]. In Python it would wait for ever. The death of a process
+/// that waits for the lock changes nothing.
 ///
 /// # Limitations
 ///
-/// It does not know threads: who takes it twice in one thread waits for itself. Use an
+/// It does not know threads: a thread that takes it twice waits for itself. Use an
 /// [`RLock`](crate::RLock) there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lock {
@@ -55,7 +54,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a lock needs one.
+    /// [`Error::System`] if memory or descriptors are short: a lock needs one.
     pub fn new() -> Result<Self, Error> {
         registry::ensure_registry()?;
         let raw = Shared::new(RawLock::new())?;
@@ -66,7 +65,7 @@ impl Lock {
     #[inline]
     #[allow(clippy::must_use_candidate, reason = "Python's form drops the answer")]
     pub fn acquire(&self) -> Acquired {
-        // Without a deadline there is no other end than having it.
+        // Without a deadline the only end is to have it.
         self.raw.acquire(Deadline::Never).unwrap_or(Acquired::Clean)
     }
 
@@ -82,11 +81,11 @@ impl Lock {
         self.raw.acquire(Deadline::after(timeout))
     }
 
-    /// Releases the lock, whoever took it.
+    /// Releases the lock, even if another process took it.
     ///
     /// # Errors
     ///
-    /// [`NotLocked`] where nobody had it.
+    /// [`NotLocked`] if nobody had it.
     #[inline]
     pub fn release(&self) -> Result<(), NotLocked> {
         if self.raw.release() {
@@ -135,8 +134,8 @@ pub struct LockGuard<'a> {
 }
 
 impl LockGuard<'_> {
-    /// Whether the holder before this one ended without releasing the lock, so that
-    /// what it protects may need repair.
+    /// Whether the holder before this one ended without releasing the lock, so that what
+    /// it protects may need repair.
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
         self.raw.acquired == Acquired::PredecessorDied

@@ -42,9 +42,9 @@ pub struct RLock {
     state: Shared<State>,
 }
 
-/// Who holds the lock: the process in the upper half, its thread in the lower. Both in
-/// one word, because a dead owner's stays behind, and half of it next to half of its
-/// successor's would name somebody who owns nothing.
+/// The holder of the lock: the process in the upper half, its thread in the lower. Both are
+/// in one word, because a dead owner's id remains there, and one half of it beside one half
+/// of its successor's would name a thread that owns nothing.
 type Owner = u64;
 
 const NOBODY: Owner = 0;
@@ -52,12 +52,12 @@ const NOBODY: Owner = 0;
 shareable! {
     struct State {
         lock: RawLock,
-        /// Written by who holds the lock. Others may read it at any time, and find
-        /// anybody there but themselves.
+        /// Written by the holder of the lock. Others may read it at any time, and never
+        /// find themselves there.
         owner: AtomicU64,
-        /// How often the owner must release it yet.
+        /// How often the owner must still release it.
         level: AtomicU32,
-        /// 1 where the owner found the lock in a dead process's hands.
+        /// 1 if the owner took the lock over from a process that had died.
         predecessor_died: AtomicU32,
     }
 }
@@ -71,7 +71,7 @@ impl RLock {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a lock needs one.
+    /// [`Error::System`] if memory or descriptors are short: a lock needs one.
     pub fn new() -> Result<Self, Error> {
         registry::ensure_registry()?;
         let state = Shared::new(State {
@@ -87,11 +87,11 @@ impl RLock {
     #[allow(clippy::must_use_candidate, reason = "Python's form drops the answer")]
     pub fn acquire(&self) -> Acquired {
         let take = |lock: &RawLock| lock.acquire(Deadline::Never);
-        // Without a deadline there is no other end than having it.
+        // Without a deadline the only end is to have it.
         self.enter(take).unwrap_or(Acquired::Clean)
     }
 
-    /// Takes the lock if that needs no waiting: `acquire(block=False)`.
+    /// Takes the lock if it is free now: `acquire(block=False)`.
     #[must_use = "only `Some` means that the lock was taken"]
     pub fn try_acquire(&self) -> Option<Acquired> {
         self.enter(RawLock::try_acquire)
@@ -115,12 +115,12 @@ impl RLock {
             return Some(self.found());
         }
         let acquired = take(&self.state.lock)?;
-        self.settle_in(acquired, 1);
+        self.set_owner(acquired, 1);
         Some(acquired)
     }
 
     /// Notes the new owner of the lock just taken.
-    fn settle_in(&self, acquired: Acquired, level: u32) {
+    fn set_owner(&self, acquired: Acquired, level: u32) {
         let died = u32::from(acquired == Acquired::PredecessorDied);
         self.state.predecessor_died.store(died, Ordering::Relaxed);
         self.state.level.store(level, Ordering::Relaxed);
@@ -138,8 +138,7 @@ impl RLock {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold it; nothing has changed
-    /// then.
+    /// [`NotOwner`] if the calling thread does not hold it; nothing has changed then.
     pub fn release(&self) -> Result<(), NotOwner> {
         self.check_owned()?;
         match self.state.level.load(Ordering::Relaxed) {
@@ -179,7 +178,7 @@ impl RLock {
     }
 
     /// Releases a lock that the caller owns, however often it was acquired. Returns
-    /// what [`acquire_again`](Self::acquire_again) is to restore.
+    /// what [`acquire_again`](Self::acquire_again) must restore.
     pub(super) fn release_all(&self) -> u32 {
         let level = self.state.level.load(Ordering::Relaxed);
         self.leave();
@@ -189,7 +188,7 @@ impl RLock {
     /// Takes the lock back as it was before [`release_all`](Self::release_all).
     pub(super) fn acquire_again(&self, level: u32) {
         let acquired = self.state.lock.acquire(Deadline::Never);
-        self.settle_in(acquired.unwrap_or(Acquired::Clean), level);
+        self.set_owner(acquired.unwrap_or(Acquired::Clean), level);
     }
 }
 
@@ -212,14 +211,14 @@ impl RLock {
 #[derive(Debug)]
 pub struct RLockGuard<'a> {
     lock: &'a RLock,
-    /// Another thread could not release it.
+    /// Makes the guard stay in its thread: another could not release the lock.
     of_this_thread: PhantomData<*const ()>,
 }
 
 impl RLockGuard<'_> {
     /// Whether the holder before this one ended without releasing the lock, so that
-    /// what it protects may need repair. After a [`Condition`](crate::Condition)'s
-    /// wait it speaks of who held the lock meanwhile.
+    /// what it protects may need repair. After a [`Condition`](crate::Condition)'s wait
+    /// it is about the process that held the lock meanwhile.
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
         self.lock.found() == Acquired::PredecessorDied
@@ -228,8 +227,8 @@ impl RLockGuard<'_> {
 
 impl Drop for RLockGuard<'_> {
     fn drop(&mut self) {
-        // In a forked child it is not this process's, and is left alone.
-        let _not_ours = self.lock.release();
+        // An error in a forked child, whose copy of the guard does not hold the lock.
+        self.lock.release().ok();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sys::futex::{self, Deadline, SLICE, Slept};
 use crate::sys::segment::{PAGE, Shared, shareable};
 use crate::wait::{Acquired, RawGuard, RawLock};
 
-/// A number of permits; who finds none left waits for one: Python's
+/// A number of permits; a process that finds none left waits for one: Python's
 /// [`multiprocessing.Semaphore`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Semaphore).
 ///
 /// ```
@@ -33,50 +33,55 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// # When a process dies
 ///
-/// The [`Permit`]s of a process that ends come back, within a tenth of a second after
-/// somebody waits for them. What it took by [`acquire`](Self::acquire) does not:
-/// anybody may [`release`](Self::release), so a semaphore cannot know whose it was. A
-/// process that dies waiting takes no permit with it.
+/// The [`Permit`]s of a process that ends come back within a tenth of a second after
+/// another process begins to wait for them. Permits that it took by
+/// [`acquire`](Self::acquire) do not come back: any process may
+/// [`release`](Self::release) them, so the semaphore cannot know whose they were. A process
+/// that dies while it waits takes no permit with it.
+///
+/// The waiting is that of Drepper's [Futexes Are
+/// Tricky](https://www.akkadia.org/drepper/futex.pdf): a word that changes with every
+/// release is what waiters sleep on, and a lock keeps the counts.
 ///
 /// # Limitations
 ///
-/// It knows the holders of at most 960 permits at a time: those beyond do not come back
+/// It knows the holders of at most 960 permits at a time: further ones do not come back
 /// when their holder is killed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Semaphore {
     state: Shared<State<HOLDERS>>,
 }
 
-/// As many as a page has room for beside the rest.
+/// The number of holders for which a page has room beside the rest.
 const HOLDERS: usize = (PAGE - 256) / size_of::<u32>();
 
 /// The bound of a semaphore that has none.
 const UNBOUNDED: u32 = u32::MAX;
 
 shareable! {
-    /// All but `turn` change under the lock only.
+    /// All fields but `releases` change under the lock only.
     ///
-    /// Each operation changes the truth by a single store, to `total` or to a place in
-    /// `holders`. So whoever dies in the middle of one has done it or has not, and
-    /// `held`, which merely counts, is counted anew.
+    /// Each operation takes effect by a single store, to `total` or to a place in
+    /// `holders`. So a process that dies in the middle of an operation has done it or has
+    /// not, and `held`, which merely counts, is counted again.
     #[derive(Debug)]
     pub(super) struct State<const N: usize> {
         lock: RawLock,
-        /// The permits that are there or held by a guard: those that were there at
-        /// first, less those acquired by hand, plus those released by hand.
+        /// The permits that are free or held by a guard: those that were there at first,
+        /// less those acquired by hand, plus those released by hand.
         total: AtomicU32,
-        /// More than that `total` is never.
+        /// The largest value of `total`.
         bound: AtomicU32,
-        /// How many places of `holders` are taken.
+        /// The number of places of `holders` that are taken.
         held: AtomicU32,
         /// Changes with every permit that becomes available: what waiters sleep on.
-        turn: AtomicU32,
-        /// How many sleep or are about to. One that was killed stays counted, which
-        /// costs a wake-up that nobody hears, at every release.
+        releases: AtomicU32,
+        /// The number of those that sleep or are about to. One that was killed stays
+        /// counted, which costs a useless system call at every release.
         waiting: AtomicU32,
-        /// When somebody looked for the dead last: see [`milliseconds`].
-        looked: AtomicU32,
-        /// The process that holds the permit of this place, and 0 for none.
+        /// When a process last searched for dead holders: see [`milliseconds`].
+        searched: AtomicU32,
+        /// The process that holds the permit of this place; 0 for none.
         holders: [AtomicU32; N],
     }
 }
@@ -84,13 +89,14 @@ shareable! {
 /// How a permit is taken.
 #[derive(Clone, Copy)]
 enum Hold {
-    /// By hand: whoever gives it back.
+    /// By hand: any process may give it back.
     Anonymous,
-    /// By a guard, which notes its process as the holder.
+    /// By a guard, which records its process as the holder.
     Guarded,
 }
 
-/// Where a permit's holder is noted; nowhere where there was no place or no guard.
+/// The place at which a permit's holder is recorded; `None` if there was no place or no
+/// guard.
 type Place = Option<usize>;
 
 impl<const N: usize> State<N> {
@@ -100,14 +106,14 @@ impl<const N: usize> State<N> {
             total: AtomicU32::new(permits),
             bound: AtomicU32::new(bound),
             held: AtomicU32::new(0),
-            turn: AtomicU32::new(0),
+            releases: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
-            looked: AtomicU32::new(0),
+            searched: AtomicU32::new(0),
             holders: array::from_fn(|_| AtomicU32::new(0)),
         }
     }
 
-    /// Takes the lock, and puts the count right where its last holder could not.
+    /// Takes the lock, and corrects the count if its last holder died.
     fn lock(&self) -> RawGuard<'_> {
         let guard = self.lock.lock();
         if guard.acquired == Acquired::PredecessorDied {
@@ -131,10 +137,10 @@ impl<const N: usize> State<N> {
     ) -> Option<Place> {
         let mut guard = self.lock();
         loop {
-            // Where permits come and go, each who waits is woken within its slice. So
-            // the slice of all of them counts, too.
+            // If permits come and go, each waiter is woken within its slice, and none of
+            // them would search. So the time since the last search counts, too.
             if self.available() == 0
-                && (slept != Slept::Woken || self.nobody_looked_for_a_slice())
+                && (slept != Slept::Woken || self.nobody_searched_for_a_slice())
             {
                 self.take_from_the_dead();
             }
@@ -145,17 +151,17 @@ impl<const N: usize> State<N> {
                 return None;
             }
             add(&self.waiting, 1);
-            let turn = self.turn.load(Ordering::Relaxed);
+            let releases = self.releases.load(Ordering::Relaxed);
             drop(guard);
-            // A release after the lock was given up is not lost: it changes the turn,
+            // A release after the lock was given up is not lost: it changes `releases`,
             // and the sleep does not begin.
-            slept = futex::wait(&self.turn, turn, deadline);
+            slept = futex::wait(&self.releases, releases, deadline);
             guard = self.lock();
             subtract(&self.waiting, 1);
         }
     }
 
-    /// Takes one of the permits that are there. Needs the lock.
+    /// Takes one of the free permits. Needs the lock.
     fn take(&self, hold: Hold) -> Place {
         let place = match hold {
             Hold::Anonymous => None,
@@ -182,7 +188,7 @@ impl<const N: usize> State<N> {
             return false;
         }
         self.total.store(total + 1, Ordering::Relaxed);
-        self.pass_on(guard, 1);
+        self.wake_waiters(guard, 1);
         true
     }
 
@@ -191,27 +197,27 @@ impl<const N: usize> State<N> {
         let guard = self.lock();
         self.holders[place].store(0, Ordering::Relaxed);
         subtract(&self.held, 1);
-        self.pass_on(guard, 1);
+        self.wake_waiters(guard, 1);
     }
 
-    /// Tells those who wait that permits are there. They look once the lock is free.
-    fn pass_on(&self, guard: RawGuard<'_>, permits: u32) {
-        self.turn.fetch_add(1, Ordering::Relaxed);
+    /// Wakes those that wait for permits. They check once the lock is free.
+    fn wake_waiters(&self, guard: RawGuard<'_>, permits: u32) {
+        self.releases.fetch_add(1, Ordering::Relaxed);
         let waiting = self.waiting.load(Ordering::Relaxed);
         drop(guard);
         if waiting > 0 {
-            futex::wake(&self.turn, permits);
+            futex::wake(&self.releases, permits);
         }
     }
 
-    fn nobody_looked_for_a_slice(&self) -> bool {
-        let looked = self.looked.load(Ordering::Relaxed);
-        u128::from(milliseconds().wrapping_sub(looked)) >= SLICE.as_millis()
+    fn nobody_searched_for_a_slice(&self) -> bool {
+        let searched = self.searched.load(Ordering::Relaxed);
+        u128::from(milliseconds().wrapping_sub(searched)) >= SLICE.as_millis()
     }
 
-    /// Frees the places of those who have died. Needs the lock.
+    /// Frees the places of holders that have died. Needs the lock.
     fn take_from_the_dead(&self) {
-        self.looked.store(milliseconds(), Ordering::Relaxed);
+        self.searched.store(milliseconds(), Ordering::Relaxed);
         for place in &self.holders {
             let holder = place.load(Ordering::Relaxed);
             if holder != 0 && !registry::is_alive(holder) {
@@ -219,17 +225,17 @@ impl<const N: usize> State<N> {
                 subtract(&self.held, 1);
             }
         }
-        // The others find theirs at the end of their own slice.
+        // Other waiters find further permits at the end of their own slice.
     }
 }
 
-/// The clock, as a number that wraps. All permits may be taken when it shows what it
-/// showed fifty days ago; then the dead are looked for a slice later.
+/// The clock, as a number that wraps after fifty days. When it shows an old value again,
+/// a search for the dead may come a slice later.
 fn milliseconds() -> u32 {
     futex::now().as_millis() as u32
 }
 
-/// Both for counts that change under the lock only.
+/// For counts that change under the lock only, as `subtract`.
 fn add(count: &AtomicU32, n: u32) {
     count.store(
         count.load(Ordering::Relaxed).saturating_add(n),
@@ -245,11 +251,11 @@ fn subtract(count: &AtomicU32, n: u32) {
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits to give.
+    /// A semaphore with this number of permits.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a semaphore needs one.
+    /// [`Error::System`] if memory or descriptors are short: a semaphore needs one.
     pub fn new(permits: u32) -> Result<Self, Error> {
         Self::with_bound(permits, UNBOUNDED)
     }
@@ -263,7 +269,8 @@ impl Semaphore {
     /// Takes a permit, waiting for one as long as it takes.
     pub fn acquire(&self) {
         let (hold, slept) = (Hold::Anonymous, Slept::Woken);
-        let _always = self.state.acquire(hold, Deadline::Never, slept);
+        // Always a permit: without a deadline there is no other end.
+        self.state.acquire(hold, Deadline::Never, slept);
     }
 
     /// Takes a permit if one is there now: `acquire(block=False)`. Returns whether it
@@ -284,9 +291,10 @@ impl Semaphore {
             .is_some()
     }
 
-    /// Gives a permit back, or adds one, and wakes one process that waits for it.
+    /// Gives a permit back, or adds one, and wakes one process that waits for it. Beyond
+    /// 4 294 967 295 permits it adds none.
     pub fn release(&self) {
-        let _below_four_thousand_million = self.state.release();
+        self.state.release();
     }
 
     /// Takes a permit that is released when it is dropped, or when its process dies:
@@ -294,7 +302,7 @@ impl Semaphore {
     #[must_use = "a permit that is not kept is released at once"]
     pub fn permit(&self) -> Permit<'_> {
         let (hold, slept) = (Hold::Guarded, Slept::Woken);
-        // Without a deadline there is no other end than having it.
+        // Without a deadline the only end is to have it.
         let place = self.state.acquire(hold, Deadline::Never, slept).flatten();
         Permit::new(&self.state, place)
     }
@@ -307,8 +315,8 @@ impl Semaphore {
         Some(Permit::new(&self.state, place))
     }
 
-    /// How many permits are there. Another process may have changed that by the time
-    /// you look at the answer.
+    /// The number of free permits. Another process may have changed it by the time you
+    /// look at the answer.
     #[must_use]
     pub fn get_value(&self) -> u32 {
         let _guard = self.state.lock();

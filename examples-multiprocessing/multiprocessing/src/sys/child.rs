@@ -12,28 +12,28 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
-/// How a process ended, as the system tells it.
+/// How a process ended, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// By itself, with this code.
     Exited(i32),
     /// By the signal of this number.
     Signaled(i32),
-    /// It has ended, and somebody else has taken its exit status: `SIGCHLD` is
-    /// ignored, or another part of the program waits for any child.
+    /// It has ended, and its exit status was taken elsewhere: `SIGCHLD` is ignored, or
+    /// another part of the program waits for any child.
     Unknown,
 }
 
-/// What becomes of a child that has ended.
+/// What happens to a child that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// It goes, and its id may come to mean another process.
+    /// It is reaped, and its id may come to mean another process.
     Reap,
     /// It stays, a zombie, and keeps its id.
     Leave,
 }
 
-/// How this child of the calling process ended; nothing while it runs.
+/// How this child of the calling process ended; `None` while it runs.
 pub(crate) fn end_of(child: Pid, then: Then) -> io::Result<Option<End>> {
     waitid(child, libc::WNOHANG, then)
 }
@@ -100,7 +100,7 @@ pub(crate) fn readable(
         let timeout = match deadline {
             None => PollTimeout::NONE,
             Some(deadline) => {
-                // Rounded up, lest the last millisecond be spent in a busy loop.
+                // Rounded up, so that the last millisecond is not spent in a busy loop.
                 let left = deadline.saturating_duration_since(Instant::now())
                     + Duration::from_nanos(999_999);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)

@@ -1,4 +1,4 @@
-//! How a channel's memory is cut. A model check cuts it smaller.
+//! The sizes of the pieces of a channel's memory. The model check has smaller ones.
 
 /// The words of one piece of a channel's memory: 64 KiB.
 pub(crate) const CHUNK_WORDS: usize = 1 << 13;

@@ -1,7 +1,7 @@
 //! Forking, and what a forked child must undo before anything else.
 #![allow(
     unsafe_code,
-    reason = "fork and sigaction are unsafe: who calls them answers for what runs after"
+    reason = "fork and sigaction are unsafe: their caller answers for what runs after"
 )]
 
 use std::io;
@@ -27,21 +27,21 @@ pub(crate) enum Side {
 /// Why there is no child.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// This many other threads run, and the child would have none of them, but
-    /// all the locks that they hold.
+    /// This many other threads run. The child would have none of them, but all the locks
+    /// that they hold.
     Threads(u64),
-    /// This process has numbers locked, and the child would take the lock for its own.
+    /// This process has numbers locked, and the child would have the guard, too.
     NumbersLocked,
-    /// The system has no room for one process more, or is not Linux enough.
+    /// The system refused.
     System(io::Error),
 }
 
 /// Duplicates this process if the calling thread is its only one.
 ///
-/// The child ends with its parent, by SIGKILL, even where that is killed itself. Its
-/// signals do what they do by default, those apart that were ignored, that report a
-/// fault of the program's own, and the real-time ones: a handler speaks for the
-/// parent, and what it writes to (signal-hook's pipe) is shared with the parent.
+/// The child ends with its parent, by SIGKILL, even if the parent is killed itself. Its
+/// signals do what they do by default, except those that were ignored, those that report
+/// a fault of the program, and the real-time ones: a handler speaks for the parent, and
+/// what it writes to (signal-hook's pipe) is shared with the parent.
 pub(crate) fn fork() -> Result<Side, Refused> {
     match other_threads() {
         Ok(0) => {}
@@ -52,22 +52,22 @@ pub(crate) fn fork() -> Result<Side, Refused> {
     if numbers::locked() {
         return Err(Refused::NumbersLocked);
     }
-    // Nothing is the child's standard input: its parent goes on to read the real one.
+    // The child's standard input is empty, since its parent may still read the real one.
     let nothing = nothing().map_err(Refused::System)?;
     let parent = getpid();
     // No handler of the parent's may run in the child before they are reset.
     let mask = SigSet::all()
         .thread_swap_mask(SigmaskHow::SIG_SETMASK)
         .map_err(|error| Refused::System(error.into()))?;
-    // SAFETY: this is the only thread, so every lock that the child inherits is
-    // either free or held by the thread that goes on in it.
+    // SAFETY: this is the only thread, so every lock that the child inherits is either
+    // free or held by the thread that continues in the child.
     let forked = unsafe { unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
-        settle_in(parent, nothing, &mask);
+        set_up_child(parent, nothing, &mask);
         return Ok(Side::Child);
     }
-    // It was this thread's own, so it cannot be refused.
-    let _restored = mask.thread_set_mask();
+    // It was this thread's own mask, so it cannot be refused.
+    mask.thread_set_mask().ok();
     match forked {
         Ok(ForkResult::Child) => unreachable!("it has returned"),
         Ok(ForkResult::Parent { child }) => Ok(Side::Parent(child)),
@@ -79,20 +79,21 @@ pub(crate) fn fork() -> Result<Side, Refused> {
 pub(crate) fn nothing() -> io::Result<&'static fs::File> {
     static NOTHING: OnceLock<fs::File> = OnceLock::new();
     if NOTHING.get().is_none() {
-        let _first = NOTHING.set(fs::File::open("/dev/null")?);
+        // If another thread was faster, its file is as good.
+        NOTHING.set(fs::File::open("/dev/null")?).ok();
     }
     Ok(NOTHING.wait())
 }
 
-/// How long a thread that was joined may take to vanish. `thread::scope` does not wait
-/// for the last steps of its threads, and a busy machine may delay them.
+/// How long a thread that was joined may take to vanish. `thread::scope` does not wait for
+/// the last steps of its threads, and a busy machine may delay them.
 const LAST_STEPS: Duration = Duration::from_millis(200);
 
-/// How many threads this process has besides the calling one, those not counted that
-/// are about to end by themselves within [`LAST_STEPS`].
+/// The number of threads that this process has besides the calling one, without those
+/// that end within [`LAST_STEPS`].
 pub(crate) fn other_threads() -> io::Result<u64> {
     let counted = || -> io::Result<u64> {
-        // A directory has two links, and one more for each directory in it.
+        // A directory has two links, and a further one for each directory in it.
         Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(3))
     };
     let mut others = counted()?;
@@ -107,8 +108,8 @@ pub(crate) fn other_threads() -> io::Result<u64> {
 /// What the child does first, while its signals are still blocked.
 ///
 /// Its system calls are raw ones: a new process has to fault in every page of code that
-/// it uses, and the C library's wrappers lie on one each.
-fn settle_in(parent: Pid, stdin: &fs::File, mask: &SigSet) {
+/// it uses, and each of the C library's wrappers lies on a page of its own.
+fn set_up_child(parent: Pid, stdin: &fs::File, mask: &SigSet) {
     for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
         reset_handler(signal);
     }
@@ -118,8 +119,8 @@ fn settle_in(parent: Pid, stdin: &fs::File, mask: &SigSet) {
     };
     // SAFETY: as above.
     let parent_now = unsafe { libc::syscall(libc::SYS_getppid) };
-    // The parent's end is told when the forking thread ends, which is its only one. If
-    // it has ended already, it will not be.
+    // The signal comes when the forking thread ends, which is the parent's only one. If
+    // the parent has ended already, it never comes.
     if bound != 0 || parent_now != parent.as_raw().into() {
         exit::exit_now(1);
     }
@@ -145,13 +146,13 @@ fn settle_in(parent: Pid, stdin: &fs::File, mask: &SigSet) {
 const MASK_SIZE: usize = 8;
 
 /// The last of the signals that the system itself sends. Those after it, the real-time
-/// signals, come only from who knows what they mean to this process, and to look at
-/// them too would double what all of this costs.
+/// signals, are sent only by programs that know what they mean to this process, and to
+/// reset them too would double the cost of all this.
 const LAST_SIGNAL: libc::c_int = 31;
 
-/// Signals whose handlers stay: they tell what a fault of the program was (Rust's own
-/// tells of a stack that overflowed) and touch nothing that is shared. The last two
-/// cannot have one.
+/// Signals whose handlers stay: they report a fault of the program (Rust's own reports
+/// that a stack overflowed) and touch nothing that is shared. The last two cannot have
+/// one.
 const KEPT: [libc::c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,

@@ -1,9 +1,9 @@
-//! Sleeping on a word of shared memory, and waking who sleeps there: see
+//! Sleeping on a word of shared memory, and waking those that sleep there: see
 //! [futex(2)](https://man7.org/linux/man-pages/man2/futex.2.html).
 //!
-//! Nobody sleeps for longer than a slice without looking around. So a wake-up that
-//! died with the process that was to give it, or to pass it on, costs a slice and
-//! never hangs; and who waits for a process that died finds out.
+//! No sleep lasts longer than a slice. So a wake-up that was lost with the process that
+//! should have given it, or passed it on, costs a slice and never hangs; and a waiter
+//! finds out that the process that it waits for has died.
 #![allow(unsafe_code, reason = "futex has no safe wrapper")]
 
 use std::mem::MaybeUninit;
@@ -18,7 +18,7 @@ use nix::time::{ClockId, clock_gettime};
 /// The longest sleep in one go.
 pub(crate) const SLICE: Duration = Duration::from_millis(100);
 
-/// Until when to wait.
+/// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// For as long as it takes.
@@ -31,12 +31,12 @@ impl Deadline {
     /// Not to wait at all: a moment long past.
     pub(crate) const NOW: Self = Self::At(Duration::ZERO);
 
-    /// So long from now. A time beyond the clock's range is never.
+    /// This long from now. A time beyond the clock's range is never.
     pub(crate) fn after(timeout: Duration) -> Self {
         now().checked_add(timeout).map_or(Self::Never, Self::At)
     }
 
-    /// This deadline, or so long from now if that is later.
+    /// This deadline, or this long from now if that is later.
     pub(crate) fn or_later(self, least: Duration) -> Self {
         match self {
             Self::At(end) => Self::At(end.max(now().saturating_add(least))),
@@ -60,19 +60,20 @@ pub(crate) fn now() -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a deadline that has come ends the wait"]
 pub(crate) enum Slept {
-    /// By a wake-up, or because the word had changed already: look again.
+    /// By a wake-up, or because the word had changed already: check again.
     Woken,
-    /// Nothing came for a whole slice: look whether who should come still lives.
+    /// Nothing came for a whole slice: check whether the other side is alive.
     Slice,
-    /// The deadline has come: look a last time.
+    /// The deadline has come: check a last time.
     Deadline,
 }
 
 /// Sleeps while the word has this value, for at most a [`SLICE`].
 ///
 /// The kernel compares and falls asleep in one step: a change of the word that is
-/// followed by a [`wake`] cannot fall in between and be lost. A signal ends neither the
-/// sleep nor its slice: who gets them often is to look around as others do.
+/// followed by a [`wake`] cannot fall in between and be lost. A signal neither
+/// ends the sleep nor restarts its slice, so that a process which receives many still
+/// checks for dead peers.
 pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
     let slice_end = now() + SLICE;
     let (end, at_end) = match deadline {
@@ -109,7 +110,7 @@ pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
     }
 }
 
-/// Wakes at most so many of those who sleep on the word, in whatever process.
+/// Wakes at most `count` of those that sleep on the word, in any process.
 pub(crate) fn wake(word: &AtomicU32, count: u32) {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     // SAFETY: the word outlives the call, which only uses its address. It cannot fail
@@ -119,7 +120,7 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     };
 }
 
-/// Wakes everybody who sleeps on the word.
+/// Wakes all that sleep on the word.
 pub(crate) fn wake_all(word: &AtomicU32) {
     wake(word, u32::MAX);
 }
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_word_is_not_slept_on() {
+    fn a_word_that_has_changed_is_not_slept_on() {
         assert_eq!(wait(&AtomicU32::new(7), 8, Deadline::Never), Slept::Woken);
     }
 

@@ -40,7 +40,7 @@ impl NamedMapping {
         self.0.len()
     }
 
-    /// The bytes. A write to one that has no memory behind it ends the process by
+    /// The bytes. A write to one that has no memory ends the process by
     /// SIGBUS: see [`populate`](Self::populate).
     pub(crate) fn bytes(&self) -> &[Slot<u8>] {
         let start = self.0.as_ptr().cast();

@@ -76,7 +76,7 @@ number! {
     f64: AtomicU64, f64::to_bits, f64::from_bits;
 }
 
-/// The place of one number that processes share without a lock.
+/// A number that processes share without a lock.
 ///
 /// A number is read and written whole. But `slot.set(slot.get() + 1)` is two steps, and
 /// what another process writes in between is lost, as in Python.
@@ -129,24 +129,23 @@ shareable! {
         lock: RawLock,
         /// A [`kind`]. Never changes.
         kind: AtomicU32,
-        /// How many numbers follow. Never changes.
+        /// The number of numbers that follow. Never changes.
         len: AtomicU64,
     }
 }
 
-/// How numbers are used, by everybody who has them: a handle of the other kind would
-/// change numbers under the hands of who has them locked.
+/// How all processes use the numbers: a handle of the other kind would change numbers that
+/// a guard has locked.
 mod kind {
     pub(super) const LOCKED: u32 = 1;
     pub(super) const RAW: u32 = 2;
 }
 
-/// Numbers in shared memory with a lock before them, which stays unused where they are
-/// not `LOCKED`.
+/// Numbers in shared memory after a lock, which stays unused if they are not `LOCKED`.
 #[derive(Clone)]
 pub(crate) struct Numbers<T, const LOCKED: bool> {
     header: Shared<Header>,
-    /// Checked against the memory that there is, when this handle was made.
+    /// Checked against the length of the memory when this handle was made.
     len: usize,
     /// Keeps the lock among the known ones.
     _known: Option<Arc<Known>>,
@@ -156,7 +155,7 @@ pub(crate) struct Numbers<T, const LOCKED: bool> {
 impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
     const KIND: u32 = if LOCKED { kind::LOCKED } else { kind::RAW };
 
-    /// So many zeroes.
+    /// This number of zeroes.
     pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
         registry::ensure_registry()?;
         let header = Header {
@@ -188,7 +187,7 @@ impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
         &self.header.tail_of()[..self.len]
     }
 
-    /// How many there are.
+    /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -224,13 +223,13 @@ impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED>
         let header = Shared::<Header>::deserialize(deserializer)?;
         if header.kind.load(Ordering::Relaxed) != Self::KIND {
             return Err(D::Error::custom(
-                "one of Array and RawArray cannot be had as the other",
+                "an Array cannot be received as a RawArray, nor the reverse",
             ));
         }
         let len = usize::try_from(header.len.load(Ordering::Relaxed));
         let len = len.map_err(D::Error::custom)?;
         if len > header.tail_of::<Slot<T>>().len() {
-            return Err(D::Error::custom("more numbers than there is memory"));
+            return Err(D::Error::custom("the array is longer than its memory"));
         }
         Ok(Self {
             _known: know(&header, LOCKED),
@@ -241,7 +240,7 @@ impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED>
     }
 }
 
-/// One number, where several, or none, are no value of the type asked for.
+/// One number: an array of another length is refused.
 pub(crate) fn one<'de, D, T, const LOCKED: bool>(
     deserializer: D,
 ) -> Result<Numbers<T, LOCKED>, D::Error>
@@ -251,28 +250,29 @@ where
 {
     let numbers = Numbers::deserialize(deserializer)?;
     if numbers.len() != 1 {
-        return Err(D::Error::custom("an array cannot be had as one number"));
+        return Err(D::Error::custom(
+            "an array cannot be received as one number",
+        ));
     }
     Ok(numbers)
 }
 
 /// Numbers under their lock, a slice as any other.
 ///
-/// The lock is nobody's to release but this guard's: that makes the slice its own. A
-/// fork would make two of it, and is refused while it lives.
+/// Only this guard can release the lock: that makes the slice its own. A fork would make
+/// two of it, and is refused while it lives.
 pub(crate) struct NumbersGuard<'a, T> {
     numbers: &'a Numbers<T, true>,
     lock: RawGuard<'a>,
 }
 
-/// The numbers with a lock that this process has. Before a fork their locks tell whether
-/// a guard lives, which costs nothing while there is none to fork: a count of the guards
-/// would make taking a lock half as slow again.
+/// The numbers with a lock that this process has. Before a fork their locks show whether
+/// a guard lives. A count of the guards would make taking a lock half as slow again.
 static KNOWN: Mutex<Vec<Weak<Known>>> = Mutex::new(Vec::new());
 
 struct Known(Shared<Header>);
 
-/// Where there is a lock, adds it to the [`KNOWN`], until all handles are gone.
+/// Adds numbers with a lock to the [`KNOWN`], until all handles are gone.
 fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
     let known = locked.then(|| Arc::new(Known(header.clone())))?;
     let mut all = lock_unpoisoned(&KNOWN);
@@ -283,7 +283,7 @@ fn know(header: &Shared<Header>, locked: bool) -> Option<Arc<Known>> {
     Some(known)
 }
 
-/// Whether this process has a guard: it may be one that was leaked.
+/// Whether this process has a guard, which may have been leaked.
 pub(super) fn locked() -> bool {
     let all = lock_unpoisoned(&KNOWN);
     all.iter()
@@ -314,7 +314,7 @@ impl<T: Number> DerefMut for NumbersGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut [T] {
         let slots = self.numbers.memory();
         // SAFETY: as in `deref`; and a slot is an atomic, which may be written to
-        // behind a shared reference.
+        // through a shared reference.
         unsafe {
             slice::from_raw_parts_mut(slots.as_ptr().cast_mut().cast(), slots.len())
         }
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_is_known_of_even_where_its_thread_leaked_it() {
+    fn a_guard_is_known_of_even_if_its_thread_leaked_it() {
         let numbers: &'static _ =
             Box::leak(Box::new(Numbers::<u8, true>::new([1]).unwrap()));
         assert!(!locked());

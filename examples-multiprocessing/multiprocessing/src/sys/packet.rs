@@ -50,9 +50,9 @@ pub(crate) fn send(
 
 /// What [`recv`] found.
 pub(crate) enum Packet {
-    /// So many bytes, with the descriptor that came along.
+    /// This number of bytes, with the descriptor that came with them.
     Bytes(usize, Option<OwnedFd>),
-    /// Nobody is left who could send.
+    /// No process is left that could send.
     End,
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn recv(
     buffer: &mut [u8],
     flags: MsgFlags,
 ) -> nix::Result<Packet> {
-    /// Where the system writes the descriptor; aligned as it wants it.
+    /// The buffer for the descriptor, aligned as the system requires.
     #[repr(align(8))]
     struct Attached([u8; 24]);
 
@@ -75,7 +75,7 @@ pub(crate) fn recv(
         let message =
             match recvmsg::<()>(socket.as_raw_fd(), &mut parts, place, flags) {
                 // The other end was closed while something sent to it was still unread.
-                // Told once; whatever it sent before can be received all the same.
+                // Reported once; what it sent before can still be received.
                 Err(Errno::EINTR | Errno::ECONNRESET) => continue,
                 received => received?,
             };

@@ -14,8 +14,8 @@ use super::spawn::Program;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Routine(usize);
 
-/// What a function that has no state is run by: from the bytes of a message to the
-/// bytes of its answer.
+/// How a function that has no state is run: from the bytes of a message to the bytes of
+/// its answer.
 pub(crate) trait Runner<F> {
     /// Runs it. `answer` is appended to.
     fn run(function: F, message: &[u8], answer: &mut Vec<u8>);
@@ -25,8 +25,8 @@ type Entry = fn(&[u8], &mut Vec<u8>);
 
 impl Routine {
     /// The place of a function that has no state, to be run by `R`: a `fn` item, or a
-    /// closure that captures nothing. Nothing where its code is not in the program's
-    /// own file, but in a library that may lie elsewhere in another process.
+    /// closure that captures nothing. `None` if its code is not in the program's own
+    /// file, but in a library that may lie elsewhere in another process.
     pub(crate) fn of<F, R>(_function: &F) -> Option<Self>
     where
         F: Copy + Send + 'static,

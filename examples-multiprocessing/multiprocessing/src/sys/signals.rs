@@ -1,4 +1,4 @@
-//! Taking signals when one is ready for them, instead of being interrupted: see
+//! Taking signals at a time of one's own choice instead of being interrupted: see
 //! [sigtimedwait(2)](https://man7.org/linux/man-pages/man2/sigtimedwait.2.html).
 #![allow(
     unsafe_code,
@@ -14,16 +14,16 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 
-/// Has a signal do what it does by default, which a process need not find it doing: that
-/// a signal is ignored is inherited.
+/// Gives a signal its default action. A process may find a signal ignored, since that is
+/// inherited.
 pub(crate) fn set_default(signal: Signal) -> io::Result<()> {
     // SAFETY: the default action runs nothing of this program's.
     unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
     Ok(())
 }
 
-/// Signals that wait until they are taken. They do so from when this was made on, so
-/// that none of them is lost between a look and a [`wait`](Self::wait).
+/// Signals that are blocked until they are taken by [`wait`](Self::wait). None that comes
+/// after this was made is lost between a check and a wait.
 pub(crate) struct Signals {
     set: SigSet,
     /// What was blocked before.
@@ -31,7 +31,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Holds these signals back, in the calling thread.
+    /// Blocks these signals, in the calling thread.
     pub(crate) fn hold(signals: &[Signal]) -> io::Result<Self> {
         let set: SigSet = signals.iter().copied().collect();
         let before = SigSet::thread_get_mask()?;
@@ -39,13 +39,13 @@ impl Signals {
         Ok(Self { set, before })
     }
 
-    /// Lets them through again: in a child, which inherits what is held back.
+    /// Unblocks them again: in a child, which inherits what is blocked.
     pub(crate) fn let_go(&self) -> io::Result<()> {
         Ok(self.before.thread_set_mask()?)
     }
 
-    /// Waits for the next of them, at most so long; nothing if none came, or the wait
-    /// was interrupted by another.
+    /// Waits for the next of them, at most this long; `None` if none came, or another
+    /// signal interrupted the wait.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<Signal> {
         let timeout = timeout.map(|timeout| {
             // SAFETY: zero bytes make a timespec, whatever padding it has.
@@ -58,7 +58,7 @@ impl Signals {
         });
         let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: the set and the time outlive the call, which writes to neither, and
-        // the null pointer says that nobody wants to know more of the signal.
+        // the null pointer asks for no details of the signal.
         let got = unsafe {
             libc::sigtimedwait(self.set.as_ref(), ptr::null_mut(), timeout)
         };

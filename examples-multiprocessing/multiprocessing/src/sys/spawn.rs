@@ -113,7 +113,7 @@ impl Function {
     }
 }
 
-/// Where the program's own file lies in this process's memory.
+/// The addresses of the program's own file in this process's memory.
 pub(super) struct Program {
     pub(super) base: usize,
     pub(super) code: ops::Range<usize>,
@@ -192,7 +192,7 @@ pub(crate) struct Received {
 /// A child that was started.
 pub(crate) struct Spawned {
     pub(crate) pid: Pid,
-    /// While this is open, the child lives: its parent keeps it, and nobody else may.
+    /// The child is killed when this is closed. Only its parent may have it.
     pub(crate) lifeline: OwnedFd,
 }
 

@@ -19,7 +19,7 @@ use nix::unistd::{Pid, getpid};
 use super::child::{self, End, Then};
 use super::segment::{Shared, shareable};
 
-/// Where Linux keeps named blocks of shared memory.
+/// The directory in which Linux keeps named blocks of shared memory.
 pub(crate) const DIRECTORY: &str = "/dev/shm/";
 
 /// What the name of every block begins with; its number follows.

@@ -17,9 +17,9 @@ fn main() {
     guards_in_a_forked_process_release_nothing();
     numbers_that_are_locked_are_not_forked();
     a_block_belongs_to_the_process_that_made_it();
-    a_name_that_became_a_strangers_is_not_removed();
-    a_guest_keeps_the_memory_when_the_name_has_gone();
-    a_name_is_taken_once();
+    a_block_name_reused_by_another_program_is_kept();
+    an_attached_block_keeps_its_memory_when_its_name_is_removed();
+    a_second_block_of_the_same_name_is_refused();
     a_block_for_which_there_is_no_memory_is_refused_at_its_first_use();
 }
 
@@ -163,7 +163,7 @@ fn a_block_belongs_to_the_process_that_made_it() {
     assert!(SharedMemory::attach(&nameless_name).is_err());
 }
 
-fn a_name_that_became_a_strangers_is_not_removed() {
+fn a_block_name_reused_by_another_program_is_kept() {
     let name = format!("handles-test-{}", std::process::id());
     let file = format!("/dev/shm/{name}");
     let block = SharedMemory::create(&name, 1).unwrap();
@@ -174,14 +174,14 @@ fn a_name_that_became_a_strangers_is_not_removed() {
     fs::remove_file(&file).unwrap();
 }
 
-fn a_guest_keeps_the_memory_when_the_name_has_gone() {
+fn an_attached_block_keeps_its_memory_when_its_name_is_removed() {
     let block = SharedMemory::new(5000).unwrap();
     let guest = SharedMemory::attach(block.name()).unwrap();
     drop(block);
     guest.bytes().unwrap()[4999].set(1);
 }
 
-fn a_name_is_taken_once() {
+fn a_second_block_of_the_same_name_is_refused() {
     let name = format!("handles-test-{}", std::process::id());
     let _first = SharedMemory::create(&name, 1).unwrap();
     let second = SharedMemory::create(&name, 1);

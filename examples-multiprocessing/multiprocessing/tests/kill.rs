@@ -1,5 +1,5 @@
 //! Kills processes at random instants, while others work with them on one primitive.
-//! Nobody may hang, what a lock protects may not be torn without notice, and nothing
+//! No process may hang, what a lock protects may not be torn without notice, and nothing
 //! may be left: no process, no descriptor, no file.
 //!
 //! `SEED` repeats a run, as far as the scheduler plays along; `KILLS` says how often
@@ -21,7 +21,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm};
 use signal_hook::consts::SIGUSR1;
 
-/// Who has made no step for so long hangs. A second is what is promised; a machine
+/// A worker that has made no step for this long hangs. A second is promised; a machine
 /// with better things to do may add to it.
 const HANG: Duration = Duration::from_secs(5);
 
@@ -50,20 +50,26 @@ fn main() {
     killer.run("rlock", rlock_keeps_a_pair_whole().as_ref());
     killer.run("value", value_only_grows().as_ref());
     killer.run("semaphore", semaphore_gets_its_permits_back().as_ref());
-    killer.run("condition", condition_passes_the_turn_on().as_ref());
-    killer.run("event", event_lets_everybody_go_on().as_ref());
+    killer.run(
+        "condition",
+        condition_hands_on_what_a_dead_waiter_was_given().as_ref(),
+    );
+    killer.run("event", event_wakes_all_waiters().as_ref());
     killer.run("barrier", barrier_breaks_and_is_reset().as_ref());
-    killer.run("shared memory", shared_memory_comes_and_goes().as_ref());
+    killer.run(
+        "shared memory",
+        shared_memory_is_made_and_removed().as_ref(),
+    );
     for test in [
         a_party_that_dies_waiting_breaks_the_barrier,
-        who_comes_after_a_notification_leaves_it_to_those_before,
-        who_gets_signals_all_the_time_notices_a_death,
-        a_dead_ones_permit_comes_back_while_others_pass_theirs_on,
+        a_later_waiter_does_not_take_an_earlier_waiters_notification,
+        a_process_that_is_interrupted_all_the_time_notices_a_death,
+        the_permit_of_a_dead_process_comes_back_while_others_are_passed_on,
     ] {
         set_deadline();
         test();
     }
-    before.insist_that_nothing_was_added();
+    before.assert_nothing_was_added();
 }
 
 /// A hang ends the whole by SIGALRM.
@@ -102,7 +108,7 @@ fn end(process: &Process<'_>) {
     process.join().unwrap();
 }
 
-fn who_comes_after_a_notification_leaves_it_to_those_before() {
+fn a_later_waiter_does_not_take_an_earlier_waiters_notification() {
     let (condition, there) = (Condition::new().unwrap(), RawValue::new(0).unwrap());
     let waiter = start(|| {
         let _held = condition.lock();
@@ -125,7 +131,7 @@ fn who_comes_after_a_notification_leaves_it_to_those_before() {
     assert_eq!(waiter.exitcode(), Some(0));
 }
 
-fn who_gets_signals_all_the_time_notices_a_death() {
+fn a_process_that_is_interrupted_all_the_time_notices_a_death() {
     let lock = Lock::new().unwrap();
     let stage = RawValue::new(0).unwrap();
     let holder = start(|| {
@@ -149,8 +155,8 @@ fn who_gets_signals_all_the_time_notices_a_death() {
     assert_eq!(waiter.exitcode(), Some(0));
 }
 
-/// Whoever waits is woken long before its slice is over.
-fn a_dead_ones_permit_comes_back_while_others_pass_theirs_on() {
+/// Waiters are woken long before their slice is over.
+fn the_permit_of_a_dead_process_comes_back_while_others_are_passed_on() {
     let (semaphore, stage) = (Semaphore::new(2).unwrap(), RawValue::new(0).unwrap());
     let inside = Value::new(0).unwrap();
     let holder = start(|| {
@@ -353,14 +359,14 @@ fn semaphore_gets_its_permits_back() -> Step<'static> {
     })
 }
 
-/// The workers take turns. Who finds that it is not its turn waits, and who was killed
-/// in its turn is followed by its replacement.
-fn condition_passes_the_turn_on() -> Step<'static> {
+/// The workers take turns. A worker whose turn it is not waits, and one that was killed in
+/// its turn is followed by its replacement.
+fn condition_hands_on_what_a_dead_waiter_was_given() -> Step<'static> {
     let (condition, turn) = (Condition::new().unwrap(), RawValue::new(0).unwrap());
     Box::new(move |number| {
         let held = condition.lock();
         condition.wait_for(|| turn.get() == number).unwrap();
-        // First: one that is killed in between still has its turn.
+        // First: a worker that is killed in between still has its turn.
         condition.notify_all().unwrap();
         turn.set((number + 1) % WORKERS);
         drop(held);
@@ -368,7 +374,7 @@ fn condition_passes_the_turn_on() -> Step<'static> {
 }
 
 /// One worker raises and lowers the flag for the others.
-fn event_lets_everybody_go_on() -> Step<'static> {
+fn event_wakes_all_waiters() -> Step<'static> {
     let event = Event::new().unwrap();
     Box::new(move |number| {
         if number == 0 {
@@ -390,20 +396,20 @@ fn barrier_breaks_and_is_reset() -> Step<'static> {
 }
 
 /// Each worker has a name that it and the others want.
-fn shared_memory_comes_and_goes() -> Step<'static> {
+fn shared_memory_is_made_and_removed() -> Step<'static> {
     let name = format!("kill-test-{}", std::process::id());
     Box::new(move |number| {
         let named = SharedMemory::create(&format!("{name}-{}", number / 2), 5000);
         let nameless = SharedMemory::new(5000).unwrap();
         nameless.bytes().unwrap()[4999].set(1);
         if let Ok(named) = &named {
-            // Nobody but its maker removes it.
+            // Only its maker removes it.
             SharedMemory::attach(named.name()).unwrap();
         }
     })
 }
 
-/// What a process can leave behind.
+/// Everything that a process can leave behind.
 struct Belongings {
     descriptors: usize,
     files: BTreeSet<String>,
@@ -423,7 +429,7 @@ impl Belongings {
         }
     }
 
-    fn insist_that_nothing_was_added(&self) {
+    fn assert_nothing_was_added(&self) {
         assert!(active_children().is_empty());
         let children = fs::read_to_string("/proc/thread-self/children").unwrap();
         assert_eq!(children, "", "children are left");

@@ -5,7 +5,7 @@
 //!
 //! Time has no place in loom. A sleep ends by a wake-up only, so that nothing heals what
 //! the algorithms get wrong. There are two exceptions: the death of a process lets each
-//! of the others look around once; and a deadline of no time at all has come.
+//! of the others wake once for a slice; and a deadline of no time at all has come.
 #![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
 #![allow(unused_imports, reason = "the library exports them")]
 #![allow(unreachable_pub, reason = "the files are public in the library")]
@@ -41,8 +41,8 @@ fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
     builder.check(scenario);
 }
 
-/// What a lock protects. Loom finds it out where two threads use it at once, or where
-/// one does without having seen what the one before it did.
+/// What a lock protects. Loom reports it if two threads use it at once, or if one does
+/// without having seen what the one before it did.
 struct Protected(UnsafeCell<usize>);
 
 // What the models are to prove.
@@ -73,7 +73,7 @@ impl Protected {
 }
 
 #[test]
-fn a_lock_has_one_holder_at_a_time_and_forgets_nobody_who_waits() {
+fn a_lock_has_one_holder_at_a_time_and_wakes_every_waiter() {
     model(2, || {
         let (lock, protected) = (Lock::new().unwrap(), Protected::new());
         let work = move |lock: Lock, protected: Arc<Protected>| {
@@ -96,7 +96,7 @@ fn a_lock_has_one_holder_at_a_time_and_forgets_nobody_who_waits() {
 }
 
 #[test]
-fn exactly_one_takes_the_lock_of_the_dead() {
+fn exactly_one_waiter_takes_the_lock_of_a_dead_holder() {
     model(2, || {
         let (lock, protected) = (Lock::new().unwrap(), Protected::new());
         lock.acquire();
@@ -132,7 +132,7 @@ fn an_rlock_has_one_owner_at_a_time() {
             thread::spawn(move || work(&lock, &protected))
         };
         work(&lock, &protected);
-        work(&lock, &protected); // Having been its owner is no title.
+        work(&lock, &protected); // Having owned it before does not help.
         other.join().unwrap();
         assert_eq!(protected.get(), 3);
     });
@@ -161,7 +161,7 @@ fn a_semaphore_of_one_permit_lets_one_in_at_a_time() {
 }
 
 #[test]
-fn every_release_of_a_semaphore_lets_one_more_go_on() {
+fn every_release_of_a_semaphore_wakes_one_waiter() {
     model(2, || {
         let semaphore = Semaphore::new(0).unwrap();
         let waiters: Vec<_> = (0..2)
@@ -180,7 +180,7 @@ fn every_release_of_a_semaphore_lets_one_more_go_on() {
 }
 
 #[test]
-fn the_permit_of_the_dead_comes_back() {
+fn the_permit_of_a_dead_process_comes_back() {
     model(3, || {
         let semaphore = Semaphore::new(1).unwrap();
         let permit = semaphore.permit();
@@ -196,7 +196,7 @@ fn the_permit_of_the_dead_comes_back() {
 }
 
 #[test]
-fn a_semaphore_counts_right_at_whatever_step_a_process_is_killed() {
+fn a_semaphore_counts_right_whatever_step_a_process_is_killed_at() {
     for step in 0..12 {
         model(2, move || {
             let semaphore = Semaphore::new(1).unwrap();
@@ -227,7 +227,7 @@ fn a_condition_loses_no_notification() {
 }
 
 #[test]
-fn a_condition_notifies_as_many_as_it_is_told() {
+fn a_condition_wakes_as_many_waiters_as_were_notified() {
     model(1, || {
         let lock = RLock::new().unwrap();
         let ready = Condition::with_lock(&lock).unwrap();
@@ -257,7 +257,7 @@ fn a_condition_notifies_as_many_as_it_is_told() {
 }
 
 #[test]
-fn an_event_wakes_everybody_and_shows_what_was_done_before() {
+fn an_event_wakes_all_waiters_and_shows_them_what_was_done_before() {
     model(3, || {
         let (event, protected) = (Event::new().unwrap(), Protected::new());
         let waiters: Vec<_> = (0..2)
@@ -278,7 +278,7 @@ fn an_event_wakes_everybody_and_shows_what_was_done_before() {
 }
 
 #[test]
-fn an_event_lets_go_who_was_there_when_it_was_set() {
+fn an_event_that_is_cleared_at_once_still_wakes_earlier_waiters() {
     model(3, || {
         let event = Event::new().unwrap();
         let waiter = {
@@ -295,7 +295,7 @@ fn an_event_lets_go_who_was_there_when_it_was_set() {
 }
 
 #[test]
-fn an_event_set_again_wakes_who_came_between() {
+fn an_event_that_is_cleared_and_set_again_wakes_every_waiter() {
     model(3, || {
         let event = Event::new().unwrap();
         let waiter = {
@@ -310,7 +310,7 @@ fn an_event_set_again_wakes_who_came_between() {
 }
 
 #[test]
-fn a_barrier_lets_both_go_on_round_after_round() {
+fn a_barrier_lets_both_parties_pass_round_after_round() {
     model(3, || {
         let barrier = Barrier::new(2).unwrap();
         let arrived = Arc::new(AtomicUsize::new(0));
@@ -337,7 +337,7 @@ fn a_barrier_lets_both_go_on_round_after_round() {
 }
 
 #[test]
-fn an_aborted_barrier_holds_nobody() {
+fn an_aborted_barrier_holds_no_waiter() {
     model(3, || {
         let barrier = Barrier::new(2).unwrap();
         let waiter = {
@@ -352,7 +352,7 @@ fn an_aborted_barrier_holds_nobody() {
 }
 
 #[test]
-fn what_a_dead_process_began_with_a_barrier_is_carried_through() {
+fn an_abort_that_a_dead_process_began_is_finished_by_others() {
     for step in 0..8 {
         model(2, move || {
             let barrier = Barrier::new(2).unwrap();
@@ -372,7 +372,7 @@ fn what_a_dead_process_began_with_a_barrier_is_carried_through() {
 }
 
 #[test]
-fn a_party_that_is_killed_over_giving_up_leaves_nobody_waiting() {
+fn a_party_that_is_killed_while_it_gives_up_leaves_no_waiter_behind() {
     // Its third change takes a place.
     for step in 3..14 {
         model(2, move || {
@@ -386,7 +386,7 @@ fn a_party_that_is_killed_over_giving_up_leaves_nobody_waiting() {
                     let broken = barrier.wait_timeout(Duration::ZERO);
                     assert_eq!(broken, Err(BarrierBroken));
                 });
-                // Takes the lock from the dead: the waiter has only one look around.
+                // Takes the lock from the dead: the waiter has only one slice.
                 let _any_answer = barrier.broken();
             } else {
                 barrier.abort();

@@ -55,7 +55,7 @@ fn recv(channel: &Channel) -> Vec<u8> {
 }
 
 #[test]
-fn messages_arrive_whole_and_in_order_however_the_memory_goes_round() {
+fn messages_arrive_whole_and_in_order_when_memory_is_reused() {
     model(2, || {
         let channel = channel(2);
         let sender = {

@@ -100,7 +100,7 @@ proptest! {
 }
 
 #[test]
-fn a_message_crosses_at_every_length_where_its_form_changes() {
+fn a_message_crosses_at_every_length_at_which_its_form_changes() {
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 64 << 20] {
         let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
         let (receiver, sender) = pipe(false).unwrap();
@@ -182,7 +182,7 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
     let path = env::temp_dir().join(format!("pipes-test-{}", process::id()));
     let fifo = NamedPipe::create(&path).unwrap();
     assert!(fifo.writer_if_read().unwrap().is_none());
-    // An end that is opened for both waits for nobody.
+    // An end that is opened for both directions does not wait.
     let _reader = File::options().read(true).write(true).open(&path).unwrap();
     let writer = fifo.writer_if_read().unwrap().unwrap();
     let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
@@ -190,7 +190,7 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
 }
 
 #[test]
-fn poll_waits_as_long_as_it_says() {
+fn poll_with_a_timeout_waits_that_long() {
     let (a, _b) = pipe(true).unwrap();
     let start = Instant::now();
     assert!(!a.poll(Duration::from_millis(50)).unwrap());

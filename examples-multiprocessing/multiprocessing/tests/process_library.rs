@@ -26,8 +26,8 @@ use tutorial::harness::{Listing, Random};
 /// Every subject with its function. `claims` says what it must do.
 const SUBJECTS: [(&str, fn()); 19] = [
     ("threads", threads),
-    ("forked_family", forked_family),
-    ("spawned_family", spawned_family),
+    ("forked_relatives", forked_relatives),
+    ("spawned_relatives", spawned_relatives),
     ("forked_victims", forked_victims),
     ("spawned_victims", spawned_victims),
     ("exit_codes", exit_codes),
@@ -90,7 +90,7 @@ fn claims() -> Vec<Trial> {
         claim(
             "ctrl_c_ends_a_family_of_eleven_by_the_signal_and_silently",
             || {
-                for family in ["forked_family", "spawned_family"] {
+                for family in ["forked_relatives", "spawned_relatives"] {
                     let mut run = start(family).start();
                     run.line_with("all there");
                     run.signal(Signal::SIGINT);
@@ -102,7 +102,7 @@ fn claims() -> Vec<Trial> {
             "a_signal_to_the_parent_alone_ends_all_of_its_family",
             || {
                 for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT] {
-                    for family in ["forked_family", "spawned_family"] {
+                    for family in ["forked_relatives", "spawned_relatives"] {
                         let mut run = start(family).start();
                         run.line_with("all there");
                         kill(run.pid(), signal).unwrap();
@@ -114,7 +114,7 @@ fn claims() -> Vec<Trial> {
         claim("a_parent_killed_at_any_instant_leaves_nobody", || {
             let mut random = Random::seeded();
             for round in 0..120 {
-                let family = ["forked_family", "spawned_family"][round % 2];
+                let family = ["forked_relatives", "spawned_relatives"][round % 2];
                 let run = start(family).start();
                 thread::sleep(Duration::from_micros(random.below(15_000)));
                 kill(run.pid(), Signal::SIGKILL).unwrap();
@@ -154,7 +154,7 @@ fn claims() -> Vec<Trial> {
             place(&run.errors[1], "Jack: spawned (");
             assert_eq!(
                 run.errors[2].split(" (").next().unwrap(),
-                "Process-3: a panic with a value that is no text"
+                "Process-3: a panic whose value is not a text"
             );
             assert_eq!(run.errors.len(), 3, "{:#?}", run.errors);
         }),
@@ -228,7 +228,7 @@ fn claims() -> Vec<Trial> {
                 [
                     "args [\"of\", \"the program\"]",
                     "order in the environment: false",
-                    // The family's census, and the lifeline.
+                    // The registry of processes, and the lifeline.
                     "descriptors of the library: 2",
                     "of these left to its own programs: 0",
                     "[1, 2] \"three\" held: true",
@@ -332,7 +332,7 @@ fn generation(ready: &Connection) {
     sleep();
 }
 
-fn forked_family() {
+fn forked_relatives() {
     let (count, ready) = pipe(false).unwrap();
     for _ in 0..5 {
         Process::new(|| generation(&ready)).start().unwrap();
@@ -342,7 +342,7 @@ fn forked_family() {
     sleep();
 }
 
-fn spawned_family() {
+fn spawned_relatives() {
     let spawn = |_| {
         let (count, ready) = pipe(false).unwrap();
         let mut p = Process::spawned(|ready: Connection| generation(&ready), ready);
@@ -445,7 +445,7 @@ fn block_of(owner: Pid) -> String {
 
 fn block_and_end() {
     let _block = SharedMemory::create(&block_of(getpid()), 1).unwrap();
-    // Its guardian is to be out of the group already.
+    // Its watcher must have left the group already.
     killpg(getpid(), Signal::SIGKILL).unwrap();
 }
 
@@ -496,7 +496,7 @@ fn panics() {
     say(&format!("{code:?}"));
 }
 
-fn tell_name() {
+fn print_name() {
     let parent = parent_process().map(|parent| parent.name().to_string());
     let parent = parent.unwrap_or_else(|| "None".into());
     say(&format!("{} of {parent}", current_process().name()));
@@ -509,7 +509,7 @@ fn names() {
         run(Process::new(tell_name));
         run(Process::new(tell_name));
     }));
-    run(Process::builder().name("Jack").target(tell_name));
+    run(Process::builder().name("Jack").target(print_name));
     run(Process::spawned(
         |()| {
             tell_name();
@@ -579,7 +579,7 @@ fn half_a_line() {
     println!(", the parent's");
 }
 
-#[expect(unsafe_code, reason = "the library is told nothing of this fork")]
+#[expect(unsafe_code, reason = "the library does not learn of this fork")]
 fn own_forks() {
     let (told, tell) = pipe(false).unwrap();
     let mut p = Process::new(|| {

@@ -1,5 +1,5 @@
 //! Processes that put and get are killed at random moments, again and again, and the
-//! others must go on: nobody hangs, no message is torn, doubled or lost, but the one
+//! others must continue: nobody hangs, no message is torn, doubled or lost, except the one
 //! that a killed consumer was taking; and nothing is left behind.
 //!
 //! A program of its own, without the test harness, whose threads would forbid to fork.
@@ -29,7 +29,7 @@ const HANG: Duration = Duration::from_secs(8);
 struct Message {
     producer: usize,
     number: u32,
-    /// As many times the number as the producer chose.
+    /// The number, as often as the producer chose.
     filling: Vec<u32>,
 }
 
@@ -44,7 +44,7 @@ enum Way {
     Queue(Queue<Message>),
     Pipe {
         receiver: Connection,
-        /// Taken out by whoever must not keep it open.
+        /// Taken out by processes that must not keep it open.
         sender: Option<Connection>,
     },
 }
@@ -171,7 +171,7 @@ fn round(mut way: Way, random: &mut StdRng) {
         let all = numbers.len();
         numbers.dedup();
         assert_eq!(all, numbers.len(), "a message was doubled");
-        // Those that a killed producer did not come to put are no loss.
+        // Those that a killed producer did not come to put are not lost.
         let put = if victim == CONSUMERS + producer {
             numbers.last().map_or(0, |last| last + 1)
         } else {
@@ -218,7 +218,7 @@ fn joining_round(random: &mut StdRng) {
 }
 
 /// Two have a task each: one is killed over it, the other takes its time.
-fn joining_waits_for_the_living() {
+fn join_waits_for_live_consumers_and_counts_lost_tasks() {
     const WORK: Duration = Duration::from_millis(500);
     let queue = JoinableQueue::new(0).unwrap();
     let (report, reporter) = pipe(false).unwrap();
@@ -315,7 +315,7 @@ fn main() {
 
     set_deadline();
     spawned_round();
-    joining_waits_for_the_living();
+    join_waits_for_live_consumers_and_counts_lost_tasks();
     too_large_an_item_stays_in_the_queue();
     // What the library opens once and keeps is open after this.
     joining_round(&mut random);

@@ -60,7 +60,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_something_too() {
+fn unit_values_count_as_items() {
     let q = Queue::new(0).unwrap();
     for _ in 0..100_000 {
         q.put(()).unwrap();
@@ -174,7 +174,7 @@ fn a_full_queue_refuses_and_gives_the_item_back() {
 }
 
 #[test]
-fn a_put_that_waits_for_room_goes_on_when_there_is_some() {
+fn a_put_that_waits_returns_when_there_is_room() {
     let q = &Queue::new(1).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -185,7 +185,7 @@ fn a_put_that_waits_for_room_goes_on_when_there_is_some() {
 }
 
 #[test]
-fn a_get_waits_as_long_as_it_says() {
+fn a_get_with_a_timeout_waits_that_long() {
     let q = Queue::<i32>::new(0).unwrap();
     let start = Instant::now();
     let timeout = Duration::from_millis(150);
@@ -195,7 +195,7 @@ fn a_get_waits_as_long_as_it_says() {
 }
 
 #[test]
-fn close_ends_putting_here_and_the_waiting_of_who_gets() {
+fn close_ends_puts_in_this_process_and_waiting_gets() {
     let q = &Queue::new(0).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -270,7 +270,7 @@ fn join_waits_for_the_last_task() {
 }
 
 #[test]
-fn join_waits_for_tasks_longer_than_it_looks_around_for_the_dead() {
+fn join_waits_for_a_task_of_the_living_longer_than_for_one_of_the_dead() {
     let q = &JoinableQueue::new(0).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {

@@ -25,9 +25,9 @@ pub(super) fn remove(child: &Arc<Child>) {
 /// In a forked child: those are its parent's.
 pub(super) fn remove_all() {
     let of_the_parent = mem::take(&mut *lock_unpoisoned(&CHILDREN));
-    of_the_parent
-        .iter()
-        .for_each(|child| child.close_lifeline());
+    for child in &of_the_parent {
+        child.close_lifeline();
+    }
     // To free them would be to copy the memory that they lie in.
     mem::forget(of_the_parent);
 }

@@ -17,7 +17,7 @@ const ON: u8 = 2;
 ///
 /// A spin finds an answer that comes within microseconds, for which a sleep and its
 /// wake-up take ten times as long. It costs processor time, which may matter more than
-/// latency, on a battery for instance. CPython never spins.
+/// latency, on a battery for instance. Python never spins.
 ///
 /// ```
 /// multiprocessing::set_spinning(false);

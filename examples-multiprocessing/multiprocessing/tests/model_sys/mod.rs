@@ -131,7 +131,7 @@ pub(crate) mod futex {
 
     pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
         let mut queue = QUEUE.lock().unwrap();
-        if registry::look_around() {
+        if registry::slice_is_over() {
             return Slept::Slice;
         }
         if word.load(Ordering::Relaxed) != value {
@@ -208,8 +208,8 @@ pub(crate) mod registry {
     }
     loom::thread_local! {
         static ME: Cell<RegistryId> = Cell::new(0);
-        static LOOKED_AROUND: Cell<bool> = Cell::new(false);
-        /// So many changes more are made before this process is killed, if it is.
+        static SLICE_USED: Cell<bool> = Cell::new(false);
+        /// The number of further changes before this process is killed, if it is.
         static KILLED_AFTER: Cell<Option<usize>> = Cell::new(None);
     }
 
@@ -238,7 +238,7 @@ pub(crate) mod registry {
     }
 
     /// The process that this thread stands for ends here, as by SIGKILL: nothing
-    /// is released. The thread goes on as another.
+    /// is released. The thread continues as another process.
     pub(crate) fn die() {
         DEAD.lock().unwrap().push(me());
         ME.with(|me| me.set(0));
@@ -249,7 +249,7 @@ pub(crate) mod registry {
     struct Killed;
 
     /// Does this work in a process that is killed before it makes this change of shared
-    /// memory, its first being 0. Where it makes fewer it is not killed.
+    /// memory, its first being 0. If it makes fewer it is not killed.
     pub(crate) fn killed_before(change: usize, work: impl FnOnce()) {
         KILLED_AFTER.with(|after| after.set(Some(change)));
         let done = panic::catch_unwind(AssertUnwindSafe(work));
@@ -280,10 +280,10 @@ pub(crate) mod registry {
     }
 
     /// Whether a slice is over for this thread: once, after somebody has died.
-    pub(super) fn look_around() -> bool {
-        !LOOKED_AROUND.with(Cell::get)
+    pub(super) fn slice_is_over() -> bool {
+        !SLICE_USED.with(Cell::get)
             && !DEAD.lock().unwrap().is_empty()
-            && !LOOKED_AROUND.with(|looked| looked.replace(true))
+            && !SLICE_USED.with(|looked| looked.replace(true))
     }
 }
 
@@ -310,7 +310,7 @@ pub(crate) mod segment {
     pub(crate) use shareable;
 
     /// A word that is read and written without any order of its own. Loom finds out
-    /// where the channel gives it none.
+    /// if the channel gives it none.
     pub(crate) struct Word(UnsafeCell<u64>);
 
     // What the models are to prove.

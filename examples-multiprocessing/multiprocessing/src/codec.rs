@@ -1,43 +1,69 @@
 //! How a value becomes the bytes of a message, and the reverse.
 
 use std::cell::Cell;
-use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::{fmt, mem};
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 thread_local! {
-    /// Space for the bytes of a message, kept from one message to the next. It is taken
-    /// out while in use, since a value's own `Serialize` may send something, too.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The buffer that this thread's next [`Scratch`] takes.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The largest space that is kept.
-const KEPT: usize = 1 << 18;
+/// A buffer for the bytes of a message, empty at first. Its memory serves this thread's
+/// messages one after the other. A message that is begun while another is in use, as by
+/// a value's own `Serialize`, gets memory of its own.
+pub(crate) struct Scratch(Vec<u8>);
 
-/// This thread's space for the bytes of a message.
-pub(crate) fn scratch() -> Vec<u8> {
-    SCRATCH.take()
-}
+impl Scratch {
+    /// The most bytes that are kept from one message to the next.
+    const KEPT: usize = 1 << 18;
 
-/// Puts the space back.
-pub(crate) fn keep(scratch: Vec<u8>) {
-    if scratch.capacity() <= KEPT {
-        SCRATCH.set(scratch);
+    pub(crate) fn take() -> Self {
+        // There is none left at the end of the thread.
+        let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+        buffer.clear();
+        Self(buffer)
     }
 }
 
-/// Replaces `bytes` by those of `value`.
-pub(crate) fn encode<T: Serialize + ?Sized>(
-    value: &T,
-    mut bytes: Vec<u8>,
-) -> Result<Vec<u8>, EncodeError> {
-    bytes.clear();
-    postcard::to_extend(value, bytes).map_err(EncodeError)
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.capacity() <= Self::KEPT {
+            let buffer = mem::take(&mut self.0);
+            // Fails at the end of the thread, which needs it no more.
+            BUFFER.try_with(|kept| kept.set(buffer)).ok();
+        }
+    }
 }
 
-/// Appends the bytes of `value`; leaves `bytes` as they were if it cannot be serialised.
+impl Deref for Scratch {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+/// The bytes of `value`.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    append(value, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Appends the bytes of `value`. If it cannot be encoded, `bytes` are left as they were.
 pub(crate) fn append<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
@@ -84,8 +110,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
     Ok(value)
 }
 
-/// A value cannot be serialised: its own `Serialize` refused, or it is a sequence that
-/// does not know its length. Nothing was sent.
+/// A value cannot be encoded: its own `Serialize` refused, or it is a sequence that does
+/// not know its length. Nothing was sent.
 ///
 /// ```
 /// use multiprocessing::{SendError, pipe};
@@ -108,14 +134,14 @@ pub struct EncodeError(postcard::Error);
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the value cannot be serialised: {}", self.0)
+        write!(f, "the value cannot be encoded: {}", self.0)
     }
 }
 
 impl std::error::Error for EncodeError {}
 
-/// A message arrived whole, but is not a value of the type that was asked for. It is
-/// taken; the next one can be received.
+/// A message arrived whole, but its bytes do not make a value of the type that was asked
+/// for. The message is taken; the next one can be received.
 ///
 /// ```
 /// use multiprocessing::{RecvError, pipe};
@@ -131,16 +157,16 @@ impl std::error::Error for EncodeError {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(
-    /// `None` if bytes were left over.
+    /// None if bytes were left over.
     Option<postcard::Error>,
 );
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the message is not a value of the type asked for: ")?;
+        f.write_str("the message cannot be decoded as the type asked for: ")?;
         match &self.0 {
             Some(error) => error.fmt(f),
-            None => f.write_str("it has too many bytes"),
+            None => f.write_str("it has more bytes than a value of the type"),
         }
     }
 }

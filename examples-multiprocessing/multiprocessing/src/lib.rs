@@ -163,7 +163,7 @@ pub use codec::{DecodeError, EncodeError};
 pub use error::Error;
 pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use pool::{
-    AsyncResult, Call, Imap, Pool, PoolBuilder, PoolError, StartMethod, Task,
+    AsyncResult, Imap, Pool, PoolBuilder, PoolCall, PoolError, PoolFn, StartMethod,
     TaskError,
 };
 pub use process::{

@@ -503,17 +503,17 @@ fn print_name() {
 }
 
 fn names() {
-    tell_name();
+    print_name();
     run(Process::new(|| {
-        tell_name();
-        run(Process::new(tell_name));
-        run(Process::new(tell_name));
+        print_name();
+        run(Process::new(print_name));
+        run(Process::new(print_name));
     }));
     run(Process::builder().name("Jack").target(print_name));
     run(Process::spawned(
         |()| {
-            tell_name();
-            run(Process::new(tell_name));
+            print_name();
+            run(Process::new(print_name));
         },
         (),
     ));

@@ -33,9 +33,10 @@ fn text(path: &str) -> String {
 }
 
 fn is_id(text: &str) -> bool {
-    text.strip_prefix(['V', 'N', 'T', 'D']).is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-    })
+    text.strip_prefix(['V', 'N', 'T', 'D'])
+        .is_some_and(|number| {
+            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        })
 }
 
 /// The rows of the tables of listings, under their section's command.
@@ -48,11 +49,8 @@ fn rows(readme: &str) -> Vec<Row> {
         {
             package = name.to_string();
         }
-        let cells: Vec<&str> = line
-            .trim_matches('|')
-            .split(" | ")
-            .map(str::trim)
-            .collect();
+        let cells: Vec<&str> =
+            line.trim_matches('|').split(" | ").map(str::trim).collect();
         let [id, place, .., link] = cells[..] else {
             continue;
         };

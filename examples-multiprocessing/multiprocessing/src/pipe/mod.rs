@@ -130,10 +130,9 @@ impl Connection {
     ///
     /// [`SendError`]. Nothing was sent then.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), SendError> {
-        let bytes = codec::encode(value, codec::scratch())?;
-        let sent = self.send_bytes(&bytes);
-        codec::keep(bytes);
-        sent
+        let mut bytes = codec::Scratch::take();
+        codec::append(value, &mut bytes)?;
+        self.send_bytes(&bytes)
     }
 
     /// Receives a value, waiting for one while a process is left that could send it.

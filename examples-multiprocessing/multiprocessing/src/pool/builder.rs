@@ -5,14 +5,37 @@ use std::num::NonZero;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::board::{Common, SpawnedPool};
-use super::desk::Desk;
-use super::supervisor::{Initializer, Plan, supervise, supervise_spawned};
-use super::task::Once;
-use super::{Pool, PoolError, Task};
+use super::Pool;
+use super::dispatcher::Dispatcher;
+use super::error::PoolError;
+use super::function::{Once, PoolFn};
+use super::plan::{Initializer, Plan};
+use super::shared::{PoolShared, SpawnedPool};
+use super::supervisor::{supervise, supervise_spawned};
 use crate::codec::{self, EncodeError};
-use crate::process::{Process, ProcessError, cpu_count};
+use crate::process::{Process, ProcessError, ProcessHandle, cpu_count};
 use crate::sys::routine::Routine;
+
+impl Pool {
+    /// Starts a pool of so many workers by fork.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PoolBuilder::start`].
+    pub fn new(processes: usize) -> Result<Self, PoolError> {
+        Self::builder().processes(processes).start()
+    }
+
+    /// For choosing more than the number of workers, or leaving that to the machine.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder {
+            processes: None,
+            initializer: None,
+            maxtasksperchild: None,
+            start_method: StartMethod::Fork,
+        }
+    }
+}
 
 /// How a pool's supervisor is started. The workers are forks of it in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +72,7 @@ pub enum StartMethod {
 #[derive(Debug)]
 #[must_use = "it becomes a pool by `start`"]
 pub struct PoolBuilder {
-    /// As many as there are processors where nothing is said.
+    /// The number of processors if it is not given.
     processes: Option<usize>,
     initializer: Option<Result<Initializer, NotSendable>>,
     /// Zero is refused when the pool starts.
@@ -65,47 +88,38 @@ enum NotSendable {
 }
 
 impl PoolBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            processes: None,
-            initializer: None,
-            maxtasksperchild: None,
-            start_method: StartMethod::Fork,
-        }
-    }
-
-    /// How many workers there are: as many as [`cpu_count`] says where nothing is said.
+    /// The number of workers. If it is not given, it is what [`cpu_count`] returns.
     pub fn processes(mut self, processes: usize) -> Self {
         self.processes = Some(processes);
         self
     }
 
-    /// What every worker runs when it starts, with its arguments as a tuple.
+    /// A function that every worker runs when it starts, with its arguments as a tuple.
     ///
     /// If it fails, every task ends with
     /// [`TaskError::Initializer`](super::TaskError::Initializer), and no more workers
     /// are started. Python starts one after the other for ever.
     pub fn initializer<F, A>(mut self, function: F, args: A) -> Self
     where
-        F: Task<A, Output = ()>,
+        F: PoolFn<A, Output = ()>,
         A: Serialize + DeserializeOwned,
     {
         let routine = Routine::of::<F, Once<A>>(&function);
         let routine = routine.ok_or(NotSendable::Foreign);
-        let args = codec::encode(&args, Vec::new()).map_err(NotSendable::Argument);
+        let args = codec::encode(&args).map_err(NotSendable::Argument);
         self.initializer =
             Some(routine.and_then(|routine| Ok(Initializer::new(routine, args?))));
         self
     }
 
-    /// After so many tasks (a chunk of `map` counts as one) a worker ends, and a fresh
-    /// one takes its place.
+    /// The number of tasks after which a worker ends, and a fresh one takes its place. A
+    /// chunk of `map` counts as one task.
     pub fn maxtasksperchild(mut self, tasks: u32) -> Self {
         self.maxtasksperchild = Some(tasks);
         self
     }
 
-    /// How the pool is started: by fork where nothing is said.
+    /// How the pool is started. If it is not given, the pool is started by fork.
     pub fn start_method(mut self, method: StartMethod) -> Self {
         self.start_method = method;
         self
@@ -115,9 +129,9 @@ impl PoolBuilder {
     ///
     /// # Errors
     ///
-    /// [`PoolError::TooFew`] for no processes or no tasks; [`PoolError::Process`] where
-    /// no process could be started, as by fork beside other threads; or the system's
-    /// refusal of shared memory.
+    /// [`PoolError::TooFew`] for no processes or no tasks; [`PoolError::Process`] if no
+    /// process could be started, as by fork beside other threads; [`PoolError::System`]
+    /// if the system refuses the shared memory.
     pub fn start(self) -> Result<Pool, PoolError> {
         let processes = self.processes.unwrap_or_else(cpu_count);
         if processes == 0 || self.maxtasksperchild == Some(0) {
@@ -137,25 +151,23 @@ impl PoolBuilder {
             maxtasksperchild: self.maxtasksperchild.and_then(NonZero::new),
             name: name.into(),
         };
-        let common = Common::new(processes)?;
+        let shared = PoolShared::new(processes)?;
         // A daemon: if nobody ends the pool, it ends with this process.
         let process = Process::builder().name("PoolSupervisor").daemon(true);
         let supervisor = match self.start_method {
             StartMethod::Fork => {
-                started(process.target(|| supervise(&common, &plan)))
+                started(process.target(|| supervise(&shared, &plan)))
             }
             StartMethod::Spawn => {
-                let luggage = SpawnedPool::from(&common);
-                started(process.spawn_target(supervise_spawned, (luggage, plan)))
+                let argument = (SpawnedPool::from(&shared), plan);
+                started(process.spawn_target(supervise_spawned, argument))
             }
         }?;
-        Ok(Pool::of(Desk::new(common, supervisor)))
+        Ok(Pool::over(Dispatcher::new(shared, supervisor)))
     }
 }
 
-fn started(
-    mut process: Process<'_>,
-) -> Result<crate::process::ProcessHandle, ProcessError> {
+fn started(mut process: Process<'_>) -> Result<ProcessHandle, ProcessError> {
     process.start()?;
     process.handle().cloned()
 }

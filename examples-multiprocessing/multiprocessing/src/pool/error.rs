@@ -21,9 +21,9 @@ use crate::process::ProcessError;
 pub enum TaskError {
     /// The function panicked: Python's exception that `get` raises again.
     Panicked {
-        /// What the panic said.
+        /// The panic's message.
         message: String,
-        /// Where, as `file:line:column`; empty where nobody knows.
+        /// The panic's place, as `file:line:column`; empty if it is not known.
         place: String,
     },
     /// A signal ended the worker while it had the task. Python waits for ever.
@@ -37,15 +37,15 @@ pub enum TaskError {
         /// The exit code.
         code: i32,
     },
-    /// The argument has no form as bytes, or they make no value of its type in the
-    /// worker. The sentence says which and why.
-    Argument(String),
-    /// The result has no form as bytes, or they make no value of its type here. The
+    /// The argument cannot be encoded, or its bytes cannot be decoded in the worker. The
     /// sentence says which and why.
+    Argument(String),
+    /// The result cannot be encoded in the worker, or its bytes cannot be decoded here.
+    /// The sentence says which and why.
     Result(String),
-    /// It took longer than it was given, and its worker was replaced.
+    /// The task took longer than its deadline allows, and its worker was replaced.
     Deadline,
-    /// It was cancelled, and the worker that had it, if any, was replaced.
+    /// The task was cancelled, and the worker that had it, if any, was replaced.
     Cancelled,
     /// The initializer of the workers failed, and so the pool runs no tasks.
     Initializer(String),
@@ -53,11 +53,11 @@ pub enum TaskError {
     Closed,
     /// The pool was terminated or dropped before the task had ended.
     Terminated,
-    /// The process that sees to the workers has ended, and the workers with it: make a
-    /// new pool.
+    /// The supervisor, the process that looks after the workers, has ended, and the
+    /// workers with it: make a new pool.
     Broken,
-    /// There is no room for the task, or no worker can be started: the sentence says
-    /// what the system refused.
+    /// There is no room for the task, or no worker can be started. The sentence says what
+    /// the system refused.
     System(String),
     /// The function is part of a library: name one of the program's own, which calls
     /// it.
@@ -91,7 +91,7 @@ impl fmt::Display for TaskError {
             Self::Result(why) => {
                 return write!(f, "the task's result is refused: {why}");
             }
-            Self::Deadline => "the task took longer than it was given",
+            Self::Deadline => "the task took longer than its deadline allows",
             Self::Cancelled => "the task was cancelled",
             Self::Initializer(why) => {
                 return write!(f, "the pool's initializer failed: {why}");
@@ -114,6 +114,16 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {}
 
 impl TaskError {
+    /// The argument cannot be encoded or decoded, for this reason.
+    pub(super) fn argument(why: impl ToString) -> Self {
+        Self::Argument(why.to_string())
+    }
+
+    /// The result cannot be encoded or decoded, for this reason.
+    pub(super) fn result(why: impl ToString) -> Self {
+        Self::Result(why.to_string())
+    }
+
     /// How a worker ended, from its exit code as
     /// [`exitcode`](crate::ProcessHandle::exitcode) gives it.
     pub(super) fn of_exit_code(code: i32) -> Self {
@@ -129,16 +139,17 @@ impl TaskError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// A pool needs at least one process, and each at least one task before it is
-    /// replaced.
+    /// A pool needs at least one process, and each process at least one task before it
+    /// is replaced.
     TooFew,
     /// The pool still takes tasks: close or terminate it before joining it.
     StillRunning,
-    /// A callback waited for the end of all callbacks, which would be for ever.
+    /// A callback joined its pool, and would wait for its own end.
     JoinInCallback,
-    /// The supervisor could not be started, for instance because other threads run.
+    /// The supervisor could not be started, for instance because other threads run; or
+    /// the pool was joined in a process that did not make it.
     Process(ProcessError),
-    /// There is no memory to share.
+    /// The system refused the memory that the processes share.
     System(Error),
 }
 
@@ -146,15 +157,15 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooFew => {
-                "A pool needs one process or more, and each one task or more before \
-                 it is replaced: give it a larger number."
+                "A pool needs at least one process, and each process at least one task \
+                 before it is replaced: give it a larger number."
             }
             Self::StillRunning => {
                 "The pool is still running: close or terminate it before joining it."
             }
             Self::JoinInCallback => {
                 "A callback cannot join its pool, which would wait for the callback: \
-                 join it elsewhere."
+                 join it outside its callbacks."
             }
             Self::Process(error) => return error.fmt(f),
             Self::System(error) => return error.fmt(f),

@@ -9,40 +9,44 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::TaskError;
-use super::desk::{Desk, Ticket, VALUE};
-use super::task::Values;
+use super::dispatcher::{self, Dispatcher};
+use super::error::TaskError;
+use super::message::{Ticket, Values};
 use crate::sys::routine::Routine;
 
-/// As many chunks are on their way for each process: enough that none of them waits for
-/// the parent, and few enough that the parent's memory does not depend on how many
-/// there are.
-const WINDOW: usize = 32;
+/// The number of chunks on their way for each worker: enough that no worker waits for the
+/// parent, and few enough that the parent's memory does not depend on the number of
+/// inputs.
+const CHUNKS_PER_WORKER: usize = 32;
 
-/// The results of [`imap`](super::Call::imap) and
-/// [`imap_unordered`](super::Call::imap_unordered): of each input its value, or how its
-/// task ended instead.
+/// The results of [`imap`](super::Pool::imap) and
+/// [`imap_unordered`](super::Pool::imap_unordered): for each input its value, or a
+/// [`TaskError`] that says how its task ended instead.
 ///
 /// Inputs are taken as results are asked for, a few ahead of them; so it can go on for
-/// ever, in constant memory. An iterator of inputs that panics does so here. If the pool
-/// is closed meanwhile, the iteration ends with that error behind what was on its way.
+/// ever, in constant memory. If the iterator of inputs panics, it does so here. If the
+/// pool is closed in the meantime, the iteration ends with that error, after the results
+/// of what was on its way.
 pub struct Imap<I, R> {
-    desk: Arc<Desk>,
+    dispatcher: Arc<Dispatcher>,
     inputs: Fuse<I>,
     /// Nothing for a function that cannot be sent.
     routine: Option<Routine>,
     limit: Option<Duration>,
     chunksize: usize,
+    /// The most chunks that are on their way at a time.
     window: usize,
-    /// Whether the pool takes no more.
+    /// Whether the pool takes no more tasks.
     refused: bool,
-    /// What is on its way, in the order of the inputs.
+    /// The chunks on their way, in the order of the inputs.
     chunks: VecDeque<Chunk>,
-    /// Where those that come first are found, if that is the order.
+    /// Where the task table lists those that have ended, if the results are to come in
+    /// that order.
     arrivals: Option<usize>,
-    /// What has come of the chunk that is being gone through.
+    /// What is left of the chunk whose values are being given out.
     values: Option<Values<R>>,
-    /// Errors of tasks that have no values to be gone through.
+    /// The error of a chunk that has no values, and how often it is still to be given
+    /// out.
     errors: Option<(TaskError, usize)>,
 }
 
@@ -58,21 +62,21 @@ where
     R: DeserializeOwned,
 {
     pub(super) fn new(
-        desk: &Arc<Desk>,
+        dispatcher: &Arc<Dispatcher>,
         inputs: I,
         routine: Option<Routine>,
         limit: Option<Duration>,
         chunksize: usize,
         ordered: bool,
     ) -> Self {
-        let arrivals = (!ordered).then(|| desk.lock().add_arrivals());
+        let arrivals = (!ordered).then(|| dispatcher.lock().tasks.add_arrivals());
         let mut this = Self {
-            desk: Arc::clone(desk),
+            dispatcher: Arc::clone(dispatcher),
             inputs: inputs.fuse(),
             routine,
             limit,
             chunksize,
-            window: desk.common.processes * WINDOW,
+            window: dispatcher.processes().saturating_mul(CHUNKS_PER_WORKER),
             refused: false,
             chunks: VecDeque::new(),
             arrivals,
@@ -86,7 +90,7 @@ where
     /// Sends what the window has room for.
     fn send(&mut self) {
         while self.chunks.len() < self.window && !self.refused {
-            let chunk = self.desk.submit_chunk(
+            let chunk = self.dispatcher.submit_chunk(
                 self.routine,
                 self.limit,
                 &mut self.inputs,
@@ -96,7 +100,8 @@ where
             let Some((sent, count)) = chunk else {
                 break;
             };
-            // One that the pool refuses is the last; one that cannot be sent is not.
+            // A chunk that the pool refuses is the last; one that cannot be encoded is
+            // not.
             self.refused = !matches!(sent, Ok(_) | Err(TaskError::Argument(_)));
             self.chunks.push_back(Chunk { sent, count });
         }
@@ -104,12 +109,13 @@ where
 }
 
 impl<I, R> Imap<I, R> {
-    /// Waits for the next chunk.
+    /// Waits for the chunk whose results come next.
     fn next_chunk(&mut self) -> Option<Chunk> {
         let first = self.chunks.front()?;
         let Some(list) = self.arrivals else {
             if let Ok(ticket) = first.sent {
-                let (_table, _) = self.desk.wait(None, |t| t.is_done(ticket));
+                let (_state, _) =
+                    self.dispatcher.wait(None, |tasks| tasks.is_done(ticket));
             }
             return self.chunks.pop_front();
         };
@@ -117,8 +123,8 @@ impl<I, R> Imap<I, R> {
             return self.chunks.pop_front();
         }
         let mut arrived = None;
-        let (_table, _) = self.desk.wait(None, |table| {
-            arrived = table.arrivals(list).and_then(VecDeque::pop_front);
+        let (_state, _) = self.dispatcher.wait(None, |tasks| {
+            arrived = tasks.next_arrival(list);
             arrived.is_some()
         });
         let position = self
@@ -148,13 +154,12 @@ where
             let Chunk { sent, count } = self.next_chunk()?;
             let outcome = match sent {
                 Ok(ticket) => {
-                    let outcome = self.desk.lock().take(ticket);
-                    outcome.unwrap_or(Err(TaskError::Broken))
+                    dispatcher::taken(&mut self.dispatcher.lock().tasks, ticket)
                 }
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(bytes) => self.values = Some(Values::new(bytes, VALUE, count)),
+                Ok(payload) => self.values = Some(payload.values(count)),
                 Err(error) => self.errors = Some((error, count)),
             }
             self.send();
@@ -164,17 +169,17 @@ where
 
 impl<I, R> Drop for Imap<I, R> {
     fn drop(&mut self) {
-        if !self.desk.is_makers() {
+        if !self.dispatcher.is_owner() {
             return;
         }
-        let mut table = self.desk.lock();
+        let tasks = &mut self.dispatcher.lock().tasks;
         for chunk in &self.chunks {
             if let Ok(ticket) = chunk.sent {
-                table.take(ticket);
+                tasks.take(ticket);
             }
         }
         if let Some(list) = self.arrivals {
-            table.remove_arrivals(list);
+            tasks.remove_arrivals(list);
         }
     }
 }
@@ -182,7 +187,7 @@ impl<I, R> Drop for Imap<I, R> {
 impl<I, R> fmt::Debug for Imap<I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Imap")
-            .field("on_their_way", &self.chunks.len())
+            .field("chunks_on_their_way", &self.chunks.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,102 +1,607 @@
-//! How tasks and answers begin on their way through the rings.
+//! The pool's wire: what its two channels carry, and all that is known of the bytes.
+//!
+//! A task goes from the parent to a worker:
+//!
+//! | bytes | |
+//! | --- | --- |
+//! | 8 | the [`TaskId`] |
+//! | 8 | the [`Routine`]: which function, and whether it is one call or a chunk |
+//! | 8 | for how long the task may run, in nanoseconds; 0 for no limit |
+//! | the rest | the arguments of one call; of a chunk the number of its calls (8 bytes), then the arguments of each |
+//!
+//! An answer goes from a worker or the supervisor to the parent:
+//!
+//! | bytes | |
+//! | --- | --- |
+//! | 8 | the [`TaskId`]; 0 if the message concerns no task |
+//! | 8 | the [`Kind`] |
+//! | the rest | the value, the values of a chunk, or a [`TaskError`] |
+//!
+//! The values of a chunk are those of the calls that have one, in order. Then follows
+//! the list of the calls that failed, each with its position in the chunk and its
+//! error, if any did. The last 8 bytes are the length of the values.
 
-use super::board::TaskId;
+use std::marker::PhantomData;
+use std::mem;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::TaskError;
+use crate::codec::{self, Scratch};
 use crate::sys::routine::Routine;
 
 const WORD: usize = size_of::<u64>();
 
-/// The first words of a task; what its function takes follows.
+/// Names an entry of the parent's task table.
+pub(super) type Ticket = u32;
+
+/// The number of tasks that can be in the task table at a time.
+pub(super) const MAX_TICKETS: u32 = 1 << 24;
+
+/// A task that was sent: its entry in the task table, and the number of the message
+/// that carries it. Message numbers wrap; the two together tell a task from an earlier
+/// one that had the same ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TaskId {
+    pub(super) number: u32,
+    pub(super) ticket: Ticket,
+}
+
+impl TaskId {
+    /// The bits of [`to_word`](Self::to_word) that are ever set.
+    pub(super) const BITS: u32 = 32 + MAX_TICKETS.trailing_zeros();
+
+    /// In a message that concerns no task.
+    const NONE: Self = Self {
+        number: 0,
+        ticket: 0,
+    };
+
+    pub(super) fn to_word(self) -> u64 {
+        u64::from(self.ticket) << 32 | u64::from(self.number)
+    }
+
+    pub(super) fn from_word(word: u64) -> Self {
+        Self {
+            number: word as u32,
+            ticket: (word >> 32) as u32 % MAX_TICKETS,
+        }
+    }
+}
+
+fn append_word(message: &mut Vec<u8>, word: u64) {
+    message.extend_from_slice(&word.to_ne_bytes());
+}
+
+/// Takes the word at the front of the bytes.
+fn take_word(bytes: &mut &[u8]) -> Option<u64> {
+    let (word, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(u64::from_ne_bytes(*word))
+}
+
+/// How a task is to be run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TaskHeader {
     pub(super) task: TaskId,
     pub(super) routine: Routine,
-    /// For how long it may run, in nanoseconds; 0 for no limit.
-    pub(super) limit: u64,
+    pub(super) limit: Option<Duration>,
 }
 
-pub(super) const TASK_HEADER: usize = 3 * WORD;
+const TASK_HEADER: usize = 3 * WORD;
 
 impl TaskHeader {
-    /// Writes it over the first bytes of the message.
-    pub(super) fn write(&self, message: &mut [u8]) {
-        let words = [self.task.to_word(), self.routine.to_word(), self.limit];
+    /// The header of a task's message, and the arguments after it.
+    pub(super) fn decode(mut message: &[u8]) -> Option<(Self, &[u8])> {
+        let header = Self {
+            task: TaskId::from_word(take_word(&mut message)?),
+            routine: Routine::from_word(take_word(&mut message)?),
+            limit: match take_word(&mut message)? {
+                0 => None,
+                limit => Some(Duration::from_nanos(limit)),
+            },
+        };
+        Some((header, message))
+    }
+
+    fn write(&self, message: &mut [u8]) {
+        // A limit of zero ends the task at once; it must not be taken for no limit.
+        let limit = self.limit.map_or(0, |limit| {
+            u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1)
+        });
+        let words = [self.task.to_word(), self.routine.to_word(), limit];
         for (bytes, word) in message.chunks_exact_mut(WORD).zip(words) {
             bytes.copy_from_slice(&word.to_ne_bytes());
         }
     }
+}
 
-    pub(super) fn read(message: &[u8]) -> Option<Self> {
-        Some(Self {
-            task: TaskId::from_word(word(message, 0)?),
-            routine: Routine::from_word(word(message, 1)?),
-            limit: word(message, 2)?,
-        })
+/// A task's message. Its arguments are written first; the header follows when the task
+/// is sent and has its [`TaskId`].
+pub(super) struct TaskMessage(Scratch);
+
+impl TaskMessage {
+    fn new() -> Self {
+        let mut message = Scratch::take();
+        message.resize(TASK_HEADER, 0);
+        Self(message)
+    }
+
+    /// The message of one call.
+    pub(super) fn call<A: Serialize>(args: &A) -> Result<Self, TaskError> {
+        let mut message = Self::new();
+        codec::append(args, &mut message.0).map_err(TaskError::argument)?;
+        Ok(message)
+    }
+
+    /// The message of a chunk, which takes at most `size` inputs, and the number of
+    /// inputs that it took; nothing if there are none. An input that cannot be encoded
+    /// makes the whole chunk an error.
+    pub(super) fn chunk<A: Serialize>(
+        inputs: &mut impl Iterator<Item = A>,
+        size: usize,
+    ) -> Option<(Result<Self, TaskError>, usize)> {
+        let mut message = Self::new();
+        append_word(&mut message.0, 0);
+        let (mut count, mut refused) = (0, None);
+        for input in inputs.take(size) {
+            count += 1;
+            if let Err(error) = codec::append(&input, &mut message.0) {
+                refused.get_or_insert(error);
+            }
+        }
+        let calls = (count as u64).to_ne_bytes();
+        message.0[TASK_HEADER..TASK_HEADER + WORD].copy_from_slice(&calls);
+        let message = match refused {
+            None => Ok(message),
+            Some(error) => Err(TaskError::argument(error)),
+        };
+        (count > 0).then_some((message, count))
+    }
+
+    /// Writes the header and gives the whole message.
+    pub(super) fn with_header(&mut self, header: &TaskHeader) -> &[u8] {
+        header.write(&mut self.0);
+        &self.0
     }
 }
 
-fn word(message: &[u8], index: usize) -> Option<u64> {
-    let bytes = message.get(index * WORD..)?.first_chunk()?;
-    Some(u64::from_ne_bytes(*bytes))
+/// The arguments of a chunk's calls, for the worker that runs it.
+pub(super) struct ChunkArguments<'a> {
+    /// The number of calls that have not been read.
+    left: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> ChunkArguments<'a> {
+    pub(super) fn new(mut bytes: &'a [u8]) -> Self {
+        let left = take_word(&mut bytes).unwrap_or(0);
+        Self { left, bytes }
+    }
+
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The arguments of the next call. An error leaves the call unread: nobody knows
+    /// where the arguments after unreadable ones begin.
+    #[inline]
+    pub(super) fn next<A: DeserializeOwned>(&mut self) -> Result<A, TaskError> {
+        let args =
+            codec::take_front(&mut self.bytes).map_err(TaskError::argument)?;
+        self.left -= 1;
+        Ok(args)
+    }
+
+    /// Gives up on what is left, and returns the number of its calls.
+    pub(super) fn skip_all(&mut self) -> u64 {
+        mem::take(&mut self.left)
+    }
 }
 
 /// What an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A worker's answer to a task, beginning with an [`Ended`](super::task::Ended).
-    Answer,
-    /// The worker that took the task found it cancelled, and did not run it.
+#[repr(u64)]
+enum Kind {
+    Value,
+    Error,
     Skipped,
-    /// The worker with the task ended, says the supervisor, or was made to: a
-    /// [`TaskError`](super::TaskError).
-    Lost,
-    /// A worker that ended may have taken the task, or it may be another's: a
-    /// [`TaskError`](super::TaskError).
     PerhapsLost,
-    /// The pool can run no tasks: a [`TaskError`](super::TaskError).
-    Failed,
-    /// The supervisor's last word, after all others.
+    Unusable,
     Shutdown,
-    /// From another thread of the parent's: the table has changed, look again.
     Wake,
 }
 
-/// The first words of an answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AnswerHeader {
-    pub(super) task: TaskId,
-    pub(super) kind: Kind,
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Value,
+        Self::Error,
+        Self::Skipped,
+        Self::PerhapsLost,
+        Self::Unusable,
+        Self::Shutdown,
+        Self::Wake,
+    ];
+
+    fn from_word(word: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u64 == word)
+    }
 }
 
-pub(super) const ANSWER_HEADER: usize = 2 * WORD;
+/// A message to the parent.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    /// The task has ended. A worker sends this; or the supervisor, if the worker died
+    /// over the task or was killed because of it.
+    Ended(TaskId, Outcome),
+    /// The worker that took the task found it cancelled, and did not run it.
+    Skipped(TaskId),
+    /// A worker died while it was taking a task. It may have had this one, or another
+    /// worker has it.
+    PerhapsLost(TaskId, TaskError),
+    /// The pool can run no tasks.
+    Unusable(TaskError),
+    /// The supervisor's last message, after all others.
+    Shutdown,
+    /// From another thread of the parent: the task table has changed, look again.
+    Wake,
+}
 
-impl AnswerHeader {
-    pub(super) fn append(&self, message: &mut Vec<u8>) {
-        let kind: u64 = match self.kind {
-            Kind::Answer => 0,
-            Kind::Skipped => 1,
-            Kind::Lost => 2,
-            Kind::PerhapsLost => 3,
-            Kind::Failed => 4,
-            Kind::Shutdown => 5,
-            Kind::Wake => 6,
+/// How a task ended: with its value, or with the reason why it has none.
+pub(super) type Outcome = Result<Payload, TaskError>;
+
+impl Answer {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (task, kind, error) = match self {
+            Self::Ended(_, Ok(payload)) => return payload.0.clone(),
+            Self::Ended(task, Err(error)) => (*task, Kind::Error, Some(error)),
+            Self::Skipped(task) => (*task, Kind::Skipped, None),
+            Self::PerhapsLost(task, error) => {
+                (*task, Kind::PerhapsLost, Some(error))
+            }
+            Self::Unusable(error) => (TaskId::NONE, Kind::Unusable, Some(error)),
+            Self::Shutdown => (TaskId::NONE, Kind::Shutdown, None),
+            Self::Wake => (TaskId::NONE, Kind::Wake, None),
         };
-        message.extend_from_slice(&self.task.to_word().to_ne_bytes());
-        message.extend_from_slice(&kind.to_ne_bytes());
+        let mut message = Vec::new();
+        append_word(&mut message, task.to_word());
+        append_word(&mut message, kind as u64);
+        if let Some(error) = error {
+            append_infallible(error, &mut message);
+        }
+        message
     }
 
-    pub(super) fn read(message: &[u8]) -> Option<Self> {
-        Some(Self {
-            task: TaskId::from_word(word(message, 0)?),
-            kind: match word(message, 1)? {
-                0 => Kind::Answer,
-                1 => Kind::Skipped,
-                2 => Kind::Lost,
-                3 => Kind::PerhapsLost,
-                4 => Kind::Failed,
-                5 => Kind::Shutdown,
-                6 => Kind::Wake,
-                _ => return None,
-            },
+    /// What the message says; nothing if it is none of the pool's. A large message is
+    /// taken instead of copied.
+    pub(super) fn decode(message: &mut Vec<u8>) -> Option<Self> {
+        let mut rest = message.as_slice();
+        let task = TaskId::from_word(take_word(&mut rest)?);
+        let kind = Kind::from_word(take_word(&mut rest)?)?;
+        let error = || codec::decode(rest).unwrap_or_else(TaskError::result);
+        Some(match kind {
+            Kind::Value => Self::Ended(task, Ok(Payload::take(message))),
+            Kind::Error => Self::Ended(task, Err(error())),
+            Kind::Skipped => Self::Skipped(task),
+            Kind::PerhapsLost => Self::PerhapsLost(task, error()),
+            Kind::Unusable => Self::Unusable(error()),
+            Kind::Shutdown => Self::Shutdown,
+            Kind::Wake => Self::Wake,
         })
+    }
+}
+
+/// A worker's answer to a task, which is written piece by piece: first the task, then
+/// its value or error by [`append_value`], [`append_error`] or a [`ChunkValues`].
+pub(super) fn begin_answer(task: TaskId, answer: &mut Vec<u8>) {
+    answer.clear();
+    append_word(answer, task.to_word());
+}
+
+/// Has `run` append the value of the task, or appends its error.
+pub(super) fn append_value(
+    answer: &mut Vec<u8>,
+    run: impl FnOnce(&mut Vec<u8>) -> Result<(), TaskError>,
+) {
+    let start = answer.len();
+    append_word(answer, Kind::Value as u64);
+    if let Err(error) = run(answer) {
+        answer.truncate(start);
+        append_error(answer, &error);
+    }
+}
+
+pub(super) fn append_error(answer: &mut Vec<u8>, error: &TaskError) {
+    append_word(answer, Kind::Error as u64);
+    append_infallible(error, answer);
+}
+
+fn append_infallible<E: Serialize>(error: &E, answer: &mut Vec<u8>) {
+    let encoded = codec::append(error, answer);
+    debug_assert!(encoded.is_ok(), "numbers, texts and lists can be encoded");
+}
+
+/// The values of a chunk, as the worker writes them.
+pub(super) struct ChunkValues<'a> {
+    answer: &'a mut Vec<u8>,
+    /// Where the values begin.
+    start: usize,
+    /// Where the last whole value ends: a call that panics leaves half of one behind.
+    end: usize,
+    /// The number of calls that have a value or an error.
+    done: u64,
+    /// The position and the error of each call that failed.
+    failures: Vec<(u64, TaskError)>,
+}
+
+impl<'a> ChunkValues<'a> {
+    pub(super) fn begin(answer: &'a mut Vec<u8>) -> Self {
+        append_word(answer, Kind::Value as u64);
+        Self {
+            start: answer.len(),
+            end: answer.len(),
+            answer,
+            done: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push<R: Serialize>(&mut self, value: &R) -> Result<(), TaskError> {
+        codec::append(value, self.answer).map_err(TaskError::result)?;
+        self.end = self.answer.len();
+        self.done += 1;
+        Ok(())
+    }
+
+    /// The next `calls` calls have failed.
+    pub(super) fn fail(&mut self, calls: u64, error: &TaskError) {
+        self.answer.truncate(self.end);
+        let failed = self.done..self.done + calls;
+        self.done = failed.end;
+        self.failures
+            .extend(failed.map(|call| (call, error.clone())));
+    }
+
+    pub(super) fn finish(self) {
+        if !self.failures.is_empty() {
+            append_infallible(&self.failures, self.answer);
+        }
+        append_word(self.answer, (self.end - self.start) as u64);
+    }
+}
+
+/// A value, or the values of a chunk, as a worker sent them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Payload(
+    /// The whole message, so that a large one need not be copied.
+    Vec<u8>,
+);
+
+impl Payload {
+    /// Where the value begins.
+    const START: usize = 2 * WORD;
+
+    fn take(message: &mut Vec<u8>) -> Self {
+        const LARGE: usize = 4096;
+        Self(if message.len() >= LARGE {
+            mem::take(message)
+        } else {
+            message.clone()
+        })
+    }
+
+    /// The value of a single call.
+    pub(super) fn value<R: DeserializeOwned>(&self) -> Result<R, TaskError> {
+        let mut bytes = self.0.get(Self::START..).unwrap_or_default();
+        codec::take_front(&mut bytes).map_err(TaskError::result)
+    }
+
+    /// The values of a chunk of `count` calls.
+    pub(super) fn values<R: DeserializeOwned>(self, count: usize) -> Values<R> {
+        Values::new(self, count)
+    }
+
+    /// Whether no call of a chunk has failed.
+    pub(super) fn all_succeeded(&self) -> bool {
+        self.failures().is_empty()
+    }
+
+    /// Where the list of a chunk's failures lies.
+    fn failures(&self) -> Range<usize> {
+        let end = self.0.len().saturating_sub(WORD);
+        let mut length = self.0.get(end..).unwrap_or_default();
+        let values = take_word(&mut length).unwrap_or(0) as usize;
+        Self::START.saturating_add(values).min(end)..end
+    }
+}
+
+/// The values of a chunk, one after the other.
+pub(super) struct Values<R> {
+    bytes: Vec<u8>,
+    /// Where the values that have not been read begin.
+    next: usize,
+    /// Where they end.
+    end: usize,
+    position: u64,
+    count: u64,
+    /// In the order of their positions.
+    failures: std::vec::IntoIter<(u64, TaskError)>,
+    next_failure: Option<(u64, TaskError)>,
+    gives: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Values<R> {
+    fn new(payload: Payload, count: usize) -> Self {
+        let list = payload.failures();
+        let end = list.start;
+        let bytes = payload.0;
+        let mut failures = match bytes.get(list) {
+            None | Some([]) => Vec::new(),
+            Some(list) => codec::decode(list).unwrap_or_default(),
+        }
+        .into_iter();
+        Self {
+            next: Payload::START,
+            end,
+            bytes,
+            position: 0,
+            count: count as u64,
+            next_failure: failures.next(),
+            failures,
+            gives: PhantomData,
+        }
+    }
+
+    /// Appends all of them, up to the first error.
+    pub(super) fn append_to(mut self, values: &mut Vec<R>) -> Result<(), TaskError> {
+        if self.next_failure.is_none() {
+            let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
+            for _ in 0..self.count {
+                let value = codec::take_front(&mut rest);
+                values.push(value.map_err(TaskError::result)?);
+            }
+            return Ok(());
+        }
+        self.try_for_each(|value| {
+            values.push(value?);
+            Ok(())
+        })
+    }
+}
+
+impl<R: DeserializeOwned> Iterator for Values<R> {
+    type Item = Result<R, TaskError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.position == self.count {
+            return None;
+        }
+        if let Some((position, _)) = self.next_failure
+            && position == self.position
+        {
+            self.position += 1;
+            let failure = mem::replace(&mut self.next_failure, self.failures.next());
+            return failure.map(|(_, error)| Err(error));
+        }
+        self.position += 1;
+        let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
+        let value = codec::take_front(&mut rest).map_err(TaskError::result);
+        self.next = self.end - rest.len();
+        Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.count - self.position) as usize;
+        (left, Some(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: TaskId = TaskId {
+        number: u32::MAX,
+        ticket: MAX_TICKETS - 1,
+    };
+    const KILLED: TaskError = TaskError::Killed { signal: 9 };
+
+    #[test]
+    fn a_task_arrives_with_its_header_and_arguments() {
+        let mut message = TaskMessage::call(&(7_u32, "seven")).unwrap();
+        for limit in [None, Some(Duration::from_millis(5))] {
+            let header = TaskHeader {
+                task: TASK,
+                routine: Routine::from_word(11),
+                limit,
+            };
+            let sent = message.with_header(&header).to_vec();
+            let (read, mut args) = TaskHeader::decode(&sent).unwrap();
+            assert_eq!((read.task, read.routine), (TASK, header.routine));
+            assert_eq!(read.limit, limit);
+            let args: (u32, String) = codec::take_front(&mut args).unwrap();
+            assert_eq!(args, (7, "seven".to_string()));
+        }
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_not_taken_for_none() {
+        let header = TaskHeader {
+            task: TASK,
+            routine: Routine::from_word(0),
+            limit: Some(Duration::ZERO),
+        };
+        let mut message = TaskMessage::call(&()).unwrap();
+        let (read, _) = TaskHeader::decode(message.with_header(&header)).unwrap();
+        assert!(read.limit.is_some());
+    }
+
+    #[test]
+    fn every_answer_arrives_as_what_it_was_sent_as() {
+        for answer in [
+            Answer::Ended(TASK, Err(KILLED)),
+            Answer::Skipped(TASK),
+            Answer::PerhapsLost(TASK, KILLED),
+            Answer::Unusable(KILLED),
+            Answer::Shutdown,
+            Answer::Wake,
+        ] {
+            let decoded = Answer::decode(&mut answer.encode()).unwrap();
+            assert_eq!(format!("{decoded:?}"), format!("{answer:?}"));
+        }
+        let mut message = Vec::new();
+        begin_answer(TASK, &mut message);
+        append_value(&mut message, |bytes| {
+            codec::append(&5_u8, bytes).map_err(TaskError::result)
+        });
+        match Answer::decode(&mut message) {
+            Some(Answer::Ended(TASK, Ok(payload))) => {
+                assert_eq!(payload.value::<u8>(), Ok(5));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(Answer::decode(&mut vec![7; 12]).is_none(), "too short");
+        assert!(Answer::decode(&mut vec![7; 16]).is_none(), "not a kind");
+    }
+
+    #[test]
+    fn the_values_of_a_chunk_come_back_with_its_failures_in_their_places() {
+        let mut message = Vec::new();
+        begin_answer(TASK, &mut message);
+        let mut values = ChunkValues::begin(&mut message);
+        values.push(&1_u64).unwrap();
+        values.fail(2, &KILLED);
+        values.push(&300_u64).unwrap();
+        values.finish();
+        let Some(Answer::Ended(_, Ok(payload))) = Answer::decode(&mut message)
+        else {
+            panic!("it has values");
+        };
+        assert!(!payload.all_succeeded());
+        let mut read = Vec::new();
+        let stopped = payload.clone().values::<u64>(4).append_to(&mut read);
+        assert_eq!((read, stopped), (vec![1], Err(KILLED)));
+        let read: Vec<_> = payload.values::<u64>(4).collect();
+        assert_eq!(read, [Ok(1), Err(KILLED), Err(KILLED), Ok(300)]);
+    }
+
+    #[test]
+    fn unreadable_arguments_are_left_unread() {
+        let (message, count) =
+            TaskMessage::chunk(&mut [true, false, true].into_iter(), 2).unwrap();
+        assert_eq!(count, 2);
+        let message = message.unwrap();
+        let mut arguments = ChunkArguments::new(&message.0[TASK_HEADER..]);
+        assert_eq!(arguments.next(), Ok(true));
+        assert!(arguments.next::<String>().is_ok(), "the length 0");
+        assert!(matches!(
+            arguments.next::<String>(),
+            Err(TaskError::Argument(_))
+        ));
     }
 }

@@ -1,46 +1,131 @@
 //! A pool of worker processes that functions are given to: Python's
 //! [`multiprocessing.Pool`](https://docs.python.org/3/library/multiprocessing.html#module-multiprocessing.pool).
 //!
-//! Layout, from the caller to the worker and back:
+//! # Layout
 //!
-//! - [`call`], [`result`], [`imap`], `builder`: what the program sees;
-//! - [`desk`]: the parent's side, which sends tasks and knows how each of them ended;
-//! - [`board`], [`message`]: what crosses, in shared memory;
-//! - [`supervisor`]: starts workers and sees to their ends;
-//! - [`worker`], [`task`]: runs what comes.
+//! Each part uses only those below it in this list, and this module only ties them
+//! together:
+//!
+//! | | |
+//! | --- | --- |
+//! | `builder` | how a pool is started |
+//! | `submit`, `imap`, `result` | giving tasks, and what becomes of them |
+//! | `dispatcher` | the parent's side: sends tasks, receives answers, decides how each task ended |
+//! | `task_table`, `callbacks` | the dispatcher's books |
+//! | `supervisor` | starts workers, notices their ends, kills them for a deadline |
+//! | `worker` | takes tasks, runs them, sends answers |
+//! | `plan` | what every worker is told |
+//! | `function`, `panic` | running a function, and its panic as a value |
+//! | `shared` | the shared memory: channels, worker slots, who sleeps |
+//! | `message` | every byte that crosses the channels |
+//! | `error` | how a task, and a pool, can fail |
+//!
+//! The parent sends tasks into one channel, from which any worker takes the next; answers
+//! come back through another. The supervisor stands between them only when a worker ends:
+//! it is the workers' parent, and the only process that forks.
+//!
+//! # The states of a worker
+//!
+//! A worker's slot in shared memory holds its state and task in one word. The worker
+//! writes it, except where the table says otherwise. `t` is a task.
+//!
+//! | from | to | when |
+//! | --- | --- | --- |
+//! | no worker | `Initializing` | the supervisor starts a worker that has an initializer to run |
+//! | no worker | `Idle` | the supervisor starts a worker without one |
+//! | `Initializing` | `Idle` | the initializer has returned |
+//! | `Idle` | `Initializing` | there is no memory for the next task: the worker gives up |
+//! | `Idle` | `Taking(t)` | the next task is `t`; written before `t` leaves the channel |
+//! | `Taking(t)` | `Running(t)` | `t` has left the channel |
+//! | `Running(t)` | `Answering(t)` | `t` has ended; a compare-and-swap |
+//! | `Running(t)` | `Killing(t)` | `t` is cancelled or past its deadline; the supervisor, by a compare-and-swap |
+//! | `Answering(t)` | `Idle` | the answer is in the channel |
+//! | any | `Idle` | the worker is dead and the parent was told; the supervisor |
+//!
+//! The two compare-and-swaps exclude each other. So a worker that is killed for `t`
+//! never answers `t` and never takes another task; and a worker whose task has just ended
+//! in time is not killed.
+//!
+//! What the supervisor reports when a worker died, by the state that it died in:
+//!
+//! | died in | the parent is sent | which means |
+//! | --- | --- | --- |
+//! | `Idle` | nothing | no task was lost |
+//! | `Initializing` | `Unusable`, unless a signal killed it and that has not happened too often in a row | every task ends with [`TaskError::Initializer`] |
+//! | `Taking(t)` | `PerhapsLost(t)`, after the slot was cleared | `t` is lost if it has left the channel and no other worker has it: see `dispatcher` |
+//! | `Running(t)` | `Ended(t, Killed or Exited)` | `t` is lost |
+//! | `Answering(t)` | the same | `t` is lost, unless its answer had been sent: that came first, and the first message on a task counts |
+//! | `Killing(t)` | `Ended(t, Cancelled or Deadline)` | `t` ended by that |
+//!
+//! A task in the parent's table is *in flight* until the last message on it has come, and
+//! *held* while somebody may ask for its outcome. Its ticket is free for another task
+//! when it is neither.
+//!
+//! # Why no wake-up is lost
+//!
+//! A worker without a task spins for a moment and then sleeps. One spinner at a time is
+//! enough, and while there is one, submitters wake nobody: they save the system call. This
+//! is how [Go's scheduler](https://go.dev/src/runtime/proc.go) parks its threads ("worker
+//! thread parking/unparking"), and
+//! [rayon's](https://github.com/rayon-rs/rayon/blob/main/rayon-core/src/sleep/README.md)
+//! walks through the same race. The steps, in order:
+//!
+//! | a submitter | a worker |
+//! | --- | --- |
+//! | S1 puts the task into the channel | W1 spins, finds nothing, is the spinner no more |
+//! | S2 fence | W2 fence |
+//! | S3 is there a spinner? If not: | W3 looks at the channel |
+//! | S4 does a worker sleep? If so, wakes one | W4 marks that a worker sleeps |
+//! | | W5 fence |
+//! | | W6 looks at the channel |
+//! | | W7 sleeps if the mark is still there |
+//!
+//! All fences are sequentially consistent, so of any two one comes first.
+//!
+//! - S2 before W2: what was stored before S2 is seen after W2, so W3 finds the task.
+//! - W2 before S2: S3 sees that there is no spinner. Then, if S2 comes before W5, W6 finds
+//!   the task; otherwise S4 sees the mark, removes it and wakes. A worker between W4 and
+//!   W7 does not fall asleep then, as the kernel compares the mark in the same step.
+//!
+//! A wake-up is for one worker, and is passed on: a worker that has taken a task wakes
+//! another if there are more (`wake_another`). If it dies in between, or is killed while
+//! it spins, the supervisor wakes another in its place (`reclaim`). And whatever goes
+//! wrong beyond that, no sleep lasts longer than a slice of a tenth of a second.
+//!
+//! In the parent, one waiting thread receives for all others; that is the
+//! [leader/followers](https://www.dre.vanderbilt.edu/~schmidt/PDF/lf.pdf) pattern. See
+//! `dispatcher`.
 
-mod board;
 mod builder;
-mod call;
-mod desk;
+mod callbacks;
+mod dispatcher;
 mod error;
+mod function;
 mod imap;
 mod message;
+mod panic;
+mod plan;
 mod result;
+mod shared;
+mod submit;
 mod supervisor;
-mod task;
+mod task_table;
 mod worker;
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use builder::{PoolBuilder, StartMethod};
-pub use call::Call;
-use desk::{Desk, State, Waited};
+use dispatcher::Dispatcher;
 pub use error::{PoolError, TaskError};
+pub use function::PoolFn;
 pub use imap::Imap;
 pub use result::AsyncResult;
-pub use task::Task;
+pub use submit::PoolCall;
 
 /// Worker processes that functions are given to: Python's
 /// [`Pool`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.pool.Pool).
-/// The methods that do so are those of [`Call`]: [`apply`](Call::apply),
-/// [`apply_async`](Call::apply_async), [`map`](Call::map),
-/// [`map_async`](Call::map_async), [`starmap`](Call::starmap),
-/// [`starmap_async`](Call::starmap_async), [`imap`](Call::imap) and
-/// [`imap_unordered`](Call::imap_unordered).
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.
@@ -60,105 +145,56 @@ pub use task::Task;
 /// }
 /// ```
 ///
-/// A task is a `fn` item or a closure that captures nothing. Its arguments and its
-/// result are values of serde's. What workers print comes out as the parent's own
-/// output does.
+/// A task is a `fn` item or a closure that captures nothing: see [`PoolFn`]. Its
+/// arguments and its result are values that serde can carry. What workers print goes to
+/// the parent's own output.
 ///
 /// # What becomes of a task
 ///
 /// Exactly one of these: its value, or a [`TaskError`] that says how else it ended. A
-/// worker that is killed takes the task along that it was running, and no other; the
+/// worker that is killed takes the task with it that it was running, and no other; the
 /// task ends with [`TaskError::Killed`], and a new worker takes the place. Python waits
 /// for ever for such a task. If the pool's supervisor is killed, every task ends with
-/// [`TaskError::Broken`] within a second. If the parent is, so are all the others.
+/// [`TaskError::Broken`] within a second. If the parent is killed, so are all the others.
 ///
 /// # Threads
 ///
-/// A pool can be used from several threads at once. Starting one by fork needs a
-/// process without other threads, by [`StartMethod::Spawn`] not. Afterwards there may be
-/// any number of them, for it is the supervisor that forks.
+/// A pool can be used from several threads at once. Starting one by fork needs a process
+/// without other threads; by [`StartMethod::Spawn`] it does not. Afterwards there may be
+/// any number of threads, since it is the supervisor that forks.
 ///
 /// # Memory
 ///
 /// Tasks that wait for a worker, and answers that nobody has received yet, lie in shared
-/// memory, 16 GiB of either at most. A task that finds no room ends with
+/// memory, at most 16 GiB of either. A task that finds no room ends with
 /// [`TaskError::System`], one whose result finds none with [`TaskError::Result`].
 ///
 /// # At the end
 ///
 /// Dropping a pool terminates it, as does the end of the process. Results that were not
-/// asked for before are lost, tasks that were running are killed: [`close`](Self::close)
-/// and [`join`](Self::join) it, or wait for what you want first.
+/// asked for before are lost, and tasks that were running are killed:
+/// [`close`](Self::close) and [`join`](Self::join) it, or wait for what you want first.
 pub struct Pool {
-    /// Without options.
-    call: Call<'static>,
+    dispatcher: Arc<Dispatcher>,
 }
 
 impl Pool {
-    /// A pool of so many workers, started by fork.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PoolBuilder::start`].
-    pub fn new(processes: usize) -> Result<Self, PoolError> {
-        Self::builder().processes(processes).start()
-    }
-
-    /// To choose more than the number of workers, or to leave that to the machine.
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::new()
-    }
-
-    fn of(desk: Desk) -> Self {
+    fn over(dispatcher: Dispatcher) -> Self {
         Self {
-            call: Call::new(&Arc::new(desk)),
+            dispatcher: Arc::new(dispatcher),
         }
-    }
-
-    fn desk(&self) -> &Arc<Desk> {
-        &self.call.desk
-    }
-
-    /// To give each task so much time, from when it begins to run. One that takes longer
-    /// ends with [`TaskError::Deadline`], and a new worker takes the place of the one
-    /// that had it. Python has nothing like it.
-    pub fn deadline(&self, limit: Duration) -> Call<'_> {
-        Call::new(self.desk()).deadline(limit)
-    }
-
-    /// To send so many tasks of a `map` or `imap` in one piece. It is as a piece that
-    /// they have a deadline, and that they are lost with a worker.
-    pub fn chunksize(&self, tasks: usize) -> Call<'_> {
-        Call::new(self.desk()).chunksize(tasks)
     }
 
     /// Takes no more tasks. Those that were submitted will be done, and then the workers
     /// end.
     pub fn close(&self) {
-        if !self.desk().is_makers() {
-            return;
-        }
-        let mut table = self.desk().lock();
-        if table.state == State::Open {
-            table.state = State::Closed;
-            self.desk().common.close();
-        }
+        self.dispatcher.close();
     }
 
     /// Ends the pool at once. Tasks that have not ended do so with
     /// [`TaskError::Terminated`]; no callback is called for them.
     pub fn terminate(&self) {
-        if !self.desk().is_makers() {
-            return;
-        }
-        let mut table = self.desk().lock();
-        let calls = table.drop_calls();
-        table.end_all(&TaskError::Terminated);
-        // Where it has ended already, so have its workers.
-        let _gone = self.desk().supervisor.terminate();
-        self.desk().tell(table);
-        // Not under the lock: they are the program's, and may do what they like.
-        drop(calls);
+        self.dispatcher.terminate();
     }
 
     /// Waits until all tasks have ended, their callbacks have returned and the workers
@@ -166,11 +202,11 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`PoolError::StillRunning`] where neither was called;
-    /// [`PoolError::JoinInCallback`] in a callback of the pool;
-    /// [`PoolError::Process`] in any process but the one that made the pool.
+    /// [`PoolError::StillRunning`] if neither was called; [`PoolError::JoinInCallback`]
+    /// in a callback of the pool; [`PoolError::Process`] in any process but the one that
+    /// made the pool.
     pub fn join(&self) -> Result<(), PoolError> {
-        self.join_until(None).map(|_done| ())
+        self.dispatcher.join(None).map(|_in_time| ())
     }
 
     /// [`join`](Self::join), but no longer than this. Returns whether all was done.
@@ -179,61 +215,21 @@ impl Pool {
     ///
     /// Those of [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool, PoolError> {
-        self.join_until(Instant::now().checked_add(timeout))
-    }
-
-    fn join_until(&self, until: Option<Instant>) -> Result<bool, PoolError> {
-        if !self.desk().is_makers() {
-            return Ok(self.desk().supervisor.join().map(|()| true)?);
-        }
-        if self.desk().is_caller() {
-            return Err(PoolError::JoinInCallback);
-        }
-        if self.desk().lock().state == State::Open {
-            return Err(PoolError::StillRunning);
-        }
-        if matches!(self.desk().wait_for_all(until), Waited::TimedOut) {
-            return Ok(false);
-        }
-        let supervisor = &self.desk().supervisor;
-        Ok(match until {
-            None => supervisor.join().map(|()| true),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                supervisor.join_timeout(left)
-            }
-        }?)
-    }
-}
-
-impl Deref for Pool {
-    type Target = Call<'static>;
-
-    fn deref(&self) -> &Call<'static> {
-        &self.call
+        self.dispatcher.join(Instant::now().checked_add(timeout))
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if !self.desk().is_makers() {
-            return;
-        }
-        self.terminate();
-        // A callback that drops its pool goes on, and ends by itself.
-        if !self.desk().is_caller() {
-            let _done = self.desk().wait_for_all(None);
-        }
-        // Its end is all that is wanted.
-        let _gone = self.desk().supervisor.join();
+        self.dispatcher.shut_down();
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("processes", &self.desk().common.processes)
-            .field("state", &self.desk().lock().state)
+            .field("processes", &self.dispatcher.processes())
+            .field("state", &self.dispatcher.pool_state())
             .finish_non_exhaustive()
     }
 }

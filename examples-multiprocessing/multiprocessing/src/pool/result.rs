@@ -1,16 +1,20 @@
-//! What becomes of a task, for whoever submitted it.
+//! What becomes of a task, for the thread that submitted it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::TaskError;
-use super::desk::{Desk, Outcome, Table, Ticket, VALUE, Waited};
+use super::dispatcher::{self, Dispatcher, State, Waited};
+use super::error::TaskError;
+use super::message::{Outcome, Payload, Ticket};
+use super::task_table::TaskTable;
+use crate::poison::lock_unpoisoned;
 
 /// A result that is still to come: Python's
 /// [`AsyncResult`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.pool.AsyncResult),
-/// of [`apply_async`](super::Call::apply_async) and of
-/// [`map_async`](super::Call::map_async).
+/// of [`apply_async`](super::Pool::apply_async), [`map_async`](super::Pool::map_async)
+/// and [`starmap_async`](super::Pool::starmap_async).
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.
@@ -29,23 +33,25 @@ use super::desk::{Desk, Outcome, Table, Ticket, VALUE, Waited};
 /// }
 /// ```
 ///
-/// Whoever waits for a result receives it, and whatever else comes meanwhile: no thread
-/// does so in the background. Dropping the handle does not stop the task.
+/// No thread receives results in the background: a thread that waits for a result
+/// receives it, and whatever else comes in the meantime. Dropping the handle does not
+/// stop the task.
 pub struct AsyncResult<T> {
-    desk: Arc<Desk>,
+    dispatcher: Arc<Dispatcher>,
     parts: Parts<T>,
 }
 
-/// From the bytes of an answer to the value.
-type ReadOne<T> = fn(&[u8]) -> Result<T, TaskError>;
-/// From the outcomes of chunks, each with its number of tasks, to the value.
+/// Makes the value of a single call.
+type ReadOne<T> = fn(&Payload) -> Result<T, TaskError>;
+/// Makes the value of many calls from the outcomes of their chunks, each with the number
+/// of its calls.
 type ReadMany<T> = fn(Vec<(Outcome, usize)>) -> Result<T, TaskError>;
 
 enum Parts<T> {
     /// It was not even sent.
     Refused(TaskError),
     One(Ticket, ReadOne<T>),
-    /// Chunks, each with its number of tasks.
+    /// Chunks, each with the number of its calls.
     Many(Vec<(Ticket, usize)>, ReadMany<T>),
 }
 
@@ -58,39 +64,38 @@ impl<T> Parts<T> {
         }
     }
 
-    /// A look whether all have ended. None is looked at again that had.
-    fn all_done(&self) -> impl FnMut(&mut Table) -> bool {
+    /// A question that can be asked again and again: whether all tasks have ended. It
+    /// does not look twice at a task that has.
+    fn all_done(&self) -> impl FnMut(&mut TaskTable) -> bool {
         let mut done = 0;
-        move |table| match self {
+        move |tasks| match self {
             Self::Refused(_) => true,
-            Self::One(ticket, _) => table.is_done(*ticket),
+            Self::One(ticket, _) => tasks.is_done(*ticket),
             Self::Many(chunks, _) => {
                 let rest = chunks[done..].iter();
-                done += rest.take_while(|chunk| table.is_done(chunk.0)).count();
+                done += rest.take_while(|chunk| tasks.is_done(chunk.0)).count();
                 done == chunks.len()
             }
         }
     }
-}
 
-impl<T> Parts<T> {
-    /// Takes the result of what has ended. Decodes it when the table is free again.
-    fn take(&mut self, mut table: MutexGuard<'_, Table>) -> Result<T, TaskError> {
-        let missing = || Err(TaskError::Broken);
-        match std::mem::replace(self, Self::Refused(TaskError::Terminated)) {
+    /// Takes the result of tasks that have ended. It is decoded when the state is
+    /// unlocked again.
+    fn take(&mut self, mut state: MutexGuard<'_, State>) -> Result<T, TaskError> {
+        let tasks = &mut state.tasks;
+        match mem::replace(self, Self::Refused(TaskError::Terminated)) {
             Self::Refused(error) => Err(error),
             Self::One(ticket, read) => {
-                let outcome = table.take(ticket);
-                drop(table);
-                let bytes = outcome.unwrap_or_else(missing)?;
-                read(bytes.get(VALUE..).unwrap_or_default())
+                let outcome = dispatcher::taken(tasks, ticket);
+                drop(state);
+                read(&outcome?)
             }
             Self::Many(chunks, read) => {
-                let outcomes = chunks.into_iter().map(|(ticket, count)| {
-                    (table.take(ticket).unwrap_or_else(missing), count)
-                });
-                let outcomes = outcomes.collect();
-                drop(table);
+                let outcomes = chunks
+                    .into_iter()
+                    .map(|(ticket, count)| (dispatcher::taken(tasks, ticket), count))
+                    .collect();
+                drop(state);
                 read(outcomes)
             }
         }
@@ -99,27 +104,27 @@ impl<T> Parts<T> {
 
 impl<T> AsyncResult<T> {
     pub(super) fn one(
-        desk: &Arc<Desk>,
+        dispatcher: &Arc<Dispatcher>,
         sent: Result<Ticket, TaskError>,
         read: ReadOne<T>,
     ) -> Self {
-        let parts = match sent {
-            Ok(ticket) => Parts::One(ticket, read),
-            Err(error) => Parts::Refused(error),
-        };
-        let desk = Arc::clone(desk);
-        Self { desk, parts }
+        Self {
+            dispatcher: Arc::clone(dispatcher),
+            parts: match sent {
+                Ok(ticket) => Parts::One(ticket, read),
+                Err(error) => Parts::Refused(error),
+            },
+        }
     }
 
-    pub(super) fn many(desk: &Arc<Desk>, read: ReadMany<T>) -> Self {
+    pub(super) fn many(dispatcher: &Arc<Dispatcher>, read: ReadMany<T>) -> Self {
         Self {
-            desk: Arc::clone(desk),
+            dispatcher: Arc::clone(dispatcher),
             parts: Parts::Many(Vec::new(), read),
         }
     }
 
-    /// One chunk more, of so many tasks. If it was not sent, nothing will come of the
-    /// others.
+    /// Adds a chunk of so many calls. If it was not sent, the others are given up.
     pub(super) fn add(
         &mut self,
         sent: Result<Ticket, TaskError>,
@@ -133,7 +138,7 @@ impl<T> AsyncResult<T> {
                 Ok(())
             }
             Err(error) => {
-                self.let_go();
+                self.give_up();
                 self.parts = Parts::Refused(error);
                 Err(())
             }
@@ -144,20 +149,21 @@ impl<T> AsyncResult<T> {
     ///
     /// # Errors
     ///
-    /// How the task ended instead. Of several, the first in their order that has no
-    /// value; all of them have ended then.
+    /// A [`TaskError`] that says how the task ended, if it has no value. Of several
+    /// tasks, the error of the first in their order that has none; all of them have
+    /// ended then.
     pub fn get(mut self) -> Result<T, TaskError> {
-        let Self { desk, parts } = &mut self;
-        // Over when it is broken or terminated at the latest.
-        let (table, _) = desk.wait(None, parts.all_done());
-        parts.take(table)
+        let Self { dispatcher, parts } = &mut self;
+        // The tasks end at the latest when the pool is broken or terminated.
+        let (state, _) = dispatcher.wait(None, parts.all_done());
+        parts.take(state)
     }
 
     /// Waits for the result, but no longer than this.
     ///
     /// # Errors
     ///
-    /// The handle, where the result was not there in time: Python's `TimeoutError`.
+    /// The handle, if the result was not there in time: Python's `TimeoutError`.
     pub fn get_timeout(
         self,
         timeout: Duration,
@@ -171,15 +177,15 @@ impl<T> AsyncResult<T> {
 
     /// Waits until the task has ended.
     pub fn wait(&self) {
-        let (_table, _) = self.desk.wait(None, self.parts.all_done());
+        let (_state, _) = self.dispatcher.wait(None, self.parts.all_done());
     }
 
     /// Waits until the task has ended, but no longer than this. Returns whether it has.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
-        let (_table, waited) = self.desk.wait(until, self.parts.all_done());
-        matches!(waited, Waited::Done)
+        let (_state, waited) = self.dispatcher.wait(until, self.parts.all_done());
+        waited == Waited::Done
     }
 
     /// Whether the task has ended.
@@ -189,38 +195,39 @@ impl<T> AsyncResult<T> {
     }
 
     /// Whether the task has ended with a value; nothing while it has not ended. Python
-    /// raises `ValueError` then. The value's bytes are not looked at: that they make
-    /// none of this type, only [`get`](Self::get) finds out.
+    /// raises `ValueError` then. The value is not decoded: only [`get`](Self::get) finds
+    /// out if its bytes do not make a value of this type.
     #[must_use]
     pub fn successful(&self) -> Option<bool> {
         if !self.ready() {
             return None;
         }
-        let table = self.desk.lock();
+        let tasks = &self.dispatcher.lock().tasks;
         Some(match &self.parts {
             Parts::Refused(_) => false,
-            Parts::One(ticket, _) => matches!(table.outcome(*ticket), Some(Ok(_))),
-            Parts::Many(chunks, _) => {
-                chunks.iter().all(|(ticket, _)| table.ended_well(*ticket))
-            }
+            Parts::One(ticket, _) => matches!(tasks.outcome(*ticket), Some(Ok(_))),
+            Parts::Many(chunks, _) => chunks.iter().all(|(ticket, _)| {
+                matches!(tasks.outcome(*ticket), Some(Ok(payload)) if payload.all_succeeded())
+            }),
         })
     }
 
-    /// Cancels the task: if it has not begun, it never does; if it runs, its worker is
-    /// killed, and another takes that one's place. Returns whether it is cancelled,
-    /// since it may have ended before. Python has nothing like it.
+    /// Cancels the task. If it has not begun, it never does; if it runs, its worker is
+    /// killed, and another takes that one's place. Returns whether the task is
+    /// cancelled, since it may have ended before. Python has nothing like it.
     ///
-    /// What the task has done until then stays done, half of it as the case may be.
+    /// What the task has done until then stays done, perhaps half of it.
     #[expect(clippy::must_use_candidate, reason = "it is cancelled either way")]
     pub fn cancel(&self) -> bool {
-        self.desk.cancel(&self.parts.tickets())
+        self.dispatcher.cancel(&self.parts.tickets())
     }
 
-    /// Has a function called with the value, once it is there, by a thread of the pool:
-    /// one at a time, in the order in which tasks end. Python's argument `callback`.
+    /// Has a function called with the value once it is there: by a thread of the pool,
+    /// one callback at a time, in the order in which tasks end. Python's argument
+    /// `callback`.
     ///
-    /// The handle remains good for the value too. A callback that panics is told on
-    /// standard error, and the next ones are called all the same.
+    /// The handle remains good for the value too. If a callback panics, that is reported
+    /// on standard error, and the callbacks after it are called all the same.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "Python ignores the handle too"
@@ -229,7 +236,7 @@ impl<T> AsyncResult<T> {
     where
         T: 'static,
     {
-        self.call(|ended| {
+        self.add_callback(|ended| {
             if let Ok(value) = ended {
                 callback(value);
             }
@@ -249,106 +256,111 @@ impl<T> AsyncResult<T> {
     where
         T: 'static,
     {
-        self.call(|ended| {
+        self.add_callback(|ended| {
             if let Err(error) = ended {
                 callback(error);
             }
         })
     }
 
-    fn call(self, call: impl FnOnce(Result<T, TaskError>) + Send + 'static) -> Self
+    fn add_callback(
+        self,
+        callback: impl FnOnce(Result<T, TaskError>) + Send + 'static,
+    ) -> Self
     where
         T: 'static,
     {
-        let mut table = self.desk.lock();
+        let mut state = self.dispatcher.lock();
+        let tasks = &mut state.tasks;
         match &self.parts {
             Parts::Refused(error) => {
-                let call =
-                    |outcome: Outcome| call(outcome.and(Err(TaskError::Closed)));
-                table.add_call_now(Box::new(call), Err(error.clone()));
+                let error = error.clone();
+                let call = Box::new(|outcome: Outcome| {
+                    callback(outcome.and(Err(TaskError::Closed)));
+                });
+                tasks.add_callback_now(call, Err(error));
             }
             Parts::One(ticket, read) => {
                 let read = *read;
                 let call = move |outcome: Outcome| {
-                    let bytes = outcome.as_ref();
-                    let value = bytes.map_err(TaskError::clone);
-                    call(
-                        value.and_then(|b| read(b.get(VALUE..).unwrap_or_default())),
-                    );
+                    callback(outcome.and_then(|payload| read(&payload)));
                 };
-                table.add_call(*ticket, Box::new(call));
+                tasks.add_callback(*ticket, Box::new(call));
             }
             Parts::Many(chunks, read) if chunks.is_empty() => {
                 let read = *read;
-                let call = move |_| call(read(Vec::new()));
-                table.add_call_now(Box::new(call), Ok(Vec::new()));
+                let call = Box::new(move |_| callback(read(Vec::new())));
+                tasks.add_callback_now(call, Ok(Payload::default()));
             }
             Parts::Many(chunks, read) => {
                 let read = *read;
                 let gathering = Arc::new(Mutex::new(Gathering {
                     outcomes: chunks.iter().map(|chunk| (None, chunk.1)).collect(),
                     missing: chunks.len(),
-                    call: Some(Box::new(move |outcomes| call(read(outcomes)))),
+                    callback: Some(Box::new(move |outcomes| {
+                        callback(read(outcomes));
+                    })),
                 }));
                 for (position, (ticket, _)) in chunks.iter().enumerate() {
                     let gathering = Arc::clone(&gathering);
                     let call =
                         move |outcome| Gathering::add(&gathering, position, outcome);
-                    table.add_call(*ticket, Box::new(call));
+                    tasks.add_callback(*ticket, Box::new(call));
                 }
             }
         }
-        self.desk.start_calling(table);
+        self.dispatcher.start_callbacks(state);
         self
     }
 
-    fn let_go(&mut self) {
+    /// Nobody will ask for the outcomes.
+    fn give_up(&mut self) {
         let tickets = self.parts.tickets();
-        if !tickets.is_empty() && self.desk.is_makers() {
-            let mut table = self.desk.lock();
+        if !tickets.is_empty() && self.dispatcher.is_owner() {
+            let mut state = self.dispatcher.lock();
             let outcomes: Vec<_> = tickets
                 .into_iter()
-                .map(|ticket| table.take(ticket))
+                .map(|ticket| state.tasks.take(ticket))
                 .collect();
-            // Not under the lock: they may be large.
-            drop(table);
+            // Unlocked first: the outcomes may be large.
+            drop(state);
             drop(outcomes);
         }
     }
 }
 
-type GatheredCall = Box<dyn FnOnce(Vec<(Outcome, usize)>) + Send>;
+type GatheredCallback = Box<dyn FnOnce(Vec<(Outcome, usize)>) + Send>;
 
 /// The outcomes of the chunks that a callback waits for.
 struct Gathering {
     outcomes: Vec<(Option<Outcome>, usize)>,
     missing: usize,
-    call: Option<GatheredCall>,
+    callback: Option<GatheredCallback>,
 }
 
 impl Gathering {
     fn add(this: &Mutex<Self>, position: usize, outcome: Outcome) {
-        let mut this = this.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut this = lock_unpoisoned(this);
         this.outcomes[position].0 = Some(outcome);
         this.missing -= 1;
         if this.missing > 0 {
             return;
         }
-        let outcomes = std::mem::take(&mut this.outcomes).into_iter();
+        let outcomes = mem::take(&mut this.outcomes).into_iter();
         let outcomes =
             outcomes.filter_map(|(outcome, count)| Some((outcome?, count)));
         let outcomes = outcomes.collect();
-        let call = this.call.take();
+        let callback = this.callback.take();
         drop(this);
-        if let Some(call) = call {
-            call(outcomes);
+        if let Some(callback) = callback {
+            callback(outcomes);
         }
     }
 }
 
 impl<T> Drop for AsyncResult<T> {
     fn drop(&mut self) {
-        self.let_go();
+        self.give_up();
     }
 }
 

@@ -8,58 +8,51 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
-use super::TaskError;
-use super::board::{Common, Doing, Seat, TaskId};
-use super::message::{ANSWER_HEADER, AnswerHeader, Kind, TASK_HEADER, TaskHeader};
-use super::supervisor::{LOOK, Plan};
-use super::task::{Ended, append_error};
+use super::error::TaskError;
+use super::message::{Answer, TaskHeader, TaskId, append_error, begin_answer};
+use super::plan::{CHECK_SLOTS, Plan};
+use super::shared::{PoolShared, WorkerSlot, WorkerState};
 use crate::channel::{RecvError, SendError};
 use crate::registry::{self, RegistryId};
 use crate::sys::exit;
 use crate::sys::futex::{Deadline, Slept};
 
 pub(super) struct Worker<'a> {
-    common: &'a Common,
+    shared: &'a PoolShared,
     plan: &'a Plan,
-    /// Its number on the board.
+    /// The number of its slot.
     index: usize,
-    seat: Seat<'a>,
+    slot: WorkerSlot<'a>,
     me: RegistryId,
     supervisor: Pid,
 }
 
 /// The exit code of a worker whose initializer failed.
-const FAILED: u8 = 1;
+const INITIALIZER_FAILED: u8 = 1;
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(common: &'a Common, plan: &'a Plan, index: usize) -> Self {
-        let seat = common.seat(index);
+    pub(super) fn new(shared: &'a PoolShared, plan: &'a Plan, index: usize) -> Self {
+        let slot = shared.slot(index);
         let me = registry::me();
-        seat.set_member(me);
+        slot.set_registry_id(me);
         Self {
-            common,
+            shared,
             plan,
             index,
-            seat,
+            slot,
             me,
             supervisor: getppid(),
         }
     }
 
-    /// Works until there is nothing more to do, or it has done as much as it may.
+    /// Works until there is nothing more to do, or until it has done as many tasks as
+    /// it may.
     pub(super) fn work(&self) -> ExitCode {
-        let mut answer = Vec::new();
-        if let Some(initializer) = &self.plan.initializer {
-            initializer.run(&mut answer);
-            self.end_copies();
-            // Not before its end is told: until then, it is its initializer's.
-            if answer.first() != Some(&(Ended::Well as u8)) {
-                self.say_failed(answer.get(1..).unwrap_or_default());
-                return ExitCode::from(FAILED);
-            }
-            self.seat.set(Doing::Nothing);
+        if let Err(error) = self.initialize() {
+            self.report_unusable(error);
+            return ExitCode::from(INITIALIZER_FAILED);
         }
-        let mut message = Vec::new();
+        let (mut message, mut answer) = (Vec::new(), Vec::new());
         let mut done = 0;
         while self
             .plan
@@ -67,75 +60,86 @@ impl<'a> Worker<'a> {
             .is_none_or(|most| done < most.get())
             && let Some(task) = self.next(&mut message)
         {
-            self.serve(&task, &message[TASK_HEADER..], &mut answer);
+            self.serve(&task, &message, &mut answer);
             done += 1;
             message.shrink_to(KEPT);
             answer.shrink_to(KEPT);
         }
-        self.common.look_away(self.index);
-        self.common.hand_on();
+        self.shared.stop_spinning(self.index);
+        self.shared.wake_another();
         ExitCode::SUCCESS
     }
 
-    /// A task that forks by itself may return in the new process too, which is no worker.
-    fn end_copies(&self) {
+    fn initialize(&self) -> Result<(), TaskError> {
+        let Some(initializer) = &self.plan.initializer else {
+            return Ok(());
+        };
+        let mut answer = Vec::new();
+        begin_answer(TaskId::from_word(0), &mut answer);
+        initializer.run(&mut answer);
+        self.exit_in_copies();
+        if let Some(Answer::Ended(_, Err(error))) = Answer::decode(&mut answer) {
+            return Err(error);
+        }
+        self.slot.set(WorkerState::Idle);
+        Ok(())
+    }
+
+    /// A task that forks by itself may return in the new process too, which is not a
+    /// worker.
+    fn exit_in_copies(&self) {
         if registry::me() != self.me {
             exit::exit_now(0);
         }
     }
 
-    /// Tells the parent why there can be no worker.
-    fn say_failed(&self, error: &[u8]) {
-        let mut message = Vec::new();
-        let task = TaskId::from_word(0);
-        let kind = Kind::Failed;
-        AnswerHeader { task, kind }.append(&mut message);
-        message.extend_from_slice(error);
-        // Where this cannot be said, the supervisor says what it sees.
-        let _said = self.common.answers.send(&message, Deadline::Never);
+    /// Reports that there can be no worker. The state must be
+    /// [`WorkerState::Initializing`].
+    fn report_unusable(&self, error: TaskError) {
+        let message = Answer::Unusable(error).encode();
+        // If there is no room for it, the supervisor reports the exit of this worker.
+        self.shared.answers.send(&message, Deadline::Never).ok();
     }
 
-    /// The next task, with its message; nothing when none will come.
+    /// The next task, whose message is in `message` then; nothing if none will come.
     fn next(&self, message: &mut Vec<u8>) -> Option<TaskHeader> {
-        let tasks = &self.common.tasks;
+        let tasks = &self.shared.tasks;
         loop {
-            // In this order: what was sent before the close is seen.
-            let closing = self.common.is_closing();
+            // In this order: a task that was sent before the close is seen.
+            let closing = self.shared.is_closing();
             if tasks.is_empty() {
                 if closing {
                     return None;
                 }
-                // A process that changes its user outlives its parent.
-                if self.common.rest(self.index) == Slept::Slice
+                // A worker that changed its user is not killed with its parent.
+                if self.shared.wait_for_work(self.index) == Slept::Slice
                     && getppid() != self.supervisor
                 {
                     return None;
                 }
                 continue;
             }
-            let take = |message: &[u8]| {
-                if let Some(header) = TaskHeader::read(message) {
-                    self.seat.set(Doing::Taking(header.task));
+            let taking = |message: &[u8]| {
+                if let Some((header, _)) = TaskHeader::decode(message) {
+                    self.slot.set(WorkerState::Taking(header.task));
                 }
             };
-            // Does not wait for a message: where another was faster, there is no hope.
-            match tasks.recv(message, Deadline::Never, || false, take) {
+            // Does not wait for a message: if another worker was faster, there is none.
+            match tasks.recv(message, Deadline::Never, || false, taking) {
                 Ok(()) => {
-                    self.common.look_away(self.index);
-                    self.common.hand_on();
-                    if let Some(header) = TaskHeader::read(message) {
+                    self.shared.stop_spinning(self.index);
+                    self.shared.wake_another();
+                    if let Some((header, _)) = TaskHeader::decode(message) {
                         return Some(header);
                     }
                 }
                 Err(RecvError::Empty | RecvError::Disconnected) => {}
                 Err(RecvError::TooLarge) => {
-                    // As one whose initializer fails: another in its place would not
-                    // get any further.
-                    self.seat.set(Doing::Initializing);
+                    // Treated like a failed initializer: a replacement worker would
+                    // fail the same way.
+                    self.slot.set(WorkerState::Initializing);
                     let why = "there is no memory for the next task";
-                    let mut error = Vec::new();
-                    append_error(&TaskError::System(why.into()), &mut error);
-                    self.say_failed(&error);
+                    self.report_unusable(TaskError::System(why.into()));
                     return None;
                 }
                 Err(RecvError::Broken) => return None,
@@ -143,81 +147,74 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Runs a task and sends its answer.
     fn serve(&self, header: &TaskHeader, message: &[u8], answer: &mut Vec<u8>) {
         let task = header.task;
-        if header.limit == 0 {
-            self.seat.set(Doing::Running(task));
+        self.begin(header);
+        if self.shared.is_cancelled(task) {
+            answer.clone_from(&Answer::Skipped(task).encode());
         } else {
-            let limit = now().saturating_add(header.limit);
-            self.seat.set_limit(limit);
-            self.seat.set(Doing::Running(task));
-            // The supervisor is to look at the clock. Where it has gone, so will this
-            // process at once.
-            if getppid() == self.supervisor {
-                let _gone = kill(self.supervisor, LOOK);
-            }
-        }
-        answer.clear();
-        if self.common.is_cancelled(task) {
-            AnswerHeader {
-                task,
-                kind: Kind::Skipped,
-            }
-            .append(answer);
-        } else {
-            AnswerHeader {
-                task,
-                kind: Kind::Answer,
-            }
-            .append(answer);
-            let ran = header.routine.run(message, answer);
-            self.end_copies();
+            begin_answer(task, answer);
+            let args = TaskHeader::decode(message).map_or(&[][..], |(_, args)| args);
+            let ran = header.routine.run(args, answer);
+            self.exit_in_copies();
             if !ran {
-                answer.push(Ended::Badly as u8);
-                append_error(&TaskError::Foreign, answer);
+                append_error(answer, &TaskError::Foreign);
             }
-            // What the task printed is there before its end is known.
-            let _nobody_to_tell = io::stdout().flush();
+            // What the task printed is there before its end is known. If it cannot be
+            // written, there is nobody to tell.
+            io::stdout().flush().ok();
         }
-        if !self.seat.leave(task, Doing::Answering(task)) {
-            wait_for_the_end();
+        if !self.slot.leave_running(task, WorkerState::Answering(task)) {
+            wait_for_the_kill();
         }
-        if header.limit != 0 {
-            self.seat.set_limit(0);
+        if header.limit.is_some() {
+            self.slot.clear_time_limit();
         }
-        if answer.len() <= PROMPT {
-            // Before whoever waits for the answer can send the next task: it need not
-            // wake another then.
-            self.common.look_out(self.index);
+        if answer.len() <= QUICKLY_SENT {
+            // Before the receiver of the answer can send the next task: it then need
+            // not wake another worker.
+            self.shared.start_spinning(self.index);
         }
-        let sent = self.common.answers.send(answer, Deadline::Never);
+        let sent = self.shared.answers.send(answer, Deadline::Never);
         if let Err(SendError::System(error)) = sent {
-            answer.truncate(ANSWER_HEADER);
-            answer.push(Ended::Badly as u8);
-            append_error(&TaskError::Result(error.to_string()), answer);
-            // Where even that has no room, this ends as a worker that is lost.
-            if self.common.answers.send(answer, Deadline::Never).is_err() {
-                let _itself = kill(Pid::this(), Signal::SIGKILL);
+            begin_answer(task, answer);
+            append_error(answer, &TaskError::result(error));
+            // If there is no room even for that, this worker ends, and the supervisor
+            // reports that the task was lost with it.
+            if self.shared.answers.send(answer, Deadline::Never).is_err() {
+                kill(Pid::this(), Signal::SIGKILL).ok();
             }
         }
-        self.seat.set(Doing::Nothing);
+        self.slot.set(WorkerState::Idle);
+    }
+
+    /// Says in the slot that the task runs.
+    fn begin(&self, header: &TaskHeader) {
+        let running = WorkerState::Running(header.task);
+        let Some(limit) = header.limit else {
+            self.slot.set(running);
+            return;
+        };
+        self.slot.set_time_limit(limit.as_nanos() as u64);
+        self.slot.set(running);
+        // The supervisor must look at the clock. If it has ended, so will this process
+        // at once.
+        if getppid() == self.supervisor {
+            kill(self.supervisor, CHECK_SLOTS).ok();
+        }
     }
 }
 
 /// The supervisor has decided that this worker must go, and is about to kill it.
-fn wait_for_the_end() -> ! {
+fn wait_for_the_kill() -> ! {
     loop {
         thread::sleep(Duration::from_secs(1));
     }
 }
 
-/// An answer is on its way at once if it has no more bytes than this.
-const PROMPT: usize = 4096;
+/// An answer of at most so many bytes is sent in no time.
+const QUICKLY_SENT: usize = 4096;
 
-/// Space for messages that is worth keeping; a giant's is not.
+/// The bytes of a message buffer that are worth keeping for the next task.
 const KEPT: usize = 1 << 18;
-
-/// The monotonic clock, which all processes share, in nanoseconds.
-pub(super) fn now() -> u64 {
-    crate::sys::futex::now().as_nanos() as u64
-}

@@ -95,8 +95,7 @@ impl SpawnRequest {
     {
         let function =
             Function::of(function).ok_or(ProcessError::ForeignFunction)?;
-        let (argument, fds) =
-            handover::collect(|| codec::encode(argument, Vec::new()));
+        let (argument, fds) = handover::collect(|| codec::encode(argument));
         Ok(Self {
             function,
             argument: argument.map_err(ProcessError::Argument)?,
@@ -108,8 +107,7 @@ impl SpawnRequest {
         if !SUPPORTED.load(Ordering::Relaxed) {
             return Err(ProcessError::NoFreezeSupport);
         }
-        let identity_bytes =
-            codec::encode(&SentIdentity::from(identity), Vec::new());
+        let identity_bytes = codec::encode(&SentIdentity::from(identity));
         let identity_bytes = identity_bytes.map_err(ProcessError::Argument)?;
         let registry = registry::descriptor().map_err(io::Error::other);
         registry

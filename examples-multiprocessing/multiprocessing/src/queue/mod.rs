@@ -242,22 +242,20 @@ impl<T> Queue<T> {
         T: DeserializeOwned,
     {
         let Inner { channel, lifeline } = &*self.inner;
-        let mut message = codec::scratch();
+        let mut message = codec::Scratch::take();
         let received = channel.recv(
             &mut message,
             deadline,
             || lifeline.has_writers(),
             |_| taking(),
         );
-        let item = match received {
+        match received {
             Ok(()) => codec::decode(&message).map_err(GetError::Decode),
             Err(RecvError::Empty) => Err(GetError::Empty),
             Err(RecvError::Disconnected) => Err(GetError::Closed),
             Err(RecvError::TooLarge) => Err(GetError::TooLarge),
             Err(RecvError::Broken) => Err(GetError::Broken),
-        };
-        codec::keep(message);
-        item
+        }
     }
 
     fn put_until(&self, item: T, deadline: Deadline) -> Result<(), PutError<T>>
@@ -267,12 +265,11 @@ impl<T> Queue<T> {
         if self.inner.lifeline.is_closed() {
             return Err(PutError::Closed(item));
         }
-        let message = match codec::encode(&item, codec::scratch()) {
-            Ok(message) => message,
-            Err(error) => return Err(PutError::Encode(item, error)),
-        };
+        let mut message = codec::Scratch::take();
+        if let Err(error) = codec::append(&item, &mut message) {
+            return Err(PutError::Encode(item, error));
+        }
         let sent = self.inner.channel.send(&message, deadline);
-        codec::keep(message);
         sent.map_err(|error| match error {
             SendError::Full => PutError::Full(item),
             SendError::System(error) => PutError::System(item, error),

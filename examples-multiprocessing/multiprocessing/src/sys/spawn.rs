@@ -220,7 +220,7 @@ pub(crate) fn spawn(
         registry: registry.as_raw_fd(),
         lifeline: lifeline_of_child.as_raw_fd(),
     };
-    let order = codec::encode(&order, Vec::new()).map_err(io::Error::other)?;
+    let order = codec::encode(&order).map_err(io::Error::other)?;
     let order = in_memory(&order)?;
 
     let mut actions = PosixSpawnFileActions::init()?;

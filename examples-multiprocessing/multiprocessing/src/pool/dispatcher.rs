@@ -1,0 +1,651 @@
+//! The parent's side of a pool: it sends tasks, receives answers, and decides how each
+//! task has ended.
+//!
+//! No thread receives answers in the background. A thread that waits for a result
+//! receives whatever comes, for itself and for all others: one thread at a time does,
+//! and the others wait on a condition variable. A thread that has its result hands the
+//! receiving role to another waiter.
+//!
+//! # Which tasks are lost
+//!
+//! The supervisor's message about a worker that has ended comes through the channel of
+//! answers, after everything that the worker itself had sent. A task that the worker was
+//! *running*, and that has no answer by then, is lost.
+//!
+//! A worker that was *taking* a task may have left it in the channel. Before the message
+//! about its end is sent, its slot is cleared. Then:
+//!
+//! - If the channel still has the task, nothing is lost: another worker will take it.
+//! - If the task was taken, then the slot of the worker that took it named the task
+//!   before that. If that was another worker, then either its slot still names the task;
+//!   or an answer to it, or the message about that worker's end with it, was sent before
+//!   the slot was cleared and can be received now.
+//! - If neither exists, the task was held by the worker that died (or by several that
+//!   died one after another), and is lost.
+
+use std::cell::Cell;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::callbacks;
+use super::error::{PoolError, TaskError};
+use super::message::{
+    Answer, MAX_TICKETS, Outcome, TaskHeader, TaskId, TaskMessage, Ticket,
+};
+use super::plan::CHECK_SLOTS;
+use super::shared::{PoolShared, TICKETS_AT_A_TIME};
+use super::task_table::{PoolState, TaskTable};
+use crate::channel::{RecvError, SendError};
+use crate::codec::Scratch;
+use crate::poison::lock_unpoisoned;
+use crate::process::ProcessHandle;
+use crate::registry::{self, RegistryId};
+use crate::sys::futex::Deadline;
+use crate::sys::routine::Routine;
+
+pub(super) struct Dispatcher {
+    shared: PoolShared,
+    supervisor: ProcessHandle,
+    /// The process that made the pool. A fork of it has a copy of this memory, but must
+    /// not use the pool.
+    owner: RegistryId,
+    state: Mutex<State>,
+    /// Notified when the state has changed and a thread waits that is not receiving. The
+    /// thread that is receiving sleeps on the answers instead: see
+    /// [`announce`](Self::announce).
+    changed: Condvar,
+}
+
+/// What the threads of the parent share.
+pub(super) struct State {
+    pub(super) tasks: TaskTable,
+    /// Whether a thread is receiving.
+    receiving: bool,
+    /// The number of threads that wait on `changed`.
+    followers: usize,
+    /// The number of tickets whose words in shared memory are allocated.
+    allocated_tickets: Ticket,
+}
+
+/// How a wait has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    Done,
+    TimedOut,
+}
+
+impl Dispatcher {
+    pub(super) fn new(shared: PoolShared, supervisor: ProcessHandle) -> Self {
+        Self {
+            shared,
+            supervisor,
+            owner: registry::me(),
+            state: Mutex::new(State {
+                tasks: TaskTable::new(),
+                receiving: false,
+                followers: 0,
+                allocated_tickets: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock_unpoisoned(&self.state)
+    }
+
+    /// Whether this is the process that made the pool.
+    pub(super) fn is_owner(&self) -> bool {
+        self.owner == registry::me()
+    }
+
+    pub(super) fn processes(&self) -> usize {
+        self.shared.processes
+    }
+
+    pub(super) fn pool_state(&self) -> PoolState {
+        self.lock().tasks.state.clone()
+    }
+
+    /// Sends a task.
+    pub(super) fn submit(
+        &self,
+        routine: Routine,
+        limit: Option<Duration>,
+        message: &mut TaskMessage,
+        arrivals: Option<usize>,
+    ) -> Result<Ticket, TaskError> {
+        if !self.is_owner() {
+            return Err(TaskError::NotTheMaker);
+        }
+        let mut state = self.lock();
+        match &state.tasks.state {
+            PoolState::Open => {}
+            PoolState::Closed => return Err(TaskError::Closed),
+            PoolState::Over(error) => return Err(error.clone()),
+        }
+        let ticket = self.allocate_ticket(&mut state)?;
+        self.shared.forget_cancelled(ticket);
+        let number = self.shared.tasks.sent();
+        let header = TaskHeader {
+            task: TaskId { number, ticket },
+            routine,
+            limit,
+        };
+        let message = message.with_header(&header);
+        match self.shared.tasks.send(message, Deadline::Never) {
+            Ok(()) => {}
+            Err(SendError::System(error)) => {
+                return Err(TaskError::System(error.to_string()));
+            }
+            Err(SendError::Full) => unreachable!("the channel has no limit"),
+        }
+        let sent = state.tasks.insert(number, arrivals);
+        debug_assert_eq!(sent, header.task);
+        drop(state);
+        self.shared.wake_worker();
+        Ok(ticket)
+    }
+
+    /// Sends at most `size` inputs as one task, and returns their number too; nothing if
+    /// there are none. There is no routine for a function that cannot be sent.
+    pub(super) fn submit_chunk<A: Serialize>(
+        &self,
+        routine: Option<Routine>,
+        limit: Option<Duration>,
+        inputs: &mut impl Iterator<Item = A>,
+        size: usize,
+        arrivals: Option<usize>,
+    ) -> Option<(Result<Ticket, TaskError>, usize)> {
+        let (message, count) = TaskMessage::chunk(inputs, size)?;
+        let sent = message.and_then(|mut message| {
+            let routine = routine.ok_or(TaskError::Foreign)?;
+            self.submit(routine, limit, &mut message, arrivals)
+        });
+        Some((sent, count))
+    }
+
+    /// The ticket that the next task will have. Its word in shared memory is allocated.
+    fn allocate_ticket(&self, state: &mut State) -> Result<Ticket, TaskError> {
+        let ticket = state.tasks.next_ticket();
+        if ticket < state.allocated_tickets {
+            return Ok(ticket);
+        }
+        if ticket >= MAX_TICKETS {
+            return Err(TaskError::System(format!(
+                "{MAX_TICKETS} tasks are on their way, which is the most that a pool \
+                 keeps track of: wait for some of them"
+            )));
+        }
+        let allocated = self.shared.allocate_tickets(state.allocated_tickets);
+        allocated.map_err(|error| TaskError::System(error.to_string()))?;
+        state.allocated_tickets += TICKETS_AT_A_TIME;
+        Ok(ticket)
+    }
+
+    /// Waits until `done`, and receives whatever comes in the meantime.
+    pub(super) fn wait(
+        &self,
+        until: Option<Instant>,
+        mut done: impl FnMut(&mut TaskTable) -> bool,
+    ) -> (MutexGuard<'_, State>, Waited) {
+        let mut state = self.lock();
+        if !self.is_owner() {
+            // What this process received, the owner would wait for.
+            state.tasks.end_all(&TaskError::NotTheMaker);
+        }
+        loop {
+            if done(&mut state.tasks) {
+                return (state, Waited::Done);
+            }
+            let left = until.map(|u| u.saturating_duration_since(Instant::now()));
+            if state.receiving || state.tasks.is_over() {
+                if left == Some(Duration::ZERO) {
+                    return (state, Waited::TimedOut);
+                }
+                state = self.wait_for_change(state, left);
+            } else {
+                state.receiving = true;
+                drop(state);
+                let deadline = left.map_or(Deadline::Never, Deadline::after);
+                state = self.receive(deadline);
+                state.receiving = false;
+                // One of the followers goes on receiving if this thread is done.
+                self.notify(&state);
+                if left == Some(Duration::ZERO) {
+                    let waited = if done(&mut state.tasks) {
+                        Waited::Done
+                    } else {
+                        Waited::TimedOut
+                    };
+                    return (state, waited);
+                }
+            }
+        }
+    }
+
+    /// Waits until another thread has changed the state. No notification is lost: the
+    /// other thread has to lock the state first, and it is unlocked only when this thread
+    /// sleeps.
+    fn wait_for_change<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.followers += 1;
+        let waited = match left {
+            None => self.changed.wait(state),
+            Some(left) => {
+                let waited = self.changed.wait_timeout(state, left);
+                waited
+                    .map(|(state, _)| state)
+                    .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0))
+            }
+        };
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.followers -= 1;
+        state
+    }
+
+    /// Receives the next answer, and those that have come with it. For one thread at a
+    /// time.
+    fn receive(&self, deadline: Deadline) -> MutexGuard<'_, State> {
+        let answers = &self.shared.answers;
+        let mut message = Scratch::take();
+        // The question whether the supervisor is alive takes a system call, so it is not
+        // asked before this has waited for a while.
+        let asked = Cell::new(false);
+        let supervisor_is_alive =
+            || !asked.replace(true) || self.supervisor.is_alive();
+        let mut received =
+            answers.recv(&mut message, deadline, supervisor_is_alive, |_| ());
+        let mut state = self.lock();
+        // Only those that have come by now: workers may send as fast as this receives.
+        let mut left = answers.len();
+        loop {
+            match received {
+                Ok(()) => self.apply(&mut state.tasks, &mut message),
+                Err(RecvError::Empty) => break,
+                Err(RecvError::Disconnected) => {
+                    // The supervisor is gone and has sent no shutdown.
+                    state.tasks.end_all(&TaskError::Broken);
+                    break;
+                }
+                Err(error @ (RecvError::TooLarge | RecvError::Broken)) => {
+                    state.tasks.end_all(&match error {
+                        RecvError::TooLarge => TaskError::System(
+                            "there is no memory for a result".into(),
+                        ),
+                        _ => TaskError::Broken,
+                    });
+                    // Nobody will receive what it sends. Fails only if it has ended.
+                    self.supervisor.terminate().ok();
+                    break;
+                }
+            }
+            // If an answer is left, the next round decides.
+            if answers.is_empty() && state.tasks.has_suspects() {
+                self.judge_suspects(&mut state.tasks);
+            }
+            if left == 0 || answers.is_empty() {
+                break;
+            }
+            left -= 1;
+            received = answers.recv(&mut message, Deadline::Never, || true, |_| ());
+        }
+        state
+    }
+
+    fn apply(&self, tasks: &mut TaskTable, message: &mut Vec<u8>) {
+        match Answer::decode(message) {
+            Some(Answer::Ended(task, outcome)) => tasks.land(task, Some(outcome)),
+            Some(Answer::Skipped(task)) => tasks.land(task, None),
+            Some(Answer::PerhapsLost(task, error)) => {
+                if self.shared.is_taken(task) {
+                    tasks.suspect(task, error);
+                }
+            }
+            Some(Answer::Unusable(error)) => {
+                tasks.end_all(&match error {
+                    TaskError::Initializer(_) | TaskError::System(_) => error,
+                    other => TaskError::Initializer(other.to_string()),
+                });
+            }
+            Some(Answer::Shutdown) => tasks.shut_down(),
+            Some(Answer::Wake) | None => {}
+        }
+    }
+
+    /// See [Which tasks are lost](self#which-tasks-are-lost).
+    fn judge_suspects(&self, tasks: &mut TaskTable) {
+        tasks.judge_suspects(
+            |task| self.shared.slots().any(|s| s.state().task() == Some(task)),
+            || self.shared.answers.is_empty(),
+        );
+    }
+
+    /// Cancels those of the tasks that have not ended: a worker that has one drops it.
+    /// Returns whether any was cancelled.
+    pub(super) fn cancel(&self, tickets: &[Ticket]) -> bool {
+        if !self.is_owner() {
+            return false;
+        }
+        let (mut state, _) = self.wait(Some(Instant::now()), |_| false);
+        let mut cancelled = false;
+        for &ticket in tickets {
+            let Some(task) = state.tasks.unended(ticket) else {
+                continue;
+            };
+            self.shared.cancel(task);
+            state.tasks.end(ticket, Err(TaskError::Cancelled));
+            cancelled = true;
+        }
+        if cancelled {
+            // Fails only if the supervisor has ended, and all workers with it.
+            self.supervisor.notify(CHECK_SLOTS).ok();
+            self.announce(state);
+        }
+        cancelled
+    }
+
+    /// Has every waiting thread look again, after a change of the state that no message
+    /// has brought. The thread that is receiving would sleep on, since it looks at the
+    /// state only after a message, and so it is sent one.
+    pub(super) fn announce(&self, state: MutexGuard<'_, State>) {
+        self.notify(&state);
+        let receiving = state.receiving;
+        drop(state);
+        if receiving {
+            let message = Answer::Wake.encode();
+            // A zero timeout is enough: if the channel is locked that long, the holder's
+            // message will wake the receiver anyway.
+            let soon = Deadline::after(Duration::ZERO);
+            self.shared.answers.send(&message, soon).ok();
+        }
+    }
+
+    /// Has the threads look again that wait on `changed`.
+    fn notify(&self, state: &State) {
+        // To notify nobody would be a system call all the same.
+        if state.followers > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Makes sure that a thread calls the callbacks, and that it knows of those that can
+    /// be called already.
+    pub(super) fn start_callbacks(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+    ) {
+        if state.tasks.callbacks.has_thread() {
+            if !state.tasks.callbacks.is_empty() {
+                self.announce(state);
+            }
+            return;
+        }
+        let this = Arc::clone(self);
+        let thread = thread::Builder::new().name("pool callbacks".into());
+        // If no thread can be started, the thread that joins the pool calls them.
+        if let Ok(thread) = thread.spawn(move || this.run_callbacks()) {
+            let id = thread.thread().id();
+            state.tasks.callbacks.set_thread(Some(id));
+        }
+    }
+
+    /// Calls callbacks, one after the other as they come, until all have returned.
+    fn run_callbacks(&self) {
+        loop {
+            let (mut state, _) = self.wait(None, |tasks| {
+                !tasks.callbacks.is_empty() || tasks.callbacks.all_returned()
+            });
+            let Some((callback, outcome)) = state.tasks.callbacks.pop() else {
+                state.tasks.callbacks.set_thread(None);
+                self.notify(&state);
+                return;
+            };
+            drop(state);
+            callbacks::call(callback, outcome);
+            self.lock().tasks.callbacks.returned();
+        }
+    }
+
+    /// Takes no more tasks, and lets the workers end when they have done what there is.
+    pub(super) fn close(&self) {
+        if !self.is_owner() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.tasks.state == PoolState::Open {
+            state.tasks.state = PoolState::Closed;
+            self.shared.close();
+        }
+    }
+
+    /// Ends every task, and the supervisor with all workers.
+    pub(super) fn terminate(&self) {
+        if !self.is_owner() {
+            return;
+        }
+        let mut state = self.lock();
+        let callbacks = state.tasks.forget_callbacks();
+        state.tasks.end_all(&TaskError::Terminated);
+        // Fails only if it has ended already, and all workers with it.
+        self.supervisor.terminate().ok();
+        self.announce(state);
+        // When the state is unlocked: they are the program's, and may do anything.
+        drop(callbacks);
+    }
+
+    /// Waits until every task has ended, every callback has returned, and the supervisor
+    /// and all workers are gone. Returns whether that was in time.
+    pub(super) fn join(&self, until: Option<Instant>) -> Result<bool, PoolError> {
+        if !self.is_owner() {
+            return Ok(self.supervisor.join().map(|()| true)?);
+        }
+        let state = self.lock();
+        if state.tasks.callbacks.is_this_thread() {
+            return Err(PoolError::JoinInCallback);
+        }
+        if state.tasks.state == PoolState::Open {
+            return Err(PoolError::StillRunning);
+        }
+        drop(state);
+        if self.wait_for_all(until) == Waited::TimedOut {
+            return Ok(false);
+        }
+        Ok(match until {
+            None => self.supervisor.join().map(|()| true),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                self.supervisor.join_timeout(left)
+            }
+        }?)
+    }
+
+    /// Waits until every task has ended and every callback has returned.
+    fn wait_for_all(&self, until: Option<Instant>) -> Waited {
+        let waited = self.wait(until, |tasks| {
+            let callbacks = &tasks.callbacks;
+            tasks.is_over() && (callbacks.all_returned() || !callbacks.has_thread())
+        });
+        let (state, Waited::Done) = waited else {
+            return Waited::TimedOut;
+        };
+        drop(state);
+        // There are none, unless no thread could be started for them.
+        self.run_callbacks();
+        Waited::Done
+    }
+
+    /// Ends the pool when it is dropped.
+    pub(super) fn shut_down(&self) {
+        if !self.is_owner() {
+            return;
+        }
+        self.terminate();
+        // A callback that drops its pool goes on, and ends by itself.
+        if !self.lock().tasks.callbacks.is_this_thread() {
+            self.wait_for_all(None);
+        }
+        // Its end is all that is wanted.
+        self.supervisor.join().ok();
+    }
+}
+
+/// Takes the outcome of a task that has ended.
+pub(super) fn taken(tasks: &mut TaskTable, ticket: Ticket) -> Outcome {
+    // A task that is not in the table was refused in a fork of the owner.
+    tasks.take(ticket).unwrap_or(Err(TaskError::Broken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{append_value, begin_answer};
+    use super::super::shared::WorkerState;
+    use super::*;
+    use crate::process::current_process;
+
+    const KILLED: TaskError = TaskError::Killed { signal: 9 };
+
+    /// The tests are its supervisor and its workers.
+    fn dispatcher() -> Dispatcher {
+        Dispatcher::new(PoolShared::new(2).unwrap(), current_process())
+    }
+
+    fn submit(dispatcher: &Dispatcher) -> TaskId {
+        let mut message = TaskMessage::call(&()).unwrap();
+        let routine = Routine::from_word(0);
+        let sent = dispatcher.submit(routine, None, &mut message, None);
+        dispatcher.lock().tasks.unended(sent.unwrap()).unwrap()
+    }
+
+    /// Takes a task out of the channel, as a worker.
+    fn take(dispatcher: &Dispatcher) -> TaskId {
+        let mut message = Vec::new();
+        let tasks = &dispatcher.shared.tasks;
+        let taken = tasks.recv(&mut message, Deadline::Never, || false, |_| ());
+        taken.unwrap();
+        TaskHeader::decode(&message).unwrap().0.task
+    }
+
+    fn send(dispatcher: &Dispatcher, message: &[u8]) {
+        let answers = &dispatcher.shared.answers;
+        answers.send(message, Deadline::Never).unwrap();
+    }
+
+    /// Sends an answer with a value, as a worker.
+    fn answer(dispatcher: &Dispatcher, task: TaskId) {
+        let mut message = Vec::new();
+        begin_answer(task, &mut message);
+        append_value(&mut message, |_| Ok(()));
+        send(dispatcher, &message);
+    }
+
+    fn report_perhaps_lost(dispatcher: &Dispatcher, task: TaskId) {
+        let message = Answer::PerhapsLost(task, KILLED).encode();
+        send(dispatcher, &message);
+    }
+
+    /// How the task has ended, if it has according to all that was sent.
+    fn end(dispatcher: &Dispatcher, task: TaskId) -> Option<Result<(), TaskError>> {
+        let (state, _) = dispatcher.wait(Some(Instant::now()), |_| false);
+        let outcome = state.tasks.outcome(task.ticket).cloned();
+        outcome.map(|outcome| outcome.map(|_value| ()))
+    }
+
+    #[test]
+    fn a_task_that_is_still_in_the_channel_is_not_lost() {
+        let dispatcher = dispatcher();
+        let task = submit(&dispatcher);
+        report_perhaps_lost(&dispatcher, task);
+        assert_eq!(end(&dispatcher, task), None);
+        assert_eq!(take(&dispatcher), task);
+        assert_eq!(end(&dispatcher, task), None);
+        answer(&dispatcher, task);
+        assert_eq!(end(&dispatcher, task), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_task_that_was_taken_and_is_in_no_slot_is_lost() {
+        let dispatcher = dispatcher();
+        let (task, other) = (submit(&dispatcher), submit(&dispatcher));
+        assert_eq!(take(&dispatcher), task);
+        dispatcher.shared.slot(1).set(WorkerState::Taking(other));
+        report_perhaps_lost(&dispatcher, task);
+        assert_eq!(end(&dispatcher, task), Some(Err(KILLED)));
+        assert_eq!(end(&dispatcher, other), None);
+    }
+
+    #[test]
+    fn a_task_in_another_slot_belongs_to_that_worker() {
+        let states = [
+            WorkerState::Taking,
+            WorkerState::Running,
+            WorkerState::Answering,
+            WorkerState::Killing,
+        ];
+        for state in states {
+            let dispatcher = dispatcher();
+            let task = submit(&dispatcher);
+            assert_eq!(take(&dispatcher), task);
+            dispatcher.shared.slot(1).set(state(task));
+            report_perhaps_lost(&dispatcher, task);
+            assert_eq!(end(&dispatcher, task), None);
+            dispatcher.shared.slot(1).set(WorkerState::Idle);
+            assert_eq!(end(&dispatcher, task), None, "its answer is to come");
+            answer(&dispatcher, task);
+            assert_eq!(end(&dispatcher, task), Some(Ok(())));
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_while_an_answer_is_still_to_be_received() {
+        let dispatcher = dispatcher();
+        let task = submit(&dispatcher);
+        assert_eq!(take(&dispatcher), task);
+        report_perhaps_lost(&dispatcher, task);
+        answer(&dispatcher, task);
+        assert_eq!(end(&dispatcher, task), Some(Ok(())));
+
+        // An answer that has come since the channel was seen empty.
+        let task = submit(&dispatcher);
+        assert_eq!(take(&dispatcher), task);
+        let mut state = dispatcher.lock();
+        state.tasks.suspect(task, KILLED);
+        answer(&dispatcher, task);
+        dispatcher.judge_suspects(&mut state.tasks);
+        drop(state);
+        assert_eq!(end(&dispatcher, task), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_shutdown_hides_no_loss() {
+        let dispatcher = dispatcher();
+        let (lost, closed) = (submit(&dispatcher), submit(&dispatcher));
+        assert_eq!(take(&dispatcher), lost);
+        dispatcher.lock().tasks.state = PoolState::Closed;
+        report_perhaps_lost(&dispatcher, lost);
+        send(&dispatcher, &Answer::Shutdown.encode());
+        assert_eq!(end(&dispatcher, lost), Some(Err(KILLED)));
+        assert_eq!(end(&dispatcher, closed), Some(Err(TaskError::Closed)));
+    }
+
+    #[test]
+    fn the_ticket_of_a_cancelled_task_is_good_for_another() {
+        let dispatcher = dispatcher();
+        let task = submit(&dispatcher);
+        assert!(dispatcher.cancel(&[task.ticket]));
+        assert!(dispatcher.shared.is_cancelled(task));
+        dispatcher.lock().tasks.take(task.ticket);
+        assert_eq!(take(&dispatcher), task);
+        send(&dispatcher, &Answer::Skipped(task).encode());
+        assert_eq!(end(&dispatcher, task), None);
+        assert_eq!(submit(&dispatcher).ticket, task.ticket);
+        // When the message numbers have wrapped, the new task might have this id.
+        assert!(!dispatcher.shared.is_cancelled(task));
+    }
+}

@@ -1,0 +1,124 @@
+//! The functions that a pool can run, and how a worker runs them.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::TaskError;
+use super::message::{ChunkArguments, ChunkValues, append_value};
+use super::panic::catch;
+use crate::codec;
+use crate::sys::routine::Runner;
+
+/// A function that a pool can run, with its arguments as a tuple: a `fn` item or a
+/// closure that captures nothing, of up to six arguments.
+///
+/// The function goes to the workers as itself, since they are copies of this program.
+/// What a closure captures would not, so a closure that captures does not compile:
+///
+/// ```compile_fail
+/// # use multiprocessing::Pool;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::new(1)?;
+/// let captured = 7;
+/// pool.map(move |x: i32| x + captured, 0..10)?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait PoolFn<Args>: Copy + Send + 'static {
+    /// What it returns.
+    type Output;
+
+    /// Calls it.
+    fn call(self, args: Args) -> Self::Output;
+}
+
+macro_rules! pool_fns {
+    ($($arg:ident)*) => {
+        impl<F, R, $($arg),*> PoolFn<($($arg,)*)> for F
+        where
+            F: Fn($($arg),*) -> R + Copy + Send + 'static,
+        {
+            type Output = R;
+
+            #[expect(non_snake_case, reason = "named after their types")]
+            fn call(self, ($($arg,)*): ($($arg,)*)) -> R {
+                self($($arg),*)
+            }
+        }
+    };
+}
+
+pool_fns!(A);
+pool_fns!(A B);
+pool_fns!(A B C);
+pool_fns!(A B C D);
+pool_fns!(A B C D E);
+pool_fns!(A B C D E G);
+
+impl<F, R> PoolFn<()> for F
+where
+    F: Fn() -> R + Copy + Send + 'static,
+{
+    type Output = R;
+
+    fn call(self, (): ()) -> R {
+        self()
+    }
+}
+
+/// Runs one call.
+pub(super) struct Once<A>(PhantomData<A>);
+
+impl<F, A> Runner<F> for Once<A>
+where
+    F: PoolFn<A>,
+    A: DeserializeOwned,
+    F::Output: Serialize,
+{
+    fn run(function: F, mut args: &[u8], answer: &mut Vec<u8>) {
+        append_value(answer, |answer| {
+            catch(|| {
+                let args =
+                    codec::take_front(&mut args).map_err(TaskError::argument)?;
+                let value = function.call(args);
+                codec::append(&value, answer).map_err(TaskError::result)
+            })
+        });
+    }
+}
+
+/// Runs the calls of a chunk.
+pub(super) struct Each<A>(PhantomData<A>);
+
+impl<F, A> Runner<F> for Each<A>
+where
+    F: PoolFn<A>,
+    A: DeserializeOwned,
+    F::Output: Serialize,
+{
+    fn run(function: F, args: &[u8], answer: &mut Vec<u8>) {
+        let mut args = ChunkArguments::new(args);
+        let mut values = ChunkValues::begin(answer);
+        while args.left() > 0 {
+            // All calls up to the first that fails in one go: catching costs more than
+            // a short call.
+            let ended = catch(|| {
+                while args.left() > 0 {
+                    let value = function.call(args.next()?);
+                    values.push(&value)?;
+                }
+                Ok(())
+            });
+            match ended {
+                Ok(()) => {}
+                Err(error @ TaskError::Argument(_)) => {
+                    values.fail(args.skip_all(), &error);
+                }
+                Err(error) => values.fail(1, &error),
+            }
+        }
+        values.finish();
+    }
+}

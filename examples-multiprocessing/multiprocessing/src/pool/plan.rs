@@ -1,0 +1,47 @@
+//! What the supervisor and its workers both need to know.
+
+use std::num::NonZero;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::routine::Routine;
+
+/// Tells the supervisor to look at the workers' slots: a task was cancelled, or one with
+/// a time limit has begun.
+///
+/// SIGURG is ignored by default, so it is harmless before the supervisor has installed
+/// its mask; and it is numbered above SIGTERM and SIGCHLD, so that pending signals of
+/// those kinds are taken first.
+pub(super) const CHECK_SLOTS: Signal = Signal::SIGURG;
+
+/// What every worker of a pool is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) initializer: Option<Initializer>,
+    pub(super) maxtasksperchild: Option<NonZero<u32>>,
+    /// What the workers' names begin with.
+    pub(super) name: String,
+}
+
+/// A function that every worker runs first, with its arguments.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Initializer {
+    /// A [`Routine`], as its number.
+    routine: u64,
+    args: Vec<u8>,
+}
+
+impl Initializer {
+    pub(super) fn new(routine: Routine, args: Vec<u8>) -> Self {
+        Self {
+            routine: routine.to_word(),
+            args,
+        }
+    }
+
+    /// Runs it, and appends to `answer` how it ended.
+    pub(super) fn run(&self, answer: &mut Vec<u8>) {
+        Routine::from_word(self.routine).run(&self.args, answer);
+    }
+}

@@ -1,0 +1,490 @@
+//! The memory that a pool's parent, supervisor and workers share.
+//!
+//! Tasks go to the workers through one channel, and answers come back through another.
+//! Beside the channels lies a block with a slot for each worker, which says what the
+//! worker is doing. A worker writes the id of a task into its slot *before* it takes the
+//! task from the channel. So wherever the worker is killed, its slot names the one task
+//! that may have gone with it; the [`Dispatcher`](super::dispatcher::Dispatcher) decides
+//! whether it has.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PoolError;
+use super::message::{MAX_TICKETS, TaskId, Ticket};
+use crate::channel::{Channel, Ring};
+use crate::error::Error;
+use crate::registry::RegistryId;
+use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::sys::futex::{self, Deadline, Slept};
+use crate::sys::segment::{Shared, shareable};
+use crate::wait::{EventCount, Spin, SpinLimits};
+
+/// What a worker is doing. The [module `pool`](super) has a table of the transitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkerState {
+    /// It has no task: it sleeps, or looks for one.
+    Idle,
+    /// It runs the initializer; or it cannot go on at all.
+    Initializing,
+    /// It is taking this task, which may still be in the channel, for another to take.
+    Taking(TaskId),
+    /// It runs this task.
+    Running(TaskId),
+    /// It is sending this task's answer, or has just sent it.
+    Answering(TaskId),
+    /// The supervisor is about to kill it because of this task, which it must not
+    /// answer any more.
+    Killing(TaskId),
+}
+
+impl WorkerState {
+    /// The task that the worker has, or may have.
+    pub(super) fn task(self) -> Option<TaskId> {
+        match self {
+            Self::Idle | Self::Initializing => None,
+            Self::Taking(task)
+            | Self::Running(task)
+            | Self::Answering(task)
+            | Self::Killing(task) => Some(task),
+        }
+    }
+
+    fn to_word(self) -> u64 {
+        let kind: u64 = match self {
+            Self::Idle => 0,
+            Self::Initializing => 1,
+            Self::Taking(_) => 2,
+            Self::Running(_) => 3,
+            Self::Answering(_) => 4,
+            Self::Killing(_) => 5,
+        };
+        kind << TaskId::BITS | self.task().map_or(0, TaskId::to_word)
+    }
+
+    fn from_word(word: u64) -> Self {
+        let task = TaskId::from_word(word);
+        match word >> TaskId::BITS {
+            1 => Self::Initializing,
+            2 => Self::Taking(task),
+            3 => Self::Running(task),
+            4 => Self::Answering(task),
+            5 => Self::Killing(task),
+            _ => Self::Idle,
+        }
+    }
+}
+
+shareable! {
+    /// At the start of the block. The slots follow, then a word for each ticket.
+    pub(super) struct SharedHeader {
+        /// Idle workers sleep here.
+        work: EventCount,
+        spinner: Spinner,
+        /// 1 once no task will be added.
+        closing: AtomicU32,
+    }
+}
+
+shareable! {
+    #[repr(align(128))]
+    struct Spinner {
+        /// The number of the slot, plus one, of the worker that spins instead of
+        /// sleeping; 0 for none. Nobody need be woken for a task while it does. One
+        /// spinner is enough: with more workers than processors, others would only take
+        /// time from those that work.
+        slot: AtomicU32,
+    }
+}
+
+/// The words of a slot. Each slot has cache lines of its own.
+const SLOT_WORDS: usize = 16;
+
+/// What one worker says of itself, and the supervisor of it.
+pub(super) struct WorkerSlot<'a> {
+    state: &'a AtomicU64,
+    /// When the task must have ended, in nanoseconds of the monotonic clock, which all
+    /// processes share; 0 for no limit.
+    deadline: &'a AtomicU64,
+    /// The worker's id in the registry, by which the locks that it died with are found;
+    /// 0 while there is no worker.
+    registry_id: &'a AtomicU64,
+}
+
+impl WorkerSlot<'_> {
+    pub(super) fn state(&self) -> WorkerState {
+        // Acquire: what the worker sent before it wrote this can be received.
+        WorkerState::from_word(self.state.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set(&self, state: WorkerState) {
+        self.state.store(state.to_word(), Ordering::Release);
+    }
+
+    /// Changes from running this task to another state. Fails if the worker no longer
+    /// runs it, or the supervisor has decided to kill the worker.
+    pub(super) fn leave_running(&self, task: TaskId, then: WorkerState) -> bool {
+        let (acq_rel, acquire) = (Ordering::AcqRel, Ordering::Acquire);
+        let running = WorkerState::Running(task).to_word();
+        self.state
+            .compare_exchange(running, then.to_word(), acq_rel, acquire)
+            .is_ok()
+    }
+
+    /// The nanoseconds until the task must have ended; nothing if it has no limit.
+    pub(super) fn time_left(&self) -> Option<u64> {
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => None,
+            deadline => Some(deadline.saturating_sub(now())),
+        }
+    }
+
+    /// The task that runs next must have ended after so many nanoseconds.
+    pub(super) fn set_time_limit(&self, limit: u64) {
+        let deadline = now().saturating_add(limit);
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    pub(super) fn clear_time_limit(&self) {
+        self.deadline.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn registry_id(&self) -> RegistryId {
+        self.registry_id.load(Ordering::Acquire) as RegistryId
+    }
+
+    pub(super) fn set_registry_id(&self, id: RegistryId) {
+        self.registry_id.store(id.into(), Ordering::Release);
+    }
+}
+
+/// The monotonic clock in nanoseconds.
+fn now() -> u64 {
+    futex::now().as_nanos() as u64
+}
+
+/// One process's handles to all that is shared.
+pub(super) struct PoolShared {
+    block: Shared<SharedHeader>,
+    pub(super) processes: usize,
+    pub(super) tasks: Channel,
+    pub(super) answers: Channel,
+    /// How long this process spins for work.
+    spin: Spin,
+}
+
+/// The bytes of a ticket's word.
+const TICKET_BYTES: usize = size_of::<u64>();
+
+/// The number of tickets whose words get their memory at a time.
+pub(super) const TICKETS_AT_A_TIME: u32 = 1 << 12;
+
+/// In a ticket's word, beside the number of the task: the task is cancelled.
+const CANCELLED: u64 = 1 << 32;
+
+impl PoolShared {
+    pub(super) fn new(processes: usize) -> Result<Self, PoolError> {
+        let slots = processes
+            .checked_mul(SLOT_WORDS * size_of::<u64>())
+            .ok_or(PoolError::TooFew)?;
+        let header = SharedHeader {
+            work: EventCount::new(),
+            spinner: Spinner {
+                slot: AtomicU32::new(0),
+            },
+            closing: AtomicU32::new(0),
+        };
+        let block =
+            Shared::sparse(header, slots + MAX_TICKETS as usize * TICKET_BYTES)?;
+        block.take_space(0..slots)?;
+        let (tasks, answers) = (Channel::new(0)?, Channel::new(0)?);
+        Ok(Self::over(block, processes, tasks, answers))
+    }
+
+    fn over(
+        block: Shared<SharedHeader>,
+        processes: usize,
+        tasks: Channel,
+        answers: Channel,
+    ) -> Self {
+        Self {
+            block,
+            processes,
+            tasks,
+            answers,
+            spin: Spin::new(SpinLimits::AT_MEMORY),
+        }
+    }
+
+    pub(super) fn slot(&self, index: usize) -> WorkerSlot<'_> {
+        let words = &self.block.tail()[index * SLOT_WORDS..];
+        WorkerSlot {
+            state: &words[0],
+            deadline: &words[1],
+            registry_id: &words[2],
+        }
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = WorkerSlot<'_>> {
+        (0..self.processes).map(|index| self.slot(index))
+    }
+
+    /// Allocates the words of the [`TICKETS_AT_A_TIME`] tickets from `first` on.
+    pub(super) fn allocate_tickets(&self, first: Ticket) -> Result<(), Error> {
+        let slots = self.processes * SLOT_WORDS * size_of::<u64>();
+        let start = slots + first as usize * TICKET_BYTES;
+        let end = start + TICKETS_AT_A_TIME as usize * TICKET_BYTES;
+        self.block.take_space(start..end)
+    }
+
+    fn ticket_word(&self, ticket: Ticket) -> &AtomicU64 {
+        &self.block.tail()[self.processes * SLOT_WORDS + ticket as usize]
+    }
+
+    /// Tells the worker that has the task, or takes it, not to run it.
+    pub(super) fn cancel(&self, task: TaskId) {
+        let word = CANCELLED | u64::from(task.number);
+        // SeqCst: together with the fence in `is_cancelled`, either the worker sees
+        // this, or whoever looks at its slot after this sees the task there.
+        self.ticket_word(task.ticket).store(word, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Before the ticket is given to a task. Message numbers wrap: one day ticket and
+    /// number together would name a task that nobody has cancelled.
+    pub(super) fn forget_cancelled(&self, ticket: Ticket) {
+        // Whoever takes the new task sees this, which is written before it is sent.
+        self.ticket_word(ticket).store(0, Ordering::Relaxed);
+    }
+
+    /// Whether this task, which is in a worker's slot already, is cancelled.
+    pub(super) fn is_cancelled(&self, task: TaskId) -> bool {
+        fence(Ordering::SeqCst);
+        self.ticket_word(task.ticket).load(Ordering::Relaxed)
+            == CANCELLED | u64::from(task.number)
+    }
+
+    /// Whether a worker has taken the task out of the channel.
+    pub(super) fn is_taken(&self, task: TaskId) -> bool {
+        self.tasks.taken().wrapping_sub(task.number).cast_signed() > 0
+    }
+
+    /// Says that no task will be added, and wakes all workers.
+    pub(super) fn close(&self) {
+        self.block.closing.store(1, Ordering::Release);
+        self.block.work.notify_unconditionally(u32::MAX);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.block.closing.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether a worker without a task has something to do.
+    fn has_work(&self) -> bool {
+        !self.tasks.is_empty() || self.is_closing()
+    }
+
+    /// Wakes a worker for a task that was just sent, unless one is spinning for it.
+    #[inline]
+    pub(super) fn wake_worker(&self) {
+        // Pairs with the fence in `stop_spinning`: either the spinner sees the task
+        // after it has stopped, or this sees that it has.
+        fence(Ordering::SeqCst);
+        let spinner = self.block.spinner.slot.load(Ordering::Relaxed);
+        // The spinner may have taken the task by now.
+        if spinner == 0 && !self.tasks.is_empty() {
+            self.block.work.notify_one_relaxed();
+        }
+    }
+
+    /// Wakes another worker if there are more tasks than the calling worker can take.
+    #[inline]
+    pub(super) fn wake_another(&self) {
+        if !self.tasks.is_empty() {
+            self.wake_worker();
+        }
+    }
+
+    /// Waits until there is something to do, or for a slice: spins if no other worker
+    /// does, and then sleeps.
+    pub(super) fn wait_for_work(&self, slot: usize) -> Slept {
+        if self.start_spinning(slot) {
+            let work = || self.has_work().then_some(());
+            // It remains the spinner until it has taken what it found.
+            if self.spin.until(work).is_some() {
+                return Slept::Woken;
+            }
+            self.stop_spinning(slot);
+            if self.has_work() {
+                return Slept::Woken;
+            }
+        }
+        let sleepers = &self.block.work;
+        sleepers.sleep_unless(|| self.has_work(), Deadline::Never)
+    }
+
+    /// Makes this worker the spinner, unless another is. Returns whether it is.
+    ///
+    /// While a worker is spinning, submitters wake nobody. The spinner must therefore
+    /// look at the channel promptly, and call [`stop_spinning`](Self::stop_spinning)
+    /// before it does anything else.
+    #[inline]
+    pub(super) fn start_spinning(&self, slot: usize) -> bool {
+        let me = slot as u32 + 1;
+        let spinner = &self.block.spinner.slot;
+        let relaxed = Ordering::Relaxed;
+        match spinner.load(relaxed) {
+            0 => spinner.compare_exchange(0, me, relaxed, relaxed).is_ok(),
+            other => other == me,
+        }
+    }
+
+    /// This worker is not the spinner any more. It must look at the channel once again
+    /// after this, for a task that nobody was woken for.
+    #[inline]
+    pub(super) fn stop_spinning(&self, slot: usize) {
+        let spinner = &self.block.spinner.slot;
+        if spinner.load(Ordering::Relaxed) == slot as u32 + 1 {
+            spinner.store(0, Ordering::Relaxed);
+            // Pairs with the fence in `wake_worker`.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// After the death of this slot's worker: releases the locks that it held, and wakes
+    /// another worker, for the dead one may just have been woken for a task.
+    pub(super) fn reclaim(&self, slot: usize) {
+        let dead = self.slot(slot).registry_id();
+        if dead != 0 {
+            self.tasks.reclaim(dead);
+            self.answers.reclaim(dead);
+        }
+        let me = slot as u32 + 1;
+        let relaxed = Ordering::Relaxed;
+        let spinner = &self.block.spinner.slot;
+        // Fails if the dead worker was not the spinner.
+        spinner.compare_exchange(me, 0, relaxed, relaxed).ok();
+        self.block.work.notify_unconditionally(1);
+    }
+}
+
+/// What a spawned supervisor is sent of a [`PoolShared`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct SpawnedPool {
+    block: Shared<SharedHeader>,
+    processes: usize,
+    tasks: Shared<Ring>,
+    answers: Shared<Ring>,
+}
+
+impl From<&PoolShared> for SpawnedPool {
+    fn from(shared: &PoolShared) -> Self {
+        Self {
+            block: shared.block.clone(),
+            processes: shared.processes,
+            tasks: shared.tasks.ring().clone(),
+            answers: shared.answers.ring().clone(),
+        }
+    }
+}
+
+impl From<SpawnedPool> for PoolShared {
+    fn from(sent: SpawnedPool) -> Self {
+        let (tasks, answers) =
+            (Channel::over(sent.tasks), Channel::over(sent.answers));
+        Self::over(sent.block, sent.processes, tasks, answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whether this wakes a worker that sleeps. On a busy machine some attempts may
+    /// sleep to the end of their slice first.
+    fn wakes(what: impl Fn(&PoolShared)) -> bool {
+        (0..20).any(|_| wakes_at_once(&what))
+    }
+
+    fn wakes_at_once(what: impl Fn(&PoolShared)) -> bool {
+        let shared = PoolShared::new(2).unwrap();
+        thread::scope(|s| {
+            let work = &shared.block.work;
+            let sleep = || work.sleep_unless(|| false, Deadline::Never);
+            let sleeper = s.spawn(sleep);
+            thread::sleep(Duration::from_millis(10));
+            what(&shared);
+            sleeper.join().unwrap() == Slept::Woken
+        })
+    }
+
+    fn send_task(shared: &PoolShared) {
+        shared.tasks.send(b"task", Deadline::Never).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_woken_for_a_task_that_the_spinner_sees() {
+        assert!(!wakes_at_once(|shared| {
+            assert!(shared.start_spinning(0));
+            assert!(!shared.start_spinning(1), "there is a spinner already");
+            send_task(shared);
+            shared.wake_worker();
+        }));
+    }
+
+    #[test]
+    fn a_worker_is_woken_for_a_task_that_the_spinner_leaves() {
+        assert!(wakes(|shared| {
+            assert!(shared.start_spinning(0));
+            send_task(shared);
+            shared.stop_spinning(0);
+            shared.wake_another();
+        }));
+        assert!(wakes(|shared| {
+            send_task(shared);
+            shared.wake_worker();
+        }));
+    }
+
+    #[test]
+    fn another_worker_is_woken_in_the_place_of_a_dead_one() {
+        assert!(wakes(|shared| {
+            shared.block.spinner.slot.store(1, Ordering::Relaxed);
+            shared.wake_worker();
+            shared.reclaim(0);
+            assert_eq!(shared.block.spinner.slot.load(Ordering::Relaxed), 0);
+        }));
+        assert!(wakes(|shared| {
+            shared.block.work.forget();
+            shared.reclaim(0);
+        }));
+    }
+
+    #[test]
+    fn closing_wakes_every_sleeper() {
+        assert!(wakes(|shared| {
+            shared.block.work.forget();
+            shared.close();
+        }));
+    }
+
+    #[test]
+    fn a_worker_state_fits_in_one_word() {
+        let task = TaskId {
+            number: u32::MAX,
+            ticket: MAX_TICKETS - 1,
+        };
+        for state in [
+            WorkerState::Idle,
+            WorkerState::Initializing,
+            WorkerState::Taking(task),
+            WorkerState::Running(task),
+            WorkerState::Answering(task),
+            WorkerState::Killing(task),
+        ] {
+            assert_eq!(WorkerState::from_word(state.to_word()), state);
+        }
+    }
+}

@@ -4,7 +4,8 @@
 //! starts itself as its own subject, under `SUBJECT`, and looks on from outside.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,49 +25,71 @@ use nix::unistd::{Pid, fork, getppid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tutorial::harness::{Listing, Random};
 
-/// Every subject with its function.
-const SUBJECTS: [(&str, fn()); 32] = [
-    ("values", values),
-    ("panics", panics),
-    ("ends_of_workers", ends_of_workers),
-    ("refused_values", refused_values),
-    ("chunks", chunks),
-    ("handles", handles),
-    ("lazy", lazy),
-    ("callbacks", callbacks),
-    ("deadlines", deadlines),
-    ("cancelling", cancelling),
-    ("initializers", initializers),
-    ("lifetimes", lifetimes),
-    ("closing", closing),
-    ("nested", nested),
-    ("beside_threads", beside_threads),
-    ("several_threads", several_threads),
-    ("other_processes", other_processes),
-    ("giant", giant),
-    ("panicking_inputs", panicking_inputs),
-    ("broken", broken),
-    ("storm", storm),
-    ("endless_map", endless_map),
-    ("sleepers", sleepers),
-    ("unwaited", unwaited),
-    ("leaked", leaked),
-    ("half_a_line", half_a_line),
-    ("nudges", nudges),
-    ("ignored_ends", ignored_ends),
-    ("forking_task", forking_task),
-    ("panics_of_forks", panics_of_forks),
-    ("no_memory", no_memory),
-    ("unbound", unbound),
+/// Functions with their names.
+macro_rules! named {
+    ($($function:ident,)*) => {
+        &[$((stringify!($function), $function),)*]
+    };
+}
+
+/// What holds in a program with a pool: each claim is a function that asserts it, and is
+/// run in a program of its own.
+const CLAIMS: &[(&str, fn())] = named![
+    values_come_back_in_order_whatever_their_types,
+    a_panic_is_a_value_with_message_and_place,
+    a_worker_that_ends_costs_its_task_alone,
+    each_way_a_value_cannot_be_sent_has_its_own_error,
+    a_failure_in_a_chunk_costs_no_other_task_of_it,
+    a_handle_knows_whether_its_task_has_ended,
+    imap_is_lazy_on_both_sides_and_takes_constant_memory,
+    a_task_beyond_its_deadline_ends_alone,
+    a_cancelled_task_ends_alone,
+    an_initializer_that_fails_ends_the_pool_with_its_reason,
+    a_worker_ends_after_maxtasksperchild,
+    a_closed_pool_finishes_the_tasks_it_has,
+    a_worker_may_have_a_pool,
+    a_fork_is_refused_beside_threads_a_spawn_is_not,
+    several_threads_share_a_pool,
+    a_fork_of_the_process_that_made_the_pool_cannot_use_it,
+    a_giant_message_arrives_whole,
+    inputs_that_panic_do_so_in_the_caller,
+    a_pool_without_supervisor_says_so_within_a_second,
+    a_kill_storm_costs_the_killed_tasks_alone,
+    a_pool_whose_results_nobody_awaits_ends_with_its_program,
+    a_pool_that_is_never_dropped_ends_with_its_program,
+    a_change_by_another_thread_ends_a_wait,
+    a_lost_task_is_reported_even_if_sigchld_is_ignored,
+    a_task_that_forks_does_not_make_a_second_worker,
+    without_memory_for_a_message_the_pool_says_so,
+    a_worker_without_its_death_signal_ends_with_its_parent,
+];
+
+/// What is to be seen of a program from outside, started by the given method.
+const OBSERVATIONS: &[(&str, fn(&str))] = named![
+    a_process_that_a_task_forks_prints_its_panic,
+    callbacks_come_one_at_a_time_and_before_join_returns,
+    what_a_task_prints_comes_out_before_its_end_is_known,
+    ctrl_c_during_map_ends_everybody_silently,
+    a_killed_parent_takes_everybody_along,
+];
+
+/// The programs that are observed.
+const SUBJECTS: &[(&str, fn())] = named![
+    panic_in_a_forked_process,
+    callbacks,
+    half_a_line,
+    endless_map,
+    sleepers,
 ];
 
 fn main() {
     let subject = env::var("SUBJECT").unwrap_or_default();
-    if let Some((_, run)) = SUBJECTS.iter().find(|(name, _)| *name == subject) {
+    let mut subjects = CLAIMS.iter().chain(SUBJECTS);
+    if let Some((_, run)) = subjects.find(|(name, _)| *name == subject) {
         freeze_support();
         return run();
     }
-    libtest_mimic::run(&Arguments::from_args(), claims()).exit();
+    libtest_mimic::run(&Arguments::from_args(), trials()).exit();
 }
 
 fn start(subject: &str, method: &str) -> Listing {
@@ -76,121 +99,24 @@ fn start(subject: &str, method: &str) -> Listing {
         .env("METHOD", method)
 }
 
-const METHODS: [&str; 2] = ["fork", "spawn"];
-
-/// Each claim about both start methods. The subject asserts by itself.
-fn claims() -> Vec<Trial> {
-    let both = |name: &str, subject: &'static str| {
-        METHODS.map(|method| {
-            Trial::test(format!("{name}_by_{method}"), move || {
-                start(subject, method).run().success();
+/// Every claim and observation under both start methods.
+fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for method in ["fork", "spawn"] {
+        for (name, _) in CLAIMS {
+            trials.push(Trial::test(format!("{name}_by_{method}"), move || {
+                start(name, method).run().success();
                 Ok(())
-            })
-        })
-    };
-    let other = |name: &str, claim: fn(&str)| {
-        METHODS.map(|method| {
-            Trial::test(format!("{name}_by_{method}"), move || {
-                claim(method);
+            }));
+        }
+        for (name, observe) in OBSERVATIONS {
+            trials.push(Trial::test(format!("{name}_by_{method}"), move || {
+                observe(method);
                 Ok(())
-            })
-        })
-    };
-    [
-        both("values_come_back_in_order_whatever_their_types", "values"),
-        both("a_panic_is_a_value_with_message_and_place", "panics"),
-        both("a_worker_that_ends_costs_its_task_alone", "ends_of_workers"),
-        both("what_cannot_be_sent_is_told_apart", "refused_values"),
-        both("a_failure_in_a_chunk_costs_no_other_task_of_it", "chunks"),
-        both("a_handle_knows_whether_its_task_has_ended", "handles"),
-        both("imap_is_lazy_on_both_sides_and_takes_no_memory", "lazy"),
-        both("a_task_beyond_its_deadline_ends_alone", "deadlines"),
-        both("a_cancelled_task_ends_alone", "cancelling"),
-        both(
-            "an_initializer_that_fails_is_reported_and_over",
-            "initializers",
-        ),
-        both("a_worker_ends_after_its_tasks", "lifetimes"),
-        both("a_closed_pool_does_what_it_has", "closing"),
-        both("a_worker_may_have_a_pool", "nested"),
-        both(
-            "a_fork_is_refused_beside_threads_a_spawn_is_not",
-            "beside_threads",
-        ),
-        both("several_threads_share_a_pool", "several_threads"),
-        both(
-            "a_fork_of_the_maker_has_no_part_in_the_pool",
-            "other_processes",
-        ),
-        both("a_giant_comes_whole", "giant"),
-        both("inputs_that_panic_do_so_in_the_caller", "panicking_inputs"),
-        both(
-            "a_pool_without_supervisor_says_so_within_a_second",
-            "broken",
-        ),
-        both("a_kill_storm_costs_the_killed_tasks_alone", "storm"),
-        both(
-            "a_pool_that_nobody_waits_for_ends_with_its_program",
-            "unwaited",
-        ),
-        both(
-            "a_pool_that_is_never_dropped_ends_with_its_program",
-            "leaked",
-        ),
-        both("what_another_thread_does_ends_a_wait", "nudges"),
-        both(
-            "ends_of_workers_are_told_where_sigchld_is_ignored",
-            "ignored_ends",
-        ),
-        both("a_task_that_forks_makes_no_second_worker", "forking_task"),
-        both("without_memory_for_a_message_the_pool_says_so", "no_memory"),
-        both("a_worker_that_is_not_bound_to_its_parent_ends", "unbound"),
-        other("a_process_that_a_task_forks_panics_aloud", |method| {
-            let run = start("panics_of_forks", method).run();
-            assert!(run.status.success(), "{run:#?}");
-            assert_eq!(run.errors.len(), 1, "{run:#?}");
-            assert!(run.errors[0].contains(": told (examples-"), "{run:#?}");
-        }),
-        other(
-            "callbacks_come_one_at_a_time_and_before_join_returns",
-            |method| {
-                let run = start("callbacks", method).run();
-                assert!(run.status.success(), "{run:#?}");
-                // The one that is to panic, and no other.
-                let errors = run.errors.concat();
-                assert_eq!(errors.matches("panicked at").count(), 1, "{run:#?}");
-                assert!(errors.contains("a callback's"), "{run:#?}");
-            },
-        ),
-        other("ctrl_c_during_map_ends_everybody_silently", |method| {
-            for subject in ["endless_map", "sleepers"] {
-                let mut run = start(subject, method).start();
-                run.line_with("all there");
-                run.signal(Signal::SIGINT);
-                run.ends_by(Signal::SIGINT);
-            }
-        }),
-        other("a_killed_parent_takes_everybody_along", |method| {
-            for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT] {
-                for subject in ["endless_map", "sleepers"] {
-                    let mut run = start(subject, method).start();
-                    run.line_with("all there");
-                    kill(run.pid(), signal).unwrap();
-                    run.ends_by(signal);
-                }
-            }
-        }),
-        other(
-            "what_a_task_prints_comes_out_before_its_end_is_known",
-            |method| {
-                let lines = start("half_a_line", method).run().success();
-                assert_eq!(lines, ["parent, worker, parent"]);
-            },
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+            }));
+        }
+    }
+    trials
 }
 
 /// The options of a pool that is started as this run of the subject is to.
@@ -233,11 +159,41 @@ fn nap(milliseconds: u64) -> u64 {
     milliseconds
 }
 
+/// What a task waits at until the test lets it pass, however long that takes on a busy
+/// machine.
+struct Gate {
+    entry: PipeReader,
+    exit: PipeWriter,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let (entry, exit) = std::io::pipe().unwrap();
+        Self { entry, exit }
+    }
+
+    /// By which a worker finds the gate.
+    fn address(&self) -> (u32, i32) {
+        (process::id(), self.entry.as_raw_fd())
+    }
+
+    /// For a task.
+    fn pass((process, fd): (u32, i32)) {
+        let entry = fs::File::open(format!("/proc/{process}/fd/{fd}"));
+        assert_eq!(entry.unwrap().read(&mut [0]).unwrap(), 1);
+    }
+
+    /// Lets one task pass.
+    fn open(&self) {
+        (&self.exit).write_all(&[0]).unwrap();
+    }
+}
+
 fn square(x: u64) -> u64 {
     x * x
 }
 
-fn values() {
+fn values_come_back_in_order_whatever_their_types() {
     #[derive(Debug, PartialEq, Clone, Serialize, Deserialize)]
     struct Tree {
         name: String,
@@ -298,7 +254,7 @@ fn values() {
     finish(&pool);
 }
 
-fn panics() {
+fn a_panic_is_a_value_with_message_and_place() {
     fn divide(a: i32, b: i32) -> i32 {
         assert!(b != 0, "{a} by zero");
         a / b
@@ -326,9 +282,12 @@ fn panics() {
     finish(&pool);
 }
 
-fn ends_of_workers() {
+fn a_worker_that_ends_costs_its_task_alone() {
+    // That a signal is ignored is inherited: under nohup, this one is.
+    ignore(Signal::SIGHUP, false);
     let pool = pool(2);
-    let slow = pool.apply_async(nap, (200,));
+    let gate = Gate::new();
+    let slow = pool.apply_async(Gate::pass, (gate.address(),));
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP] {
         let number = signal as i32;
         let lost = pool.apply(
@@ -346,7 +305,8 @@ fn ends_of_workers() {
     }
     let lost = pool.apply(|| -> () { process::abort() }, ());
     assert_eq!(lost, Err(TaskError::Killed { signal: 6 }));
-    assert_eq!(slow.get(), Ok(200), "its worker was not touched");
+    gate.open();
+    assert_eq!(slow.get(), Ok(()), "its worker was not touched");
 
     // An idle worker may be killed at no cost.
     for _ in 0..20 {
@@ -381,7 +341,7 @@ impl<'de> Deserialize<'de> for Stubborn {
     }
 }
 
-fn refused_values() {
+fn each_way_a_value_cannot_be_sent_has_its_own_error() {
     let pool = pool(1);
     let accept = |_: Stubborn| ();
     let argument = |ended: Result<(), TaskError>| match ended {
@@ -389,11 +349,10 @@ fn refused_values() {
         other => panic!("{other:?}"),
     };
     assert!(
-        argument(pool.apply(accept, (Stubborn::In,))).contains("no form as bytes")
+        argument(pool.apply(accept, (Stubborn::In,))).contains("cannot be encoded")
     );
     assert!(
-        argument(pool.apply(accept, (Stubborn::Out,)))
-            .contains("not a value of the type")
+        argument(pool.apply(accept, (Stubborn::Out,))).contains("cannot be decoded")
     );
     let handle = pool.apply_async(accept, (Stubborn::In,));
     assert_eq!((handle.ready(), handle.successful()), (true, Some(false)));
@@ -426,7 +385,7 @@ fn refused_values() {
     finish(&pool);
 }
 
-fn chunks() {
+fn a_failure_in_a_chunk_costs_no_other_task_of_it() {
     fn picky(n: u32) -> u32 {
         assert!(n % 10 != 3, "not {n}");
         if n == 47 {
@@ -458,15 +417,17 @@ fn chunks() {
     finish(&pool);
 }
 
-fn handles() {
+fn a_handle_knows_whether_its_task_has_ended() {
     let pool = pool(1);
-    let handle = pool.apply_async(nap, (2_000,));
+    let gate = Gate::new();
+    let handle = pool.apply_async(Gate::pass, (gate.address(),));
     assert_eq!((handle.ready(), handle.successful()), (false, None));
     assert!(!handle.wait_timeout(ms(10)));
     let handle = handle.get_timeout(ms(10)).expect_err("too early");
+    gate.open();
     handle.wait();
     assert_eq!((handle.ready(), handle.successful()), (true, Some(true)));
-    assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(2_000));
+    assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(()));
 
     // Answers come in the order of the tasks, and are asked for in the other.
     let mut handles: Vec<_> =
@@ -482,7 +443,7 @@ fn handles() {
     finish(&pool);
 }
 
-fn lazy() {
+fn imap_is_lazy_on_both_sides_and_takes_constant_memory() {
     let pool = pool(2);
     let taken = AtomicU64::new(0);
     let endless = || {
@@ -521,6 +482,15 @@ fn lazy() {
     let (_, done) = rest.split_last().unwrap();
     assert!((1..).zip(done).all(|(n, end)| *end == Ok(square(n))));
     pool.join().unwrap();
+}
+
+fn callbacks_come_one_at_a_time_and_before_join_returns(method: &str) {
+    let run = start("callbacks", method).run();
+    assert!(run.status.success(), "{run:#?}");
+    // The callback that is meant to panic, and no other.
+    let errors = run.errors.concat();
+    assert_eq!(errors.matches("panicked at").count(), 1, "{run:#?}");
+    assert!(errors.contains("a callback's"), "{run:#?}");
 }
 
 fn callbacks() {
@@ -594,7 +564,7 @@ fn callbacks() {
     assert_eq!(seen[0], 36);
 }
 
-fn deadlines() {
+fn a_task_beyond_its_deadline_ends_alone() {
     let pool = pool(2);
     let slow = pool.apply_async(nap, (300,));
     let start = Instant::now();
@@ -635,7 +605,7 @@ fn deadlines() {
     finish(&pool);
 }
 
-fn cancelling() {
+fn a_cancelled_task_ends_alone() {
     let pool = pool(1);
     let running = pool.apply_async(nap, (60_000,));
     let queued = pool.apply_async(|| raise(Signal::SIGKILL).is_ok(), ());
@@ -678,7 +648,7 @@ fn cancelling() {
 }
 
 /// Both within a second: a task that runs for a minute says nothing meanwhile.
-fn nudges() {
+fn a_change_by_another_thread_ends_a_wait() {
     let pool = pool(2);
     let second = ms(1_000);
     // The thread that calls callbacks receives: it waits for that of the long task.
@@ -712,13 +682,23 @@ fn nudges() {
     finish(&pool);
 }
 
+/// Ignores a signal, or has it do what it does by default.
 #[expect(
     unsafe_code,
     reason = "nix leaves it to the caller to set a signal's action"
 )]
-fn ignored_ends() {
+fn ignore(which: Signal, ignored: bool) {
+    let action = if ignored {
+        SigHandler::SigIgn
+    } else {
+        SigHandler::SigDfl
+    };
     // SAFETY: no handler is installed, and none was before.
-    unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+    unsafe { signal(which, action) }.unwrap();
+}
+
+fn a_lost_task_is_reported_even_if_sigchld_is_ignored() {
+    ignore(Signal::SIGCHLD, true);
     let pool = pool(2);
     let start = Instant::now();
     for _ in 0..5 {
@@ -731,7 +711,7 @@ fn ignored_ends() {
 }
 
 #[expect(unsafe_code, reason = "the library is told nothing of this fork")]
-fn forking_task() {
+fn a_task_that_forks_does_not_make_a_second_worker() {
     let pool = pool(1);
     // SAFETY: a worker has one thread.
     let twice = || unsafe { fork() }.unwrap().is_child();
@@ -742,11 +722,18 @@ fn forking_task() {
     finish(&pool);
 }
 
-fn panics_of_forks() {
+fn a_process_that_a_task_forks_prints_its_panic(method: &str) {
+    let run = start("panic_in_a_forked_process", method).run();
+    assert!(run.status.success(), "{run:#?}");
+    assert_eq!(run.errors.len(), 1, "{run:#?}");
+    assert!(run.errors[0].contains(": printed (examples-"), "{run:#?}");
+}
+
+fn panic_in_a_forked_process() {
     let pool = pool(1);
     let code = pool.apply(
         || {
-            let mut p = Process::new(|| panic!("told"));
+            let mut p = Process::new(|| panic!("printed"));
             p.start().unwrap();
             p.join().unwrap();
             p.exitcode()
@@ -765,7 +752,7 @@ fn be_frugal() {
     setrlimit(Resource::RLIMIT_AS, most, most).unwrap();
 }
 
-fn no_memory() {
+fn without_memory_for_a_message_the_pool_says_so() {
     const MUCH: usize = 128 << 20;
     let message = |ended: Result<usize, TaskError>| match ended {
         Err(TaskError::System(message)) => message,
@@ -788,7 +775,7 @@ fn no_memory() {
     finish(&second);
 }
 
-fn unbound() {
+fn a_worker_without_its_death_signal_ends_with_its_parent() {
     let pool = pool(2);
     let supervisor = pool.apply(
         || {
@@ -802,7 +789,7 @@ fn unbound() {
     kill(Pid::from_raw(supervisor.unwrap()), Signal::SIGKILL).unwrap();
 }
 
-fn initializers() {
+fn an_initializer_that_fails_ends_the_pool_with_its_reason() {
     thread_local! {
         static READY: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
     }
@@ -859,7 +846,7 @@ fn initializers() {
     ));
 }
 
-fn lifetimes() {
+fn a_worker_ends_after_maxtasksperchild() {
     let pool = builder().processes(2).maxtasksperchild(1).start().unwrap();
     let count = match env::var("METHOD").unwrap().as_str() {
         "fork" => 10_000,
@@ -889,7 +876,7 @@ fn lifetimes() {
     finish(&pool);
 }
 
-fn closing() {
+fn a_closed_pool_finishes_the_tasks_it_has() {
     let first = pool(2);
     assert!(matches!(first.join(), Err(PoolError::StillRunning)));
     let handles: Vec<_> = (0..20).map(|_| first.apply_async(nap, (50,))).collect();
@@ -929,7 +916,7 @@ fn closing() {
     assert_eq!(lost.count(), 1);
 }
 
-fn nested() {
+fn a_worker_may_have_a_pool() {
     fn inner(n: u64) -> Vec<u64> {
         let pool = pool(2);
         let squares = pool.map(square, 0..n).unwrap();
@@ -962,7 +949,7 @@ fn nested() {
     finish(&pool);
 }
 
-fn beside_threads() {
+fn a_fork_is_refused_beside_threads_a_spawn_is_not() {
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let beside = thread::spawn(move || ended.recv());
     match builder().processes(2).start() {
@@ -983,7 +970,7 @@ fn beside_threads() {
     beside.join().unwrap().unwrap_err();
 }
 
-fn several_threads() {
+fn several_threads_share_a_pool() {
     let pool = pool(2);
     thread::scope(|s| {
         for thread in 0..4 {
@@ -1006,7 +993,7 @@ fn several_threads() {
     finish(&pool);
 }
 
-fn other_processes() {
+fn a_fork_of_the_process_that_made_the_pool_cannot_use_it() {
     let pool = pool(2);
     let handle = pool.apply_async(square, (3,));
     if env::var("METHOD").unwrap() == "fork" {
@@ -1045,7 +1032,7 @@ impl<'de> Deserialize<'de> for Blob {
     }
 }
 
-fn giant() {
+fn a_giant_message_arrives_whole() {
     // The way is the same by spawn, and long.
     let size = match env::var("METHOD").unwrap().as_str() {
         "fork" => 256 << 20,
@@ -1061,7 +1048,7 @@ fn giant() {
     finish(&pool);
 }
 
-fn panicking_inputs() {
+fn inputs_that_panic_do_so_in_the_caller() {
     let pool = pool(2);
     let inputs = || (0..100).inspect(|n| assert!(*n < 50, "enough"));
     std::panic::set_hook(Box::new(|_| ()));
@@ -1081,7 +1068,7 @@ fn panicking_inputs() {
     finish(&pool);
 }
 
-fn broken() {
+fn a_pool_without_supervisor_says_so_within_a_second() {
     let supervisor = |pool: &Pool| pool.apply(|| getppid().as_raw(), ()).unwrap();
     for waiting in [true, false] {
         let pool = pool(2);
@@ -1105,7 +1092,7 @@ fn broken() {
     }
 }
 
-fn storm() {
+fn a_kill_storm_costs_the_killed_tasks_alone() {
     const TASKS: u64 = 100_000;
     let mut random = Random::seeded();
     let pool = pool(4);
@@ -1161,6 +1148,26 @@ fn storm() {
     finish(&pool);
 }
 
+fn ctrl_c_during_map_ends_everybody_silently(method: &str) {
+    for subject in ["endless_map", "sleepers"] {
+        let mut run = start(subject, method).start();
+        run.line_with("all there");
+        run.signal(Signal::SIGINT);
+        run.ends_by(Signal::SIGINT);
+    }
+}
+
+fn a_killed_parent_takes_everybody_along(method: &str) {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT] {
+        for subject in ["endless_map", "sleepers"] {
+            let mut run = start(subject, method).start();
+            run.line_with("all there");
+            kill(run.pid(), signal).unwrap();
+            run.ends_by(signal);
+        }
+    }
+}
+
 fn endless_map() {
     let pool = pool(3);
     assert_eq!(pool.apply(square, (2,)), Ok(4));
@@ -1185,18 +1192,23 @@ fn sleepers() {
         .unwrap();
 }
 
-fn unwaited() {
+fn a_pool_whose_results_nobody_awaits_ends_with_its_program() {
     let pool = pool(2);
     for _ in 0..5 {
         drop(pool.apply_async(nap, (60_000,)));
     }
 }
 
-fn leaked() {
+fn a_pool_that_is_never_dropped_ends_with_its_program() {
     let pool = pool(2);
     drop(pool.apply_async(nap, (60_000,)));
     std::mem::forget(pool);
     process::exit(0);
+}
+
+fn what_a_task_prints_comes_out_before_its_end_is_known(method: &str) {
+    let lines = start("half_a_line", method).run().success();
+    assert_eq!(lines, ["parent, worker, parent"]);
 }
 
 fn half_a_line() {

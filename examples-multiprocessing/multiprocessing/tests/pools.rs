@@ -1,7 +1,8 @@
 //! What a pool promises, whatever is done to it, started by fork and by spawn.
 //!
-//! A process that forks must have one thread, and a test has several: so this program
-//! starts itself as its own subject, under `SUBJECT`, and looks on from outside.
+//! A process that forks must have one thread, and a test has several. So this program
+//! runs each test in a copy of itself, which finds the test's name in `SUBJECT` and the
+//! start method in `METHOD`.
 
 use std::collections::HashMap;
 use std::io::{PipeReader, PipeWriter, Read, Write};
@@ -64,8 +65,9 @@ const CLAIMS: &[(&str, fn())] = named![
     a_worker_without_its_death_signal_ends_with_its_parent,
 ];
 
-/// What is to be seen of a program from outside, started by the given method.
-const OBSERVATIONS: &[(&str, fn(&str))] = named![
+/// What can be seen of a program from outside. The argument is the start method.
+type Observation = fn(&str);
+const OBSERVATIONS: &[(&str, Observation)] = named![
     a_process_that_a_task_forks_prints_its_panic,
     callbacks_come_one_at_a_time_and_before_join_returns,
     what_a_task_prints_comes_out_before_its_end_is_known,
@@ -119,7 +121,7 @@ fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The options of a pool that is started as this run of the subject is to.
+/// A pool with the start method of this run.
 fn builder() -> PoolBuilder {
     Pool::builder().start_method(match env::var("METHOD").unwrap().as_str() {
         "fork" => StartMethod::Fork,
@@ -140,7 +142,7 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Waits until something holds, which it must soon.
+/// Waits until something holds, and fails if that takes too long.
 #[track_caller]
 fn soon(mut what: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -159,8 +161,8 @@ fn nap(milliseconds: u64) -> u64 {
     milliseconds
 }
 
-/// What a task waits at until the test lets it pass, however long that takes on a busy
-/// machine.
+/// A task waits at a gate until the test lets it pass, however long that takes on a
+/// busy machine.
 struct Gate {
     entry: PipeReader,
     exit: PipeWriter,
@@ -172,7 +174,7 @@ impl Gate {
         Self { entry, exit }
     }
 
-    /// By which a worker finds the gate.
+    /// Where a worker finds the gate.
     fn address(&self) -> (u32, i32) {
         (process::id(), self.entry.as_raw_fd())
     }
@@ -266,7 +268,7 @@ fn a_panic_is_a_value_with_message_and_place() {
     };
     assert_eq!(message, "7 by zero");
     assert!(place.starts_with(concat!(file!(), ":")), "{place}");
-    // The same worker goes on: nobody was replaced.
+    // The worker was not replaced.
     assert_eq!(pool.apply(divide, (6, 3)), Ok(2));
     let error = pool.starmap(divide, [(4, 2), (8, 0), (9, 0)]).unwrap_err();
     assert!(
@@ -283,7 +285,7 @@ fn a_panic_is_a_value_with_message_and_place() {
 }
 
 fn a_worker_that_ends_costs_its_task_alone() {
-    // That a signal is ignored is inherited: under nohup, this one is.
+    // An ignored signal stays ignored in children, and nohup ignores this one.
     ignore(Signal::SIGHUP, false);
     let pool = pool(2);
     let gate = Gate::new();
@@ -308,7 +310,7 @@ fn a_worker_that_ends_costs_its_task_alone() {
     gate.open();
     assert_eq!(slow.get(), Ok(()), "its worker was not touched");
 
-    // An idle worker may be killed at no cost.
+    // Killing an idle worker costs no task.
     for _ in 0..20 {
         let pid = pool.apply(worker_pid, ()).unwrap();
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
@@ -317,7 +319,7 @@ fn a_worker_that_ends_costs_its_task_alone() {
     finish(&pool);
 }
 
-/// Refuses to become bytes, or to be made of them.
+/// Cannot be encoded, or cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stubborn {
     In,
@@ -398,7 +400,7 @@ fn a_failure_in_a_chunk_costs_no_other_task_of_it() {
     assert_eq!(ends.len(), 60);
     for (n, end) in (0..).zip(ends) {
         match (n, end) {
-            // It takes along what is sent in one piece with it.
+            // It takes the rest of its chunk with it.
             (40..50, Err(TaskError::Killed { signal: 9 })) => {}
             (n, Err(TaskError::Panicked { message, .. })) if n % 10 == 3 => {
                 assert!(message.contains(&format!("not {n}")));
@@ -429,13 +431,13 @@ fn a_handle_knows_whether_its_task_has_ended() {
     assert_eq!((handle.ready(), handle.successful()), (true, Some(true)));
     assert_eq!(handle.get_timeout(Duration::ZERO).unwrap(), Ok(()));
 
-    // Answers come in the order of the tasks, and are asked for in the other.
+    // Answers come in the order of the tasks, and are taken in the opposite order.
     let mut handles: Vec<_> =
         (0..1000).map(|n| pool.apply_async(square, (n,))).collect();
     while let Some(handle) = handles.pop() {
         assert_eq!(handle.get(), Ok(square(handles.len() as u64)));
     }
-    // Those who let go leave nothing behind.
+    // Results that were given up leave nothing behind.
     for n in 0..1000 {
         drop(pool.apply_async(square, (n,)));
     }
@@ -517,7 +519,7 @@ fn callbacks() {
         let see = see();
         move |none| see(none.len() as u64)
     });
-    // Nobody waits, and they come all the same.
+    // No thread waits for the results, and the callbacks come all the same.
     soon(|| seen.lock().unwrap().len() == 52);
     seen.lock().unwrap().clear();
 
@@ -584,12 +586,12 @@ fn a_task_beyond_its_deadline_ends_alone() {
     assert_eq!(slow.get(), Ok(300));
     let ages = Duration::from_nanos(u64::MAX) + Duration::from_nanos(2);
     assert_eq!(pool.deadline(ages).apply(nap, (50,)), Ok(50));
-    // The limit is one of running, not of waiting for a worker.
+    // The time that a task waits for a worker does not count.
     let queue: Vec<_> = (0..6)
         .map(|_| pool.deadline(ms(5_000)).apply_async(nap, (20,)))
         .collect();
     assert!(queue.into_iter().all(|handle| handle.get() == Ok(20)));
-    // At the very edge, each task ends one way or the other, and no other task with it.
+    // A task that ends at its very deadline has either end, and costs no other task.
     let edge: Vec<_> = (0..200)
         .map(|n| {
             (
@@ -624,7 +626,7 @@ fn a_cancelled_task_ends_alone() {
     let map = pool.chunksize(1).map_async(nap, vec![10_000; 50]);
     assert!(map.cancel());
     assert_eq!(map.get(), Err(TaskError::Cancelled));
-    // At whatever moment, it costs the task that is cancelled and no other.
+    // At any moment, a cancellation costs no other task.
     for n in 0..200 {
         let victim = pool.apply_async(square, (n,));
         let other = pool.apply_async(square, (n + 1,));
@@ -647,11 +649,11 @@ fn a_cancelled_task_ends_alone() {
     }
 }
 
-/// Both within a second: a task that runs for a minute says nothing meanwhile.
+/// Each within a second, while a task runs that sends nothing for a minute.
 fn a_change_by_another_thread_ends_a_wait() {
     let pool = pool(2);
     let second = ms(1_000);
-    // The thread that calls callbacks receives: it waits for that of the long task.
+    // The callback thread is receiving: it waits for the end of the long task.
     let long = pool.apply_async(nap, (60_000,)).callback(|_| ());
     let ended = pool.apply_async(square, (3,));
     ended.wait();
@@ -744,7 +746,7 @@ fn panic_in_a_forked_process() {
     finish(&pool);
 }
 
-/// Leaves this process little more memory than it has.
+/// Limits the memory of this process to little more than it has.
 fn be_frugal() {
     let status = fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = status.split(' ').next().unwrap().parse().unwrap();
@@ -779,13 +781,13 @@ fn a_worker_without_its_death_signal_ends_with_its_parent() {
     let pool = pool(2);
     let supervisor = pool.apply(
         || {
-            // As by a change of the user.
+            // A change of the user does the same.
             prctl::set_pdeathsig(None).unwrap();
             getppid().as_raw()
         },
         (),
     );
-    // The worker has this process's output, whose end is waited for.
+    // The worker has this process's output open, and the test waits until it is closed.
     kill(Pid::from_raw(supervisor.unwrap()), Signal::SIGKILL).unwrap();
 }
 
@@ -861,7 +863,7 @@ fn a_worker_ends_after_maxtasksperchild() {
         *pids.entry(pid).or_insert(0) += 1;
     }
     assert_eq!(sum, (0..count).sum());
-    // An id may come again, but not before long.
+    // The system may give an id again, but not soon.
     assert!(pids.len() > 1_000, "{}", pids.len());
     finish(&pool);
 
@@ -986,7 +988,7 @@ fn several_threads_share_a_pool() {
                 assert_eq!(squares.unwrap().len(), 500);
             });
         }
-        // Who waits for long does not keep the others from receiving.
+        // A thread that waits for long does not keep the others from their results.
         let slow = pool.apply_async(nap, (200,));
         s.spawn(move || assert_eq!(slow.get(), Ok(200)));
     });
@@ -1003,7 +1005,7 @@ fn a_fork_of_the_process_that_made_the_pool_cannot_use_it() {
             pool.terminate();
             assert!(matches!(pool.join(), Err(PoolError::Process(_))));
             assert!(!handle.cancel());
-            // Without receiving what the maker waits for.
+            // It must not receive what the owner waits for.
             assert!(handle.ready());
             assert_eq!(handle.successful(), Some(false));
         });
@@ -1016,7 +1018,7 @@ fn a_fork_of_the_process_that_made_the_pool_cannot_use_it() {
     finish(&pool);
 }
 
-/// Bytes as bytes: a `Vec<u8>` goes number by number.
+/// Bytes in one piece: serde takes a `Vec<u8>` for a list of numbers.
 #[derive(PartialEq)]
 struct Blob(Vec<u8>);
 
@@ -1033,7 +1035,7 @@ impl<'de> Deserialize<'de> for Blob {
 }
 
 fn a_giant_message_arrives_whole() {
-    // The way is the same by spawn, and long.
+    // A spawned pool uses the same channel, and the large message takes a while.
     let size = match env::var("METHOD").unwrap().as_str() {
         "fork" => 256 << 20,
         _ => 16 << 20,
@@ -1086,7 +1088,7 @@ fn a_pool_without_supervisor_says_so_within_a_second() {
         }
         assert_eq!(handle.get(), Err(TaskError::Broken));
         assert_eq!(pool.apply(square, (1,)), Err(TaskError::Broken));
-        // A second, and what a busy machine may add.
+        // A second is promised; a busy machine may add to it.
         assert!(killed.elapsed() < ms(3_000), "{:?}", killed.elapsed());
         finish(&pool);
     }

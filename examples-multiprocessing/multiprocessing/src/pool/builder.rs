@@ -17,7 +17,7 @@ use crate::process::{Process, ProcessError, ProcessHandle, cpu_count};
 use crate::sys::routine::Routine;
 
 impl Pool {
-    /// Starts a pool of so many workers by fork.
+    /// Starts a pool of this many workers by fork.
     ///
     /// # Errors
     ///
@@ -40,11 +40,11 @@ impl Pool {
 /// How a pool's supervisor is started. The workers are forks of it in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartMethod {
-    /// As a fork of this process, which must have one thread only.
+    /// As a fork of this process, which must have only one thread.
     #[default]
     Fork,
-    /// As a fresh copy of this program, for a process that has other threads. Its `main`
-    /// begins with [`freeze_support`](crate::freeze_support).
+    /// As a fresh copy of this program, which works beside other threads. The program's
+    /// `main` must begin with [`freeze_support`](crate::freeze_support).
     Spawn,
 }
 

@@ -213,7 +213,7 @@ impl Dispatcher {
                 let deadline = left.map_or(Deadline::Never, Deadline::after);
                 state = self.receive(deadline);
                 state.receiving = false;
-                // One of the followers goes on receiving if this thread is done.
+                // If this thread is done, one of the followers receives from now on.
                 self.notify(&state);
                 if left == Some(Duration::ZERO) {
                     let waited = if done(&mut state.tasks) {
@@ -369,7 +369,7 @@ impl Dispatcher {
 
     /// Has the threads look again that wait on `changed`.
     fn notify(&self, state: &State) {
-        // To notify nobody would be a system call all the same.
+        // Notifying costs a system call even if no thread waits.
         if state.followers > 0 {
             self.changed.notify_all();
         }
@@ -487,7 +487,7 @@ impl Dispatcher {
             return;
         }
         self.terminate();
-        // A callback that drops its pool goes on, and ends by itself.
+        // A callback that drops its pool would wait for itself; it ends on its own.
         if !self.lock().tasks.callbacks.is_this_thread() {
             self.wait_for_all(None);
         }

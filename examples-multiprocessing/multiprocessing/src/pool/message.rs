@@ -83,7 +83,7 @@ fn take_word(bytes: &mut &[u8]) -> Option<u64> {
     Some(u64::from_ne_bytes(*word))
 }
 
-/// How a task is to be run.
+/// Which task this is, and how a worker runs it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TaskHeader {
     pub(super) task: TaskId,

@@ -124,7 +124,7 @@ impl<T> AsyncResult<T> {
         }
     }
 
-    /// Adds a chunk of so many calls. If it was not sent, the others are given up.
+    /// Adds a chunk of `count` calls. If it was not sent, the others are given up.
     pub(super) fn add(
         &mut self,
         sent: Result<Ticket, TaskError>,

@@ -138,7 +138,7 @@ impl WorkerSlot<'_> {
         }
     }
 
-    /// The task that runs next must have ended after so many nanoseconds.
+    /// The task that runs next must end within `limit` nanoseconds.
     pub(super) fn set_time_limit(&self, limit: u64) {
         let deadline = now().saturating_add(limit);
         self.deadline.store(deadline, Ordering::Relaxed);
@@ -244,7 +244,7 @@ impl PoolShared {
     pub(super) fn cancel(&self, task: TaskId) {
         let word = CANCELLED | u64::from(task.number);
         // SeqCst: together with the fence in `is_cancelled`, either the worker sees
-        // this, or whoever looks at its slot after this sees the task there.
+        // this, or a process that looks at its slot after this sees the task there.
         self.ticket_word(task.ticket).store(word, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
@@ -252,7 +252,7 @@ impl PoolShared {
     /// Before the ticket is given to a task. Message numbers wrap: one day ticket and
     /// number together would name a task that nobody has cancelled.
     pub(super) fn forget_cancelled(&self, ticket: Ticket) {
-        // Whoever takes the new task sees this, which is written before it is sent.
+        // A worker that takes the new task sees this, which is written before it is sent.
         self.ticket_word(ticket).store(0, Ordering::Relaxed);
     }
 

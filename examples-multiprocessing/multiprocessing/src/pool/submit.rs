@@ -285,8 +285,9 @@ impl Pool {
         self.with_options().deadline(limit)
     }
 
-    /// Sends so many inputs of a `map` or `imap` as one task. A deadline is one of that
-    /// task as a whole, and so is the loss of a worker. Zero is taken for one.
+    /// Sends this many inputs of a `map` or `imap` as one task. A deadline then limits the
+    /// task as a whole, and a worker that dies takes all its inputs with it. Zero counts
+    /// as one.
     pub fn chunksize(&self, inputs: usize) -> PoolCall<'_> {
         self.with_options().chunksize(inputs)
     }

@@ -242,8 +242,8 @@ impl Supervisor<'_> {
                 next = next.into_iter().chain(left).min();
                 continue;
             };
-            // If the task has just ended, the worker goes on to the next one, which must
-            // not suffer.
+            // Fails if the task has just ended: the worker may have taken another by now,
+            // which must not suffer.
             if slot.leave_running(task, WorkerState::Killing(task)) {
                 worker.killed_for = Some(why);
                 // Fails only if the worker has ended already.

@@ -161,8 +161,8 @@ impl<'a> Worker<'a> {
             if !ran {
                 append_error(answer, &TaskError::Foreign);
             }
-            // What the task printed is there before its end is known. If it cannot be
-            // written, there is nobody to tell.
+            // What the task printed comes out before its end is known. A failure to write
+            // is ignored, as there is no one to report it to.
             io::stdout().flush().ok();
         }
         if !self.slot.leave_running(task, WorkerState::Answering(task)) {
@@ -213,7 +213,7 @@ fn wait_for_the_kill() -> ! {
     }
 }
 
-/// An answer of at most so many bytes is sent in no time.
+/// The most bytes of an answer that is sent in no time.
 const QUICKLY_SENT: usize = 4096;
 
 /// The bytes of a message buffer that are worth keeping for the next task.

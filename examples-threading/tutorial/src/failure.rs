@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-/// What a listing's `main` returns: an error ends the program with its one sentence on
-/// standard error and exit code 1. Python ends with a traceback and the same code.
+/// What a listing's `main` returns. An error ends the program with one sentence on
+/// standard error and exit code 1; a Python script ends with a traceback and the same
+/// code.
 ///
 /// ```
 /// use tutorial::Result;
@@ -17,10 +18,10 @@ use std::fmt;
 /// ```
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// Any error, displayed as its own sentence.
+/// Any error, shown as its own sentence.
 ///
-/// Rust prints the error of a `main` by its `Debug`, which for most errors is made for
-/// programmers; this one's is the sentence.
+/// Rust prints the error of a `main` by its `Debug`, which most errors make for
+/// programmers. The `Debug` of this one is the sentence.
 ///
 /// ```
 /// use tutorial::Failure;
@@ -29,6 +30,23 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 /// assert_eq!(format!("{failure:?}"), "invalid digit found in string");
 /// ```
 pub struct Failure(Box<dyn Error + Send + Sync>);
+
+impl Failure {
+    /// A failure that has no error of its own, only this sentence.
+    ///
+    /// ```
+    /// use tutorial::{Failure, Result};
+    ///
+    /// fn pieces(argument: &str) -> Result<u32> {
+    ///     argument.parse().map_err(|_| Failure::new("PIECES must be a number."))
+    /// }
+    ///
+    /// assert_eq!(format!("{:?}", pieces("x").unwrap_err()), "PIECES must be a number.");
+    /// ```
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into().into())
+    }
+}
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {

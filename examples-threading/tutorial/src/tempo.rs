@@ -5,9 +5,9 @@ use std::time::Duration;
 use std::{env, process, thread};
 
 /// How many times faster than the tutorial a listing plays: the environment variable
-/// `TEMPO`, a positive number, 1 where it is not set.
+/// `TEMPO`, a positive number; 1 if it is unset or empty.
 static TEMPO: LazyLock<f64> = LazyLock::new(|| {
-    let Some(text) = env::var_os("TEMPO") else {
+    let Some(text) = env::var_os("TEMPO").filter(|text| !text.is_empty()) else {
         return 1.0;
     };
     match text.to_str().and_then(|text| text.parse().ok()) {
@@ -22,12 +22,23 @@ static TEMPO: LazyLock<f64> = LazyLock::new(|| {
     }
 });
 
-/// Lets the calling thread sleep for so many seconds at the tutorial's own pace:
+// Before `main`, so that a wrong `TEMPO` is reported before the listing has printed a
+// line or started a child. A forked child does not come here; a spawned one does, but
+// it has the value that its parent has found to be right.
+ctor::declarative::ctor! {
+    #[ctor(unsafe)]
+    fn read_tempo() {
+        LazyLock::force(&TEMPO);
+    }
+}
+
+/// Lets the calling thread sleep for a number of seconds at the tutorial's own pace:
 /// Python's [`time.sleep`](https://docs.python.org/3/library/time.html#time.sleep).
 ///
 /// The environment variable `TEMPO` divides the time: with `TEMPO=20` a pause of ten
 /// seconds takes half a second. A `TEMPO` that is not a positive number ends the
-/// program with exit code 2 and a sentence that says so. A negative time is none.
+/// program before its `main`, with exit code 2 and one sentence. A negative time
+/// counts as 0.
 ///
 /// ```
 /// use tutorial::sleep;
@@ -43,8 +54,8 @@ pub fn sleep(seconds: f64) {
     thread::sleep(self::seconds(seconds));
 }
 
-/// So many seconds of the tutorial's time as the duration they take at this
-/// `TEMPO`: for a listing's timers and time-outs. See [`sleep`].
+/// The duration that a number of the tutorial's seconds takes at this `TEMPO`: for a
+/// listing's timers and time-outs. See [`sleep`].
 ///
 /// ```
 /// # if std::env::var_os("TEMPO").is_none() {

@@ -1,26 +1,38 @@
-//! The meeting with criterion, and the end of the run.
+//! Runs the scenarios: the interleaved rounds, then criterion's own measurements, and
+//! at the end the report.
 
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, SamplingMode};
 
 use crate::machine;
 use crate::python::Pythons;
 use crate::results::{Cell, Line, Results, UNKNOWN};
-use crate::rounds::{self, ROUNDS};
-use crate::scenario::Scenario;
+use crate::rounds::{self, Rounds};
+use crate::scenario::{Row, Scenario};
 use crate::summary;
+
+/// How long criterion measures a row, if the command line does not say otherwise.
+const MEASUREMENT_TIME: Duration = Duration::from_millis(100);
+
+/// Criterion takes no fewer samples.
+const SAMPLES: usize = 10;
+
+/// How many of criterion's iterations make up one sample of the rounds. Criterion
+/// chooses how many iterations it asks for at a time by the time of the first.
+const ITERATIONS_PER_SAMPLE: u64 = 8;
 
 /// One run of the bench.
 pub struct Bench {
-    criterion: Criterion,
+    criterion: Criterion<Nanoseconds>,
     pythons: Pythons,
-    /// Each contender is to run once, for its answer.
+    /// `--test`: each contender runs without being timed, for its answer.
     once: bool,
-    /// Where criterion, too, writes.
+    /// Where criterion and the report write.
     directory: PathBuf,
     start: Instant,
     results: Vec<Results>,
@@ -31,26 +43,27 @@ impl Bench {
     ///
     /// # Errors
     ///
-    /// Where the program does not stand in a target directory.
+    /// If the program does not stand in a target directory.
     pub fn from_args() -> anyhow::Result<Self> {
         let directory = match env::var_os("CRITERION_HOME") {
             Some(home) => home.into(),
-            // From target/release/deps/questions-….
+            // The program is target/release/deps/questions-….
             None => (env::current_exe()?.ancestors().nth(3))
                 .ok_or_else(|| anyhow::anyhow!("run it by `cargo bench -p bench`"))?
                 .join("criterion"),
         };
-        // As criterion has it: `cargo test` does not say `--bench`.
-        let says = |what: &str| env::args().any(|argument| argument == what);
-        let once = says("--test") || !says("--bench");
+        let has_argument = |name: &str| env::args().any(|argument| argument == name);
+        // Criterion decides likewise: cargo passes `--bench` only if it is to measure.
+        let once = has_argument("--test") || !has_argument("--bench");
         Ok(Self {
             criterion: Criterion::default()
+                .with_measurement(Nanoseconds)
                 .without_plots()
                 .output_directory(&directory)
-                // The samples are there already: it has nothing to wait for.
+                // The rounds have warmed the contender up, so one call is enough.
                 .warm_up_time(Duration::from_nanos(1))
-                .measurement_time(Duration::from_millis(1))
-                .sample_size(ROUNDS)
+                .measurement_time(MEASUREMENT_TIME)
+                .sample_size(SAMPLES)
                 .nresamples(2000)
                 .configure_from_args(),
             pythons: Pythons::start(),
@@ -61,53 +74,42 @@ impl Bench {
         })
     }
 
-    /// Measures a scenario, if the command line does not leave it out.
+    /// Measures a scenario, unless the command line's filter leaves it out.
     ///
-    /// A contender that goes wrong or gives a wrong answer ends the run. A Python that
-    /// does so is reported instead of its time.
+    /// A contender that fails or gives a wrong answer ends the run. A Python that does
+    /// so is reported in place of its time.
     pub fn scenario(&mut self, mut scenario: Scenario<'_>) {
         let id = format!("{}/{}", scenario.question, scenario.name);
-        let mut rows: Vec<(String, usize, usize)> = Vec::new();
-        let names = self.pythons.names();
-        for (line, row) in scenario.rows.iter().enumerate() {
-            let label = row.label();
-            if row.rust.is_some() {
-                rows.push((label.clone(), line, 0));
-            }
-            for (which, python) in names.iter().enumerate() {
-                if row.python.is_some() && self.pythons.missing(which).is_none() {
-                    rows.push((format!("{label} in {python}"), line, 1 + which));
-                }
-            }
-        }
-        let mut measured: Option<Vec<Vec<Cell>>> = None;
+        let labels: Vec<(usize, String)> = (scenario.rows.iter().enumerate())
+            .filter(|(_, row)| row.rust.is_some())
+            .map(|(line, row)| (line, row.label()))
+            .collect();
+        let mut measured: Option<Rounds> = None;
         let mut group = self.criterion.benchmark_group(&id);
         group.sampling_mode(SamplingMode::Flat);
-        for (label, line, column) in rows {
-            if let Some(cells) = &measured
-                && matches!(cells[line][column], Cell::Failed(_))
-            {
-                continue;
-            }
-            let mut next = 0;
+        for (line, label) in labels {
             group.bench_function(&label, |bencher| {
-                let cells = measured.get_or_insert_with(|| {
+                // Only criterion knows which rows its filter lets through.
+                let rounds = measured.get_or_insert_with(|| {
                     rounds::measure(&mut scenario, &mut self.pythons, self.once)
                 });
-                let samples = match &cells[line][column] {
-                    Cell::Samples(samples) => samples,
-                    other => stop(&format!("{id}/{label}: {other:?}")),
-                };
+                if let Cell::Failed(why) = &rounds.cells[line][0] {
+                    stop(&format!("{id}/{label}: {why}"));
+                }
+                let unit = rounds.times[line].div_ceil(ITERATIONS_PER_SAMPLE);
+                let answer = scenario.rows[line].answer.unwrap_or(scenario.answer);
+                let row = &mut scenario.rows[line];
                 bencher.iter_custom(|iterations| {
-                    next += 1;
-                    let nanos = samples[next % samples.len()] * iterations as f64;
-                    Duration::from_nanos(nanos as u64)
+                    match live(row, answer, iterations, unit) {
+                        Ok(nanoseconds) => nanoseconds,
+                        Err(error) => stop(&format!("{id}/{label}: {error}")),
+                    }
                 });
             });
         }
         group.finish();
-        if let Some(cells) = measured {
-            self.keep(scenario, cells);
+        if let Some(rounds) = measured {
+            self.keep(scenario, rounds.cells);
         }
     }
 
@@ -134,12 +136,6 @@ impl Bench {
             pythons: self.pythons.names(),
             sentence: String::new(),
         };
-        for line in &results.lines {
-            if let Cell::Failed(why) = &line.cells[0] {
-                let (question, name) = (results.question, &results.name);
-                stop(&format!("{question}/{name}/{}: {why}", line.label()));
-            }
-        }
         let sentences = scenario.says.iter().map(|says| says(&results));
         let sentences: Vec<String> = sentences
             .filter(|sentence| !sentence.contains(UNKNOWN))
@@ -148,11 +144,11 @@ impl Bench {
         self.results.push(results);
     }
 
-    /// Tells the answer: prints the summary, and writes it and its page.
+    /// Ends the run: prints the report, and writes it and its page.
     ///
     /// # Errors
     ///
-    /// Where they cannot be written.
+    /// If they cannot be written.
     pub fn finish(self) -> anyhow::Result<ExitCode> {
         let Self {
             criterion,
@@ -162,7 +158,8 @@ impl Bench {
             start,
             results,
         } = self;
-        // Before anything is told: it takes its processes along.
+        // The interpreters end before anything is reported, and their children with
+        // them.
         drop(pythons);
         criterion.final_summary();
         let mut code = ExitCode::SUCCESS;
@@ -180,14 +177,88 @@ impl Bench {
         }
         if !once && !results.is_empty() {
             let facts = machine::facts(start.elapsed());
-            summary::tell(&results, &facts, &directory)?;
+            summary::report(&results, &facts, &directory)?;
         }
         Ok(code)
     }
 }
 
-/// Nothing that is measured after this could be trusted.
+/// Runs a row for criterion, `iterations` times `unit` repetitions of its work. Returns
+/// what it took, in nanoseconds, scaled to `iterations` repetitions.
+fn live(
+    row: &mut Row<'_>,
+    answer: u64,
+    iterations: u64,
+    unit: u64,
+) -> anyhow::Result<f64> {
+    let times = iterations.saturating_mul(unit);
+    let took = row.run(times, answer)?;
+    Ok(took.as_nanos() as f64 / unit as f64)
+}
+
+/// Criterion's wall time as a fraction. Its own is in whole nanoseconds, too coarse for
+/// the mean of work that takes less than ten.
+struct Nanoseconds;
+
+impl Measurement for Nanoseconds {
+    type Intermediate = Instant;
+    type Value = f64;
+
+    fn start(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn end(&self, start: Instant) -> f64 {
+        start.elapsed().as_nanos() as f64
+    }
+
+    fn add(&self, first: &f64, second: &f64) -> f64 {
+        first + second
+    }
+
+    fn zero(&self) -> f64 {
+        0.0
+    }
+
+    fn to_f64(&self, value: &f64) -> f64 {
+        *value
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
+
+/// Ends the run, as nothing that is measured after this could be trusted.
 fn stop(why: &str) -> ! {
     eprintln!("{why}");
     std::process::exit(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn criterion_gets_what_its_own_call_took() {
+        let calls = RefCell::new(Vec::new());
+        let mut row = Row::new("row", |times| {
+            calls.borrow_mut().push(times);
+            // Each call is slower than the one before.
+            let nanos = 10 * times * calls.borrow().len() as u64;
+            Ok((Duration::from_nanos(nanos), 7 * times))
+        });
+        let mut three = || live(&mut row, 7, 3, 100).unwrap() as u64;
+        assert_eq!([three(), three()], [30, 60]);
+        drop(row);
+        assert_eq!(calls.into_inner(), [300, 300]);
+    }
+
+    #[test]
+    fn criterion_gets_no_time_for_a_wrong_answer() {
+        let mut row = Row::timed("row", || Ok(8));
+        assert!(live(&mut row, 7, 3, 100).is_err());
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use multiprocessing::cpu_count;
 
-/// Each fact and its name. What cannot be found out says so.
+/// Each fact with its name. A fact that cannot be found out says so.
 pub(crate) fn facts(took: Duration) -> Vec<(&'static str, String)> {
     let governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
     vec![
@@ -21,7 +21,7 @@ pub(crate) fn facts(took: Duration) -> Vec<(&'static str, String)> {
     ]
 }
 
-const UNKNOWN: &str = "not told";
+const UNKNOWN: &str = "not reported";
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or(UNKNOWN.into(), |text| text.trim().to_owned())

@@ -1,7 +1,5 @@
 //! What came out of the rounds.
 
-use crate::scenario::Role;
-
 /// What a row reached, in Rust or in one Python.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
@@ -38,6 +36,17 @@ impl Cell {
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() * part / of).copied()
     }
+}
+
+/// What a row is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It competes.
+    Contender,
+    /// It shows what the machine itself takes: no contender can be faster.
+    Limit,
+    /// It shows how much several cores can do at all.
+    Ceiling,
 }
 
 /// A row and what it reached.

@@ -2,29 +2,27 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
-
 use crate::python::Pythons;
 use crate::results::Cell;
-use crate::scenario::{PythonPiece, Row, Scenario};
+use crate::scenario::{PythonPiece, Row, Scenario, check};
 use crate::sys;
 
-/// Enough for a median, and an odd number, so that it is one of them.
+/// Enough for a median, and odd, so that the median is one of the samples.
 pub(crate) const ROUNDS: usize = 15;
 
-/// No sample repeats the work more often than this.
+/// The most repetitions in one sample.
 const MOST_TIMES: u64 = 1 << 40;
 
-/// One who takes part in the rounds: a row itself, or its counterpart in one Python.
+/// A row of the scenario, or its counterpart in one Python.
 struct Entrant<'r, 'a> {
     runner: Runner<'r, 'a>,
     answer: u64,
     scale: f64,
-    /// How often a sample does the work.
+    /// How many repetitions of the work make up a sample.
     times: u64,
-    /// Nanoseconds for the work once, one a round.
+    /// Nanoseconds for the work once, one sample a round.
     samples: Vec<f64>,
-    /// Why it has no part in the rounds any more.
+    /// Why it takes no further part in the rounds.
     failed: Option<String>,
 }
 
@@ -34,27 +32,23 @@ enum Runner<'r, 'a> {
 }
 
 impl Entrant<'_, '_> {
-    /// Does the work so many times. Checks what came out.
+    /// Does the work `times` times and checks the answer.
     fn run(
         &mut self,
         times: u64,
         pythons: &mut Pythons,
     ) -> anyhow::Result<Duration> {
-        let (took, sum) = match &mut self.runner {
-            Runner::Rust(row) => {
-                let piece = row.rust.as_mut().expect("only such rows take part");
-                piece(times)?
-            }
+        match &mut self.runner {
+            Runner::Rust(row) => row.run(times, self.answer),
             Runner::Python(which, piece) => {
-                pythons.run(*which, &piece.call, times)?
+                let (took, sum) = pythons.run(*which, &piece.call, times)?;
+                check(sum, self.answer, times)?;
+                Ok(took)
             }
-        };
-        let expected = self.answer.wrapping_mul(times);
-        ensure!(sum == expected, "wrong answer: {sum} instead of {expected}");
-        Ok(took)
+        }
     }
 
-    /// As [`run`](Self::run), but who fails takes no further part.
+    /// As [`run`](Self::run), but an entrant that fails takes no further part.
     fn attempt(&mut self, times: u64, pythons: &mut Pythons) -> Option<Duration> {
         if self.failed.is_some() {
             return None;
@@ -68,9 +62,9 @@ impl Entrant<'_, '_> {
         }
     }
 
-    /// Does the work once for its answer, then finds out how often a sample is to do
-    /// it. A time only tells that once it has grown with the work: workers who start
-    /// one after the other take milliseconds before there is any.
+    /// Does the work once for its answer, then finds out how many repetitions a sample
+    /// needs. A time says so only once it has grown with the work: workers that start
+    /// one after the other take milliseconds before any work is done.
     fn prepare(&mut self, sample: Duration, pythons: &mut Pythons) {
         let enough = sample / 2;
         let mut before = Duration::MAX;
@@ -96,18 +90,25 @@ impl Entrant<'_, '_> {
     }
 }
 
-/// Measures a scenario: for each row its own cell, then one for each Python. `once`
-/// only runs each of them, and the cells hold a single sample.
+/// What the rounds of a scenario gave.
+pub(crate) struct Rounds {
+    /// For each row its own cell, then one for each Python.
+    pub(crate) cells: Vec<Vec<Cell>>,
+    /// For each row how many repetitions made up a sample in Rust.
+    pub(crate) times: Vec<u64>,
+}
+
+/// Measures a scenario. With `once` each entrant only runs for its answer, and its cell
+/// holds a single sample.
 pub(crate) fn measure(
     scenario: &mut Scenario<'_>,
     pythons: &mut Pythons,
     once: bool,
-) -> Vec<Vec<Cell>> {
+) -> Rounds {
     sys::trim_memory();
     let least = scenario.least;
     let columns = 1 + pythons.count();
     let mut cells: Vec<Vec<Cell>> = Vec::new();
-    // In Rust all first, then in each Python: neighbours are of one kind then.
     let mut entrants: Vec<((usize, usize), Entrant<'_, '_>)> = Vec::new();
     for (line, row) in scenario.rows.iter_mut().enumerate() {
         let mut own = vec![Cell::Empty; columns];
@@ -141,6 +142,7 @@ pub(crate) fn measure(
         }
         cells.push(own);
     }
+    // Those in Rust first, then those of each Python.
     entrants.sort_by_key(|((line, column), _)| (*column, *line));
 
     if once {
@@ -159,13 +161,17 @@ pub(crate) fn measure(
             entrants.reverse();
         }
     }
+    let mut times = vec![least; cells.len()];
     for ((line, column), entrant) in entrants {
+        if column == 0 {
+            times[line] = entrant.times;
+        }
         cells[line][column] = match entrant.failed {
             Some(why) => Cell::Failed(why),
             None => Cell::Samples(entrant.samples),
         };
     }
-    cells
+    Rounds { cells, times }
 }
 
 #[cfg(test)]
@@ -185,7 +191,7 @@ mod tests {
             .row(Row::timed("right", || Ok(7)))
             .row(Row::timed("wrong", || Ok(8)))
             .row(Row::timed("its own", || Ok(9)).answer(9));
-        let cells = measure(&mut scenario, &mut Pythons::none(), false);
+        let cells = measure(&mut scenario, &mut Pythons::none(), false).cells;
         assert!(matches!(cells[0][0], Cell::Samples(_)));
         assert!(matches!(cells[1][0], Cell::Failed(_)));
         assert!(matches!(cells[2][0], Cell::Samples(_)));
@@ -201,7 +207,7 @@ mod tests {
                 if runs < 5 { 7 * times } else { 0 },
             ))
         }));
-        let cells = measure(&mut scenario, &mut Pythons::none(), false);
+        let cells = measure(&mut scenario, &mut Pythons::none(), false).cells;
         assert!(matches!(cells[0][0], Cell::Failed(_)));
     }
 

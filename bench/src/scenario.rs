@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::results::Results;
+use anyhow::{Context, ensure};
+
+use crate::results::{Results, Role};
 
 /// Does the work so many times. Returns how long that took, what it needs before and
 /// after not counted, and the sum of what came out.
@@ -104,17 +106,6 @@ pub struct Row<'a> {
     pub(crate) note: Option<String>,
 }
 
-/// What a row is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It competes.
-    Contender,
-    /// It shows what the machine itself takes: nobody can be faster.
-    Limit,
-    /// It shows what so many cores can do at all.
-    Ceiling,
-}
-
 /// The same work in Python.
 #[derive(Debug, Clone)]
 pub(crate) struct PythonPiece {
@@ -182,6 +173,18 @@ impl<'a> Row<'a> {
         let mut row = Self::with(name, None);
         row.absent = Some(why.into());
         row
+    }
+
+    /// Does the work `times` times and checks that each gave `answer`.
+    pub(crate) fn run(
+        &mut self,
+        times: u64,
+        answer: u64,
+    ) -> anyhow::Result<Duration> {
+        let piece = self.rust.as_mut().context("it exists in Python only")?;
+        let (took, sum) = piece(times)?;
+        check(sum, answer, times)?;
+        Ok(took)
     }
 
     /// Its name and the number of its workers.
@@ -267,4 +270,11 @@ impl<'a> Row<'a> {
         self.note = Some(note.into());
         self
     }
+}
+
+/// Checks the sum of the answers of `times` repetitions.
+pub(crate) fn check(sum: u64, answer: u64, times: u64) -> anyhow::Result<()> {
+    let expected = answer.wrapping_mul(times);
+    ensure!(sum == expected, "wrong answer: {sum} instead of {expected}");
+    Ok(())
 }

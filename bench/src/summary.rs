@@ -7,13 +7,12 @@ use std::path::Path;
 use multiprocessing::cpu_count;
 
 use crate::chart::{Chart, ChartLine, escape};
-use crate::results::{Cell, Line, Results, factor, time};
-use crate::scenario::Role;
+use crate::results::{Cell, Line, Results, Role, factor, time};
 
 type Facts = [(&'static str, String)];
 
 /// Prints the summary and writes it and its page.
-pub(crate) fn tell(
+pub(crate) fn report(
     results: &[Results],
     facts: &Facts,
     directory: &Path,

@@ -90,12 +90,12 @@ fn the_other_consumers_see_everything() {
 }
 
 #[test]
-fn queue_methods_tells_each_outcome() {
+fn queue_methods_shows_each_outcome() {
     let lines = listing!("queue_methods").run().success();
     // Each process has its own order; how the two mix is the scheduler's.
-    let (child, parent): (Vec<_>, Vec<_>) = (lines.iter())
-        .map(String::as_str)
-        .partition(|line| line.starts_with("child: "));
+    let all = lines.iter().map(String::as_str);
+    let (child, parent): (Vec<_>, Vec<_>) =
+        all.partition(|line| line.starts_with("child: "));
     assert_eq!(child, ["child: get() -> \"a\"", "child: put(\"d\")"]);
     assert_eq!(
         parent,

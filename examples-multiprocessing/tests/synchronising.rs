@@ -74,7 +74,7 @@ fn money_rlock_does_not_wait_for_itself() {
     assert_eq!(listing!("money_rlock").run().success(), ["4"]);
 }
 
-/// Who is in, as the lines tell it, and how many there were at most.
+/// The largest number of processes that are inside at a time, as the lines report it.
 fn most_at_a_time(lines: &[String], enters: &str, leaves: &str) -> usize {
     let (mut inside, mut most) = (BTreeSet::new(), 0);
     for line in lines {
@@ -93,8 +93,8 @@ fn most_at_a_time(lines: &[String], enters: &str, leaves: &str) -> usize {
 fn semaphore_lets_five_consumers_in_two_at_a_time() {
     let start = Instant::now();
     let lines = listing!("semaphore").tempo(5).run().success();
-    // Two at a time are three rounds of a second. The lines cannot tell: a release is
-    // printed after the fact.
+    // Two at a time are three rounds of a second. The lines cannot prove it: a release
+    // is printed after the fact.
     assert!(start.elapsed() >= Duration::from_secs(3) / 5);
     assert_eq!(lines.len(), 11);
     assert!(lines.iter().any(|line| line == "Main End"));
@@ -109,7 +109,7 @@ fn at_most_three_cars_park_at_a_time() {
 }
 
 #[test]
-fn event_tells_every_reader_once_it_is_set() {
+fn event_wakes_every_reader_after_it_is_set() {
     let lines = listing!("event").tempo(2).run().success();
     let mut of: HashMap<_, Vec<_>> = HashMap::new();
     for line in &lines {
@@ -120,6 +120,12 @@ fn event_tells_every_reader_once_it_is_set() {
     assert_eq!(of["block too"], ["wait, is_set false", "42"]);
     assert_eq!(of["nonblock"], ["wait, is_set false", "nothing yet", "42"]);
     assert_eq!(of["main"], ["set", "is_set false"]);
+    let set = lines.iter().position(|line| line == "main: set").unwrap();
+    let read = lines
+        .iter()
+        .position(|line| line.ends_with(": 42"))
+        .unwrap();
+    assert!(set < read, "the cause comes before its effect: {lines:#?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Two customers of one account: what one takes out, the other pays in.
+//! Two customers of one account: one takes out what the other pays in.
 //!
-//! Listing D25, 达内 course notes, day02 银行存取款模型 and its exercise (作业 2).
+//! Listing D25, 达内 course notes, 银行存取款模型 and its exercise 使用互斥锁去完成.
 
 use multiprocessing::{Lock, Process, RawValue};
 use tutorial::Result;
@@ -22,13 +22,13 @@ fn deposit(money: &RawValue<i32>, lock: &Lock) {
 }
 
 fn main() -> Result<()> {
-    // A `Value` has a lock of its own; the exercise wants to see one.
-    let money = RawValue::new(10000)?;
-    let lock = Lock::new()?;
+    // A `Value` would bring its own lock; the exercise asks for a separate one.
+    let money = &RawValue::new(10000)?;
+    let lock = &Lock::new()?;
     println!("{}", money.get());
 
-    let mut a = Process::new(|| withdraw(&money, &lock));
-    let mut b = Process::new(|| deposit(&money, &lock));
+    let mut a = Process::new(|| withdraw(money, lock));
+    let mut b = Process::new(|| deposit(money, lock));
     a.start()?;
     b.start()?;
     a.join()?;

@@ -1,6 +1,6 @@
 //! A child process and its parent print a line each.
 //!
-//! Listing D1, 达内 course notes, day01 创建 Process 对象.
+//! Listing D1, 达内 course notes, 创建 Process 对象.
 
 use multiprocessing::Process;
 use tutorial::Result;

@@ -1,6 +1,6 @@
 //! With a pause in the parent, the child's line comes first.
 //!
-//! Listing D2, 达内 course notes, day01 创建 Process 对象.
+//! Listing D2, 达内 course notes, 创建 Process 对象.
 
 use multiprocessing::Process;
 use tutorial::{Result, sleep};

@@ -1,10 +1,9 @@
 //! A daemon that is joined is waited for all the same.
 //!
-//! Listing D15, 达内 course notes, day01 Python daemon 进程.
+//! Listing D15, 达内 course notes, Python daemon 进程.
 
 use multiprocessing::Process;
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {

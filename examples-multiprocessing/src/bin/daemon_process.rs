@@ -1,10 +1,9 @@
 //! A daemon process ends with its parent.
 //!
-//! Listing D10, 达内 course notes, day01 编程实践: Process 类的使用, myTimer.
+//! Listing D10, 达内 course notes, 编程实践, `myTimer`.
 
 use multiprocessing::Process;
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {

@@ -1,11 +1,11 @@
-//! A process that runs cannot become a daemon; main fails, the child still runs.
+//! A process that has been started cannot become a daemon: main fails, and the child
+//! still runs.
 //!
-//! Listing D11, 达内 course notes, day01 编程实践: Process 类的使用, myTimer. The listing
-//! has lost its line 14, which its traceback shows: `p.daemon = True`.
+//! Listing D11, 达内 course notes, 守卫进程. The listing has lost its line 14, which its
+//! traceback shows: `p.daemon = True`.
 
 use multiprocessing::Process;
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {

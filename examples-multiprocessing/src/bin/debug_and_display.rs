@@ -1,8 +1,8 @@
 //! `Debug` shows a value to the programmer, `Display` to the user.
 //!
-//! Listing D19, 达内 course notes, day01 Repr 和 str 区别. Python falls back from
-//! `__str__` to `__repr__` to a memory address. In Rust nothing is shown that nobody
-//! wrote: `Debug` can be derived, and a type without `Display` does not print by `{}`.
+//! Listing D19, 达内 course notes, Repr 和 str 区别. Python falls back from `__str__` to
+//! `__repr__` to a memory address. Rust shows only what somebody wrote: `Debug` can
+//! be derived, and a type without `Display` does not print by `{}`.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl fmt::Debug for TestRepr {
     }
 }
 
-// Python overrides __repr__, and print falls back to it; here Display has to say so.
+// Python overrides __repr__, and print falls back to it. In Rust that has to be written.
 impl fmt::Display for TestRepr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

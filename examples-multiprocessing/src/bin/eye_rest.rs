@@ -1,19 +1,21 @@
-//! A process reminds you to rest your eyes, every seven and a half hours, without end.
+//! A process reminds you to rest your eyes, every seven and a half hours, without
+//! end.
 //!
-//! Listing D12, 达内 course notes, day01 编程实践 and 多进程定期器 (exercise), which asks
-//! for the reminder's process id and name as well.
-
-use std::process;
+//! Listing D12, 达内 course notes, `CallTime`, and its exercise 多进程定期器, which asks for
+//! the reminder's process id and name as well.
 
 use multiprocessing::{Process, current_process};
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn call_time() {
     loop {
         println!("Now this is {}", ctime());
-        let name = current_process().name().to_string();
-        println!("No more coding, rest your eyes ({}, {name})", process::id());
+        let me = current_process();
+        println!(
+            "No more coding, rest your eyes ({}, {})",
+            me.pid(),
+            me.name()
+        );
         sleep(27000.0);
     }
 }

@@ -1,13 +1,10 @@
-//! The reminder to rest your eyes as a type of its own.
+//! The reminder to rest your eyes as a type of its own, every hour, without end.
 //!
-//! Listing D13, 达内 course notes, day02 用面向对象的方式实现 myTimer (exercise). Python
-//! inherits from `Process`; here a `MyTimer` is what the process runs.
-
-use std::process;
+//! Listing D13, 达内 course notes, 用面向对象的方式实现第一 (exercise): the hour is that of
+//! 多进程定期器. Python inherits from `Process`; here a `MyTimer` is what the process runs.
 
 use multiprocessing::{Process, current_process};
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 struct MyTimer {
     interval: f64,
@@ -17,8 +14,12 @@ impl MyTimer {
     fn run(&self) {
         loop {
             println!("Now this is {}", ctime());
-            let name = current_process().name().to_string();
-            println!("No more coding, rest your eyes ({}, {name})", process::id());
+            let me = current_process();
+            println!(
+                "No more coding, rest your eyes ({}, {})",
+                me.pid(),
+                me.name()
+            );
             sleep(self.interval);
         }
     }
@@ -26,7 +27,7 @@ impl MyTimer {
 
 fn main() -> Result<()> {
     println!("you are tired, you need some time to relax");
-    let timer = MyTimer { interval: 27000.0 };
+    let timer = &MyTimer { interval: 3600.0 };
     let mut p = Process::builder().name("MyTimer").target(|| timer.run());
     p.start()?;
     p.join()?;

@@ -1,7 +1,8 @@
 //! `fork` is called once and returns twice.
 //!
-//! Listing N1, notebook, 多进程. `fork` is `unsafe` in Rust: in a program with threads
-//! the child may hang on a lock that a thread it does not have once took.
+//! Listing N1, notebook, 多进程. `fork` is `unsafe` in Rust: the child has only the
+//! thread that called it, and may hang on a lock that another thread of its parent
+//! held.
 
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 use tutorial::Result;

@@ -1,7 +1,7 @@
 //! The three outcomes of `fork`: an error, the child, the parent.
 //!
-//! Listing D6, 达内 course notes, day01 fork 创建. A failed `os.fork` raises, so Python
-//! never sees the negative number that its listing tests for; here it is the `Err`.
+//! Listing D6, 达内 course notes, `os.fork()`. A failed `os.fork` raises, so Python
+//! never sees the negative number that its listing tests for. Here it is the `Err`.
 
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 

@@ -1,7 +1,7 @@
 //! Parent and child each count in a global of their own, without end.
 //!
-//! Listing D5, 达内 course notes, day01 全局变量在多个进程中不共享. Rust changes a global
-//! only through a type that threads could share; processes do not share even that.
+//! Listing D5, 达内 course notes, 全局变量在多个进程中不共享. Rust changes a global only through a
+//! type that threads could share. Processes do not share even that.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 

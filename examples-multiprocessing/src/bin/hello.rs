@@ -1,7 +1,7 @@
 //! A process greets in red after a second.
 //!
-//! Listing T16, 《Python(十) 进程、线程、协程篇》1.2.1. The quotes that the listing has
-//! lost are put back.
+//! Listing T16, 《Python(十) 进程、线程、协程篇》 1.2.1 multiprocessing模块. The quotes that the
+//! listing has lost are put back.
 
 use multiprocessing::Process;
 use tutorial::{Result, sleep};

@@ -1,8 +1,8 @@
-//! The module, the parent's id and the own id, seen from main and from the child.
+//! The module, the parent's id and the own id of a child process.
 //!
-//! Listing T17, 《Python(十) 进程、线程、协程篇》1.2.1. The listing has lost its quotes
-//! and main's own call of `info`, whose title stands in `f`: here each has a title of
-//! its own. Python's module is `__main__`; Rust's has the program's name.
+//! Listing T17, 《Python(十) 进程、线程、协程篇》 下面是一个扩展示例. The quotes that the listing has
+//! lost are put back; it calls `info` only in the child, whatever its title says.
+//! Python's module is `__main__`; Rust's has the program's name.
 
 use std::os::unix::process::parent_id;
 use std::process;
@@ -19,12 +19,11 @@ fn info(title: &str) {
 }
 
 fn f(name: &str) {
-    info("\x1b[31;1m function f \x1b[0m");
+    info("\x1b[31;1m main Process line \x1b[0m");
     println!("hello {name}");
 }
 
 fn main() -> Result<()> {
-    info("\x1b[31;1m main Process line \x1b[0m");
     let mut p = Process::new(|| f("bob"));
     p.start()?;
     p.join()?;

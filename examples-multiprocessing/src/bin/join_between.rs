@@ -1,6 +1,6 @@
 //! The second process starts when the first has ended.
 //!
-//! Listing N4, notebook, 多进程 multiprocessing.
+//! Listing N4, notebook, My name is.
 
 use multiprocessing::Process;
 use tutorial::{Result, sleep};

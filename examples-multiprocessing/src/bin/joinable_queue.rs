@@ -1,6 +1,7 @@
-//! A queue whose consumer reports each task, and a producer that waits for the last.
+//! A queue whose consumer reports each task as done, and a producer that waits for
+//! the last.
 //!
-//! Listing D27, 达内 course notes, 附录 `JoinableQueue` (prose).
+//! Listing D27, 达内 course notes, 队列Queue (续3) (prose).
 
 use multiprocessing::{JoinableQueue, Process};
 use tutorial::{Result, sleep};
@@ -15,15 +16,15 @@ fn consumer(q: &JoinableQueue<i32>) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let q = JoinableQueue::new(0)?;
-    let mut p = Process::new(|| consumer(&q));
-    p.set_daemon(true)?; // Its loop has no end: it ends with this program.
+    let q = &JoinableQueue::new(0)?;
+    let mut p = Process::new(|| consumer(q));
+    p.set_daemon(true)?; // It loops for ever, and ends with this program.
     p.start()?;
 
     for task in 1..=5 {
         q.put(task)?;
     }
-    // Unlike Python's, an error where a consumer dies with a task in its hands.
+    // An error if a consumer dies over its task; Python's would wait for ever.
     q.join()?;
     println!("all done");
 

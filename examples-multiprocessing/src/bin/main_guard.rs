@@ -1,18 +1,18 @@
 //! Code that runs as a program, and code that others use.
 //!
-//! Listing D14, 达内 course notes, day01 `if __name__ == "__main__"`. Python runs a file
-//! from the top whether it is started or imported, so it has to ask which it is. In
-//! Rust nothing runs because a module is used, and a program begins at its `main`:
-//! what Python's file does on import has to be called here.
+//! Listing D14, 达内 course notes, 这句话的含义. Python runs a file from the top whether it
+//! is started or imported, so the file has to ask which it is. In Rust nothing runs
+//! because a module is used, and a program begins at its `main`: what Python's file
+//! does on import has to be called here.
 
 mod test {
-    /// What stands outside of the guard in `test.py`.
+    /// What stands outside the guard in `test.py`.
     pub(crate) fn on_import(name: &str) {
         println!("I'm the first.");
         println!("{name}");
     }
 
-    /// What stands inside of it.
+    /// What stands inside it.
     pub(crate) fn main() {
         println!("I'm the second.");
     }

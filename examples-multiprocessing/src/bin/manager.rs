@@ -1,6 +1,6 @@
 //! Ten processes fill one dict and one list, which live in a manager's process.
 //!
-//! Listing T21, 《Python(十) 进程、线程、协程篇》 Manager 实现内存共享.
+//! Listing T21, 《Python(十) 进程、线程、协程篇》 multiprocessing Manager 实现内存共享.
 
 use multiprocessing::Process;
 use multiprocessing::managers::{DictProxy, ListProxy, Value, manager};
@@ -18,13 +18,13 @@ fn f(d: &DictProxy, l: &ListProxy) -> Result<()> {
 
 fn main() -> Result<()> {
     let manager = manager()?;
-    let d = manager.dict::<Value, Value>([])?;
+    let d = &manager.dict::<Value, Value>([])?;
 
-    let l = manager.list(0..5)?;
+    let l = &manager.list(0..5)?;
     let mut p_list = Vec::new();
 
     for _ in 0..10 {
-        let mut p = Process::new(|| f(&d, &l));
+        let mut p = Process::new(|| f(d, l));
         p.start()?;
         p_list.push(p);
     }

@@ -1,7 +1,7 @@
 //! The workers of a pool fill a queue that lives in a manager's process.
 //!
-//! Listing D58, 达内 course notes, day01, 队列的总结 and day04, 管理器 (prose). Python
-//! sends the queue's proxy with each task; here the workers inherit it.
+//! Listing D58, 达内 course notes, 队列的总结 (prose). Python sends the queue's proxy with
+//! each task; here the workers inherit it.
 
 use std::sync::OnceLock;
 

@@ -1,6 +1,6 @@
 //! A lock makes one step of reading a number and writing it back.
 //!
-//! Listing D31, 达内 course notes, day02 互斥量.
+//! Listing D31, 达内 course notes, 注意锁的粒度.
 
 use multiprocessing::{Lock, Process, RawValue};
 use tutorial::Result;
@@ -15,12 +15,12 @@ fn f(money: &RawValue<i32>, lock: &Lock) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let money = RawValue::new(0)?;
-    let lock = Lock::new()?;
+    let money = &RawValue::new(0)?;
+    let lock = &Lock::new()?;
 
     let mut processes = Vec::new();
     for _ in 0..2 {
-        let mut p = Process::new(|| f(&money, &lock));
+        let mut p = Process::new(|| f(money, lock));
         p.start()?;
         processes.push(p);
     }

@@ -1,7 +1,8 @@
 //! A function that holds a lock calls another that takes the same lock.
 //!
-//! Listing D32, 达内 course notes, day02 递归锁. It leaves open what f1 and its f0 do:
-//! here f1 takes the lock once more, where a `Lock` would wait for itself for ever.
+//! Listing D32, 达内 course notes, 递归锁. The listing leaves open what `f1` and its `f0`
+//! do. Here `f1` takes the lock a second time; with a `Lock` it would wait for
+//! itself for ever.
 
 use multiprocessing::{Process, RLock, RawValue};
 use tutorial::Result;
@@ -17,7 +18,7 @@ fn f(money: &RawValue<i32>, lock: &RLock) -> Result<()> {
 fn f1(money: &RawValue<i32>, lock: &RLock) -> Result<()> {
     lock.acquire();
     f0(money);
-    lock.release()?; // Not free yet: f has it.
+    lock.release()?; // Not free yet: f still holds it.
     Ok(())
 }
 
@@ -26,12 +27,12 @@ fn f0(money: &RawValue<i32>) {
 }
 
 fn main() -> Result<()> {
-    let money = RawValue::new(0)?;
-    let lock = RLock::new()?;
+    let money = &RawValue::new(0)?;
+    let lock = &RLock::new()?;
 
     let mut processes = Vec::new();
     for _ in 0..2 {
-        let mut p = Process::new(|| f(&money, &lock));
+        let mut p = Process::new(|| f(money, lock));
         p.start()?;
         processes.push(p);
     }

@@ -1,25 +1,21 @@
 //! Two programs that are not related talk through a FIFO.
 //!
-//! Listing D30, 达内 course notes, 附录 命名管道 (prose). Run it twice, in two terminals:
+//! Listing D30, 达内 course notes, named pipe (prose). Run it twice, in two terminals:
 //! the first reads, the second writes. An argument names another FIFO.
 
 use std::env;
-use std::io::{ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process;
 
 use multiprocessing::NamedPipe;
-use tutorial::Result;
+use tutorial::{Result, with_path};
 
-fn main() -> Result<()> {
-    let path = env::args_os().nth(1).map_or_else(
-        || env::temp_dir().join("examples-named_pipe"),
-        PathBuf::from,
-    );
-    let fifo = match NamedPipe::create(&path) {
-        // Of the other run, or of one that was ended by Ctrl+C.
+fn talk(path: &Path) -> io::Result<()> {
+    let fifo = match NamedPipe::create(path) {
+        // Made by the other run, or left by one that was ended by Ctrl+C.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            NamedPipe::open(&path)?
+            NamedPipe::open(path)?
         }
         fifo => fifo?,
     };
@@ -32,5 +28,14 @@ fn main() -> Result<()> {
         println!("read: {said}");
         fifo.remove()?;
     }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let path = env::args_os().nth(1).map_or_else(
+        || env::temp_dir().join("examples-named_pipe"),
+        PathBuf::from,
+    );
+    talk(&path).map_err(with_path(&path))?;
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! The priority of a process: 19 yields to everybody, -20 to nobody.
 //!
-//! Listing D16, 达内 course notes, day01 多进程定期器, os 模块设置优先级 (exercise).
+//! Listing D16, 达内 course notes, os 模块设置优先级 (exercise).
 
 use rustix::process::{getpriority_process, nice, setpriority_process};
-
 use tutorial::Result;
 
 fn main() -> Result<()> {
@@ -11,7 +10,7 @@ fn main() -> Result<()> {
     println!("5 nicer: {}", nice(5)?);
     setpriority_process(None, 15)?;
     println!("set to 15: {}", getpriority_process(None)?);
-    // To be less nice again takes the rights of root.
+    // Only root may be less nice again.
     match nice(-10) {
         Ok(now) => println!("10 less nice: {now}"),
         Err(error) => println!("10 less nice: refused: {error}"),

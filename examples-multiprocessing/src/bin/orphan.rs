@@ -1,7 +1,7 @@
-//! A forked child outlives its parent, and has another parent then.
+//! A forked child outlives its parent and is adopted.
 //!
-//! Listing D8, 达内 course notes, day01 几类特殊的进程. Only a bare `fork` can do this:
-//! a `Process` is waited for, and ends when its parent is killed.
+//! Listing D8, 达内 course notes, 注意父进程不会等子进程. Only a bare `fork` can do this: a
+//! `Process` is waited for, and ends when its parent is killed.
 
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 use tutorial::sleep;

@@ -1,10 +1,9 @@
-//! A parent that is done first waits for its child at its end.
+//! A parent that has nothing more to do waits for its child before it ends.
 //!
-//! Listing D7, 达内 course notes, day01 僵尸进程, 孤儿进程.
+//! Listing D7, 达内 course notes, 注意父进程会等子进程.
 
 use multiprocessing::Process;
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: u32) {
     for _ in 0..interval {

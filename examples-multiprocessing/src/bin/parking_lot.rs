@@ -1,12 +1,12 @@
 //! A car park with three spaces and five cars: two wait at the barrier.
 //!
-//! Listing D34, 达内 course notes, day03 信号量 (prose).
+//! Listing D34, 达内 course notes, 停车场系统 (prose).
 
 use multiprocessing::{Process, Semaphore, current_process};
 use tutorial::{Result, sleep};
 
 fn car(spaces: &Semaphore) {
-    // A car that is towed away, its process killed, gives its space back too.
+    // Given back even if the process is killed.
     let space = spaces.permit();
     println!("{} parks", current_process().name());
     sleep(1.0);
@@ -15,12 +15,12 @@ fn car(spaces: &Semaphore) {
 }
 
 fn main() -> Result<()> {
-    let spaces = Semaphore::new(3)?;
+    let spaces = &Semaphore::new(3)?;
 
     let mut cars = Vec::new();
     for i in 1..=5 {
         let name = format!("car {i}");
-        let mut p = Process::builder().name(name).target(|| car(&spaces));
+        let mut p = Process::builder().name(name).target(|| car(spaces));
         p.start()?;
         cars.push(p);
     }

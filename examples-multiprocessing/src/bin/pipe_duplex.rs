@@ -1,6 +1,6 @@
 //! Two processes talk over the two ends of a pipe.
 //!
-//! Listing V26, 《Python标准库（中）》五 §2.
+//! Listing V26, 《Python标准库（中）》 2、Pipe和Queue.
 
 use multiprocessing::{Connection, Process, pipe};
 use tutorial::Result;

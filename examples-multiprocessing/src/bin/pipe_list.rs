@@ -1,7 +1,7 @@
 //! A list crosses a pipe.
 //!
-//! Listing T19, 《Python(十) 进程、线程、协程篇》1.2.2. A tuple has values of different types
-//! without further ado; it prints with round brackets. The quotes that the listing has
+//! Listing T19, 《Python(十) 进程、线程、协程篇》 1.2.2 进程间通讯. A tuple can hold values of
+//! different types; it prints with round brackets. The quotes that the listing has
 //! lost are put back.
 
 use multiprocessing::{Connection, Process, pipe};
@@ -15,8 +15,8 @@ fn f(conn: Connection) -> Result<()> {
 
 fn main() -> Result<()> {
     let (parent_conn, child_conn) = pipe(true)?;
-    // The end moves to the child: the parent's copy is closed by `start`, so that only
-    // the child keeps the pipe open. In Python the parent's stays.
+    // The end moves to the child, and `start` closes the parent's copy, so that only
+    // the child keeps the pipe open. In Python the parent's copy stays open.
     let mut p = Process::new(|| f(child_conn));
     p.start()?;
     println!("{:?}", parent_conn.recv::<(i32, Option<()>, String)>()?);

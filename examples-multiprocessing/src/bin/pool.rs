@@ -1,6 +1,6 @@
 //! Five tasks for a pool of four: the fifth waits until a worker is free.
 //!
-//! Listing N5, notebook, 多进程 multiprocessing.
+//! Listing N5, notebook, 进程池的方式批量创建子进程.
 
 use std::process;
 use std::time::Instant;
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         p.apply_async(long_time_task, (i,));
     }
     println!("Waiting for all subprocess done");
-    p.close(); // Without it, join would be an error: more tasks could come.
+    p.close(); // Otherwise join would be an error: more tasks could come.
     p.join()?;
     println!("All subprocesses done");
     Ok(())

@@ -1,16 +1,17 @@
-//! Four blocking calls: each waits for the one before it, though there are three workers.
+//! Four blocking calls: each waits for the one before it, although there are three
+//! workers.
 //!
-//! Listing D51, 达内 course notes, day03, 进程池编程实例.
+//! Listing D51, 达内 course notes, apply 添加任务.
 
 use std::time::Instant;
 
 use multiprocessing::Pool;
 use tutorial::{Result, sleep};
 
-fn func(str: String) {
-    println!("Pool: {str}");
+fn func(msg: String) {
+    println!("Pool: {msg}");
     sleep(3.0);
-    println!("Pool: {str} end");
+    println!("Pool: {msg} end");
 }
 
 fn main() -> Result<()> {

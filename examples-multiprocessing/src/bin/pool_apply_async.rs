@@ -1,17 +1,18 @@
-//! Four calls that do not block: three at once, and the fourth when a worker is free.
+//! Four calls that do not block: three run at once, the fourth when a worker is
+//! free.
 //!
-//! Listing D52, 达内 course notes, day03, 进程池编程实例 (续1). The listing closes and
-//! joins a `pool` that it calls `p`.
+//! Listing D52, 达内 course notes, `apply_async` 添加任务. The listing closes and joins a
+//! `pool` that it calls `p`.
 
 use std::time::Instant;
 
 use multiprocessing::Pool;
 use tutorial::{Result, sleep};
 
-fn func(str: String) {
-    println!("Pool: {str}");
+fn func(msg: String) {
+    println!("Pool: {msg}");
     sleep(3.0);
-    println!("Pool: {str} end");
+    println!("Pool: {msg} end");
 }
 
 fn main() -> Result<()> {

@@ -1,6 +1,6 @@
 //! A hundred tasks for five workers, and what each returns goes to a callback.
 //!
-//! Listing T23, 《Python(十) 进程、线程、协程篇》1.2.3. The quotes that the listing has
+//! Listing T23, 《Python(十) 进程、线程、协程篇》 1.2.3 进程池. The quotes that the listing has
 //! lost are put back.
 
 use multiprocessing::Pool;
@@ -23,6 +23,6 @@ fn main() -> Result<()> {
     }
     println!("end");
     pool.close();
-    pool.join()?; // Without it, the program would end here and nothing would be done.
+    pool.join()?; // Otherwise the program would end here, before any task.
     Ok(())
 }

@@ -1,17 +1,18 @@
 //! A pool that nobody waits for: it ends with the program, its tasks unfinished.
 //!
-//! Listing D54, 达内 course notes, day04. The listing does not show what it calls; here
-//! that is the function of the listings before it, and a callback that prints.
+//! Listing D54, 达内 course notes, manger.queue. The listing does not show what it
+//! calls. Here that is the function of the listings before it, and a callback that
+//! prints.
 
 use std::time::Instant;
 
 use multiprocessing::Pool;
 use tutorial::{Result, sleep};
 
-fn func(str: String) {
-    println!("Pool: {str}");
+fn func(msg: String) {
+    println!("Pool: {msg}");
     sleep(3.0);
-    println!("Pool: {str} end");
+    println!("Pool: {msg} end");
 }
 
 fn cb_func(_: ()) {

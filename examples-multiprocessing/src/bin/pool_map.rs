@@ -1,17 +1,17 @@
 //! Sums of squares, by a pool and by one process, both timed.
 //!
-//! Listing D53, 达内 course notes, day03, Python 进程池的 map 机制.
+//! Listing D53, 达内 course notes, 前n个数的平方和.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use multiprocessing::Pool;
+use multiprocessing::{Pool, cpu_count};
 use tutorial::Result;
 
 fn cal(n: u64) -> u64 {
     let mut sum = 0;
     for i in 0..n {
-        // Or the optimiser would find the formula, and there would be nothing to do.
+        // Otherwise the optimiser would find the formula, and there would be no work.
         sum += black_box(i) * i;
     }
     sum
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let check_num = 1001;
 
     let t1 = Instant::now();
-    let p = Pool::builder().start()?; // A worker for each processor.
+    let p = Pool::new(cpu_count())?;
     let result = p.map(cal, 0..cal_count)?;
     p.close();
     p.join()?;

@@ -1,9 +1,9 @@
 //! Ten booths sell one hundred tickets, each booth a process.
 //!
-//! Listing V28, 《Python标准库（中）》作业 2, from V17. There `os._exit` ends all
-//! booths, for they are threads of one process. Here each booth ends by itself, and
-//! gives the lock back first: otherwise the others would have to wait until its end is
-//! noticed.
+//! Listing V28, 《Python标准库（中）》 多线程程序更改为多进程程序, from V17. There `os._exit` ends all
+//! booths, because they are threads of one process. Here each booth ends by itself
+//! and gives the lock back first. Otherwise the others would have to wait until its
+//! end is noticed.
 
 use multiprocessing::{Process, Value};
 use tutorial::{Result, sleep};
@@ -23,7 +23,7 @@ fn booth(tid: i32, tickets: &Value<i32>) {
             println!("Process_id {tid}  No more tickets");
             return;
         }
-        drop(i); // Without this the booth would do its other chores with the lock held.
+        drop(i); // Otherwise the booth would do its other chores with the lock held.
         do_chore();
     }
 }

@@ -1,9 +1,10 @@
 //! What a process can ask about itself.
 //!
-//! Listing V22, 《Python标准库（中）》四 §1 (prose). Python's `os.environ` writes through
-//! to the environment; in Rust that is `unsafe`, since a thread could be reading it.
+//! Listing V22, 《Python标准库（中）》 1、进程信息 (prose). The text's `getenviron` and
+//! `setenviron` have never existed: it is `os.environ`. That writes through to the
+//! environment, which is `unsafe` in Rust, since a thread could be reading it.
 
-use std::{env, io};
+use std::env;
 
 use nix::sys::stat::{Mode, umask};
 use nix::sys::utsname::uname;
@@ -11,8 +12,14 @@ use nix::unistd::{
     getegid, geteuid, getgid, getpgid, getpid, getppid, getresgid, getresuid,
     getsid, getuid,
 };
+use tutorial::Result;
 
-fn main() -> io::Result<()> {
+/// As Python prints them.
+fn ids<I: Into<u32>>([real, effective, saved]: [I; 3]) -> (u32, u32, u32) {
+    (real.into(), effective.into(), saved.into())
+}
+
+fn main() -> Result<()> {
     let system = uname()?;
     println!(
         "uname: {} {} {}",
@@ -21,7 +28,7 @@ fn main() -> io::Result<()> {
         system.machine().display()
     );
 
-    // There is no way to ask for the mask but to set another.
+    // The system returns the mask only when another is set.
     let mask = umask(Mode::empty());
     umask(mask);
     println!("umask: {:#o}", mask.bits());
@@ -43,9 +50,4 @@ fn main() -> io::Result<()> {
     }
     println!("environ TUTORIAL: {:?}", env::var_os("TUTORIAL"));
     Ok(())
-}
-
-/// As Python prints them.
-fn ids<I: Into<u32>>([real, effective, saved]: [I; 3]) -> (u32, u32, u32) {
-    (real.into(), effective.into(), saved.into())
 }

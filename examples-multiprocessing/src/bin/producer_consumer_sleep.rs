@@ -1,6 +1,6 @@
-//! A consumer that looks whether the queue is empty only when it surely is not.
+//! A consumer that asks whether the queue is empty only after the producer is done.
 //!
-//! Listing D22, 达内 course notes, day02 生产者消费者模型.
+//! Listing D22, 达内 course notes, 生产者消费者模型.
 
 use multiprocessing::{Process, Queue};
 use tutorial::{Result, sleep};
@@ -21,12 +21,11 @@ fn producer(sequence: &[i32], output_q: &Queue<i32>) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let q = Queue::new(0)?;
-    let mut con_p = Process::new(|| consumer(&q));
+    let q = &Queue::new(0)?;
+    let mut con_p = Process::new(|| consumer(q));
     con_p.start()?;
 
     let sequence = [1, 2, 3, 4, 5];
-    producer(&sequence, &q)?;
-    // Waits for the consumer, as every program does for its children at its end.
-    Ok(())
+    producer(&sequence, q)?;
+    Ok(()) // The program waits for its consumer before it ends.
 }

@@ -1,8 +1,9 @@
-//! A producer makes the numbers 0 to 10, and the consumer ends when it has had them all.
+//! A producer makes the numbers 0 to 10, and the consumer ends when it has had them
+//! all.
 //!
-//! Listing D24, 达内 course notes, day02 作业 1 (exercise). Instead of a mark that the
-//! consumer must know, the producer closes the queue: nobody is left who could put
-//! anything, and that is what `get` says. Python's would wait for ever.
+//! Listing D24, 达内 course notes, 使用队列实现生产者消费者模型 (exercise). Instead of putting a
+//! mark that the consumer must know, the producer closes the queue. When nobody is
+//! left that could put an item, `get` reports that. Python's would wait for ever.
 
 use multiprocessing::{GetError, Process, Queue};
 use tutorial::Result;
@@ -11,11 +12,11 @@ fn producer(output_q: &Queue<i32>) -> Result<()> {
     for i in 0..=10 {
         output_q.put(i)?;
     }
-    Ok(()) // Ends, and so closes its queue.
+    Ok(()) // Its end closes the queue for it.
 }
 
 fn consumer(input_q: &Queue<i32>) -> Result<()> {
-    input_q.close(); // It puts nothing itself.
+    input_q.close(); // This process puts nothing itself.
     loop {
         match input_q.get() {
             Ok(item) => println!("{item}"),
@@ -26,9 +27,9 @@ fn consumer(input_q: &Queue<i32>) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let q = Queue::new(0)?;
-    let mut con_p = Process::new(|| consumer(&q));
-    let mut pro_p = Process::new(|| producer(&q));
+    let q = &Queue::new(0)?;
+    let mut con_p = Process::new(|| consumer(q));
+    let mut pro_p = Process::new(|| producer(q));
     con_p.start()?;
     pro_p.start()?;
     q.close();

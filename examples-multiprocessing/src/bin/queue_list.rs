@@ -1,8 +1,8 @@
 //! A list crosses a queue.
 //!
-//! Listing T18, 《Python(十) 进程、线程、协程篇》1.2.2. Python's list takes values of any
-//! type; here an enum names the types that occur. The quotes that the listing has lost
-//! are put back.
+//! Listing T18, 《Python(十) 进程、线程、协程篇》 1.2.2 进程间通讯. Python's list takes values of any
+//! type; here an enum names the types that occur. The quotes that the listing has
+//! lost are put back.
 
 use std::fmt;
 
@@ -33,8 +33,8 @@ fn f(q: &Queue<Vec<Item>>) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let q = Queue::new(0)?;
-    let mut p = Process::new(|| f(&q));
+    let q = &Queue::new(0)?;
+    let mut p = Process::new(|| f(q));
     p.start()?;
     println!("{:?}", q.get()?);
     p.join()?;

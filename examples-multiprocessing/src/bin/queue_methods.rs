@@ -1,37 +1,36 @@
 //! The methods of a queue, one after the other.
 //!
-//! Listing D26, 达内 course notes, day02 and 附录, 队列Queue (prose). `qsize` raises
-//! `NotImplementedError` in Python on macOS; here it is a number in shared memory.
-//! There is no feeder thread, so `join_thread` has nothing to wait for.
+//! Listing D26, 达内 course notes, 进程间通信的常用方式 (prose). The text asks `empty()` before
+//! it gets; another consumer may come in between, so ask `get_nowait` instead.
+//! `qsize` raises `NotImplementedError` in Python on macOS; here it is a number in
+//! shared memory. There is no feeder thread, so `join_thread` has nothing to wait
+//! for.
 
-use multiprocessing::{GetError, Process, PutError, Queue};
+use multiprocessing::{Event, GetError, Process, PutError, Queue};
 use tutorial::{Result, seconds, sleep};
 
-fn refill(q: &Queue<String>) -> Result<()> {
+fn refill(q: &Queue<String>, found_empty: &Event) -> Result<()> {
     sleep(0.5);
     println!("child: get() -> {:?}", q.get()?);
-    sleep(1.0);
+    found_empty.wait();
+    sleep(0.5);
     println!("child: put(\"d\")");
     q.put("d".into())?;
     Ok(())
 }
 
+fn state(q: &Queue<String>) {
+    let (empty, full, qsize) = (q.empty(), q.full(), q.qsize());
+    println!("empty: {empty}, full: {full}, qsize: {qsize}");
+}
+
 fn main() -> Result<()> {
-    let q = Queue::new(2)?;
-    println!(
-        "empty: {}, full: {}, qsize: {}",
-        q.empty(),
-        q.full(),
-        q.qsize()
-    );
-    q.put("a".to_string())?;
-    q.put_nowait("b".to_string())?;
-    println!(
-        "empty: {}, full: {}, qsize: {}",
-        q.empty(),
-        q.full(),
-        q.qsize()
-    );
+    let q = &Queue::new(2)?;
+    let found_empty = &Event::new()?;
+    state(q);
+    q.put("a".into())?;
+    q.put_nowait("b".into())?;
+    state(q);
 
     // Not to wait, and to wait for a while
     if let Err(PutError::Full(item)) = q.put_nowait("c".into()) {
@@ -42,7 +41,7 @@ fn main() -> Result<()> {
     }
 
     // To wait until somebody makes room
-    let mut p = Process::new(|| refill(&q));
+    let mut p = Process::new(|| refill(q, found_empty));
     p.start()?;
     q.put("c".into())?;
     println!("put(\"c\") came in");
@@ -56,6 +55,7 @@ fn main() -> Result<()> {
         println!("get_timeout(): Empty");
     }
     // To wait until somebody puts
+    found_empty.set();
     println!("get() -> {:?}", q.get()?);
     p.join()?;
 

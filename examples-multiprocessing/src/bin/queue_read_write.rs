@@ -1,6 +1,6 @@
 //! One process writes into a queue, another reads until it is terminated.
 //!
-//! Listing N8, notebook, 多进程 进程间通信.
+//! Listing N8, notebook, 以Queue为例.
 
 use std::process;
 
@@ -26,14 +26,14 @@ fn read(q: &Queue<String>) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let q = Queue::new(0)?;
-    let mut pw = Process::new(|| write(&q));
-    let mut pr = Process::new(|| read(&q));
+    let q = &Queue::new(0)?;
+    let mut pw = Process::new(|| write(q));
+    let mut pr = Process::new(|| read(q));
     pw.start()?;
     pr.start()?;
     pw.join()?;
-    // A process that is ended in the middle of a `get` would leave Python's queue
-    // locked for all others; here it does not.
+    // Python's queue may stay locked for ever if a process is ended in a `get`. This
+    // one does not.
     pr.terminate()?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Ten processes put into a queue that has room for three, ten get from it.
 //!
-//! Listing V27, 《Python标准库（中）》五 §2.
+//! Listing V27, 《Python标准库（中）》 2、Pipe和Queue.
 
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,19 +24,19 @@ fn output_q(queue: &Queue<String>, lock: &Lock) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let lock = Lock::new()?;
-    let queue = Queue::new(3)?;
+    let lock = &Lock::new()?;
+    let queue = &Queue::new(3)?;
     let mut record1 = Vec::new();
     let mut record2 = Vec::new();
 
     for _ in 0..10 {
-        let mut process = Process::new(|| input_q(&queue));
+        let mut process = Process::new(|| input_q(queue));
         process.start()?;
         record1.push(process);
     }
 
     for _ in 0..10 {
-        let mut process = Process::new(|| output_q(&queue, &lock));
+        let mut process = Process::new(|| output_q(queue, lock));
         process.start()?;
         record2.push(process);
     }
@@ -45,8 +45,8 @@ fn main() -> Result<()> {
         p.join()?;
     }
 
-    // This process puts no more. Its children were started before and still could: a
-    // worker without an item would wait for ever, unless each of them closed it too.
+    // This process puts no more items. Its children still could: a worker that finds no
+    // item would wait for ever, unless every child closed the queue as well.
     queue.close();
 
     for p in record2 {

@@ -1,13 +1,12 @@
-//! A spawned child runs the program's beginning once more.
+//! A spawned child runs the program's beginning again.
 //!
-//! Listing D4, 达内 course notes, day01 fork 创建. On Windows a child imports its
-//! parent's file, so what stands outside of the main guard is printed twice. Here a
-//! child starts the program anew, up to `freeze_support`: that is the guard, and only
-//! what stands above it is outside, so the parent's two lines come first.
+//! Listing D4, 达内 course notes, fork 创建. On Windows a child imports its parent's
+//! file, so what stands outside the main guard is printed twice. Here a child starts
+//! the program from the top, up to `freeze_support`, which is the guard. Only what
+//! stands above it is outside, so the parent's two lines come first.
 
 use multiprocessing::{Process, freeze_support};
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: f64) {
     loop {

@@ -1,6 +1,6 @@
 //! A child process runs a function, and its parent waits for it.
 //!
-//! Listing N2, notebook, 多进程 multiprocessing.
+//! Listing N2, notebook, Process类来代表一个进程对象.
 
 use std::process;
 

@@ -1,26 +1,19 @@
 //! Privilege dropped, taken back by the saved user id, and dropped for good.
 //!
-//! Listing V24, 《Python标准库（中）》四 §2, which cannot do it: the set-uid bit would have
-//! to go on the interpreter. A compiled program can have it for itself alone:
-//! `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`, then run
-//! `saved_uid` as yourself: `(1000, 0, 0)`, and remove it afterwards.
+//! Listing V24, 《Python标准库（中）》 `saved UID和saved GID`. The text cannot show it, because
+//! the set-uid bit would have to go on the interpreter. A compiled program can have
+//! the bit for itself. Install it, run `saved_uid` as yourself, and remove it again:
+//! `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`.
 
 use nix::unistd::{Uid, getresuid, seteuid, setresuid};
 use tutorial::Result;
 
-/// The id that many systems know as `nobody`: one without rights.
+/// The user without rights, `nobody` on many systems.
 const NOBODY: Uid = Uid::from_raw(65534);
 
 fn print_ids() -> nix::Result<()> {
     let ids = getresuid()?;
-    println!(
-        "{:?}",
-        (
-            ids.real.as_raw(),
-            ids.effective.as_raw(),
-            ids.saved.as_raw()
-        )
-    );
+    println!("({}, {}, {})", ids.real, ids.effective, ids.saved);
     Ok(())
 }
 
@@ -28,15 +21,13 @@ fn main() -> Result<()> {
     print_ids()?;
     let ids = getresuid()?;
     if !ids.saved.is_root() {
-        println!(
-            "There is no privilege to drop: see the head of this program's file."
-        );
+        println!("There is no privilege to drop: see the top of saved_uid.rs.");
         return Ok(());
     }
     let root = ids.saved;
     let mut user = ids.real;
     if user.is_root() {
-        // Started by root: what a set-uid program finds when `nobody` starts it.
+        // Started by root: go on as a set-uid program that `nobody` starts.
         user = NOBODY;
         setresuid(user, root, root)?;
         print_ids()?;

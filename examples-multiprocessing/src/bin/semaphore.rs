@@ -1,6 +1,6 @@
-//! Five consumers, of whom a semaphore lets two in at a time.
+//! Five consumers, and a semaphore that lets two in at a time.
 //!
-//! Listing D33, 达内 course notes, day03 信号量.
+//! Listing D33, 达内 course notes, 信号量的使用与互斥锁类似.
 
 use multiprocessing::{Process, Semaphore, current_process};
 use tutorial::{Result, sleep};
@@ -15,10 +15,10 @@ fn consumer(s: &Semaphore) {
 }
 
 fn main() -> Result<()> {
-    let s = Semaphore::new(2)?;
+    let s = &Semaphore::new(2)?;
 
     for _ in 0..5 {
-        let mut p = Process::new(|| consumer(&s));
+        let mut p = Process::new(|| consumer(s));
         p.start()?;
     }
 

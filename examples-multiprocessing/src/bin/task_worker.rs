@@ -1,22 +1,24 @@
-//! A worker finds the queues of `task_master` on the network, squares ten numbers and
-//! reports each.
+//! A worker finds the queues of `task_master` on the network, squares ten numbers
+//! and reports each.
 //!
-//! Listing N17, notebook, 分布式进程. Python's own `task_master.py` may be the master. An
-//! argument is the master's address. Names need not be registered before they are
-//! asked for.
+//! Listing N17, notebook, `task_worker.py`. Python's own `task_master.py` may be the
+//! master. An argument is the master's address. A name need not be registered before
+//! it is asked for.
 
 use std::env;
+use std::ffi::OsStr;
 
 use multiprocessing::managers::{Address, BaseManager, ManagerError, QueueProxy};
 use tutorial::{Result, seconds, sleep};
 
 fn main() -> Result<()> {
-    let argument = env::args().nth(1);
+    let argument = env::args_os().nth(1);
+    let argument = argument.as_deref().map(OsStr::to_string_lossy);
     let server_addr = argument.as_deref().unwrap_or("127.0.0.1");
     println!("Connect to server {server_addr}...");
 
-    let address: Address = match &argument {
-        Some(address) => address.parse()?,
+    let address: Address = match argument {
+        Some(_) => server_addr.parse()?,
         None => (server_addr, 5000).into(),
     };
     let mut m = BaseManager::new(address, b"abc");

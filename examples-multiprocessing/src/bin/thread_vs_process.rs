@@ -1,8 +1,9 @@
 //! Five threads print one process id, five processes five.
 //!
-//! Listing V25, 《Python标准库（中）》五 §1. A Rust program forks only while it has one
-//! thread: the scope has waited for the five when the first process starts. The two
-//! locks are of different types, so `worker` is handed how to take one.
+//! Listing V25, 《Python标准库（中）》 threading和multiprocessing. A Rust program forks only
+//! while it has one thread: when the first process starts, the scope has waited for
+//! the five threads. The two locks are of different types, so `worker` is told how
+//! to take one.
 
 use std::sync::Mutex;
 use std::{process, thread};
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
         }
     });
 
-    let lock = Lock::new()?;
+    let lock = &Lock::new()?;
     let mut record = Vec::new();
     for _ in 0..5 {
         let mut process = Process::new(|| worker("process", || lock.lock()));

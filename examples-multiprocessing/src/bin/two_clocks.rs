@@ -1,10 +1,9 @@
-//! The child tells the time every second, its parent every two, without end.
+//! The child prints the time every second, its parent every two, without end.
 //!
-//! Listing D3, 达内 course notes, day01 创建 Process 对象.
+//! Listing D3, 达内 course notes, 创建 Process 对象.
 
 use multiprocessing::Process;
-use tutorial::ctime;
-use tutorial::{Result, sleep};
+use tutorial::{Result, ctime, sleep};
 
 fn t1(interval: f64) {
     loop {

@@ -1,6 +1,6 @@
 //! A father and two sons, each with his own id and that of his father.
 //!
-//! Listing N3, notebook, 多进程 multiprocessing.
+//! Listing N3, notebook, `This is son_one`.
 
 use std::os::unix::process::parent_id;
 use std::process;

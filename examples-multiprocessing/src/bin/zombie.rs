@@ -1,6 +1,6 @@
 //! A child that has ended stays a zombie until its parent waits for it.
 //!
-//! Listing D9, 达内 course notes, day01 几类特殊的进程 (prose).
+//! Listing D9, 达内 course notes, 几类特殊的进程 (prose).
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use tutorial::{Result, sleep};
 
-/// The state that the kernel has for a process, if it has the process at all.
+/// The state of a process as the kernel reports it.
 fn state(pid: Pid) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
     let state = status.ok().and_then(|status| {
@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     // SAFETY: this process has only the one thread.
     let pid = unsafe { fork() }?;
     if let ForkResult::Parent { child } = pid {
-        // Returns when the child has ended, and leaves it as it is.
+        // Returns when the child has ended, and leaves it a zombie.
         waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
         println!("child id {child}, not waited for: {}", state(child));
         sleep(1.0);

@@ -26,4 +26,4 @@ pub use failure::{Failure, Result};
 pub use tempo::{seconds, sleep};
 pub use timeline::Timeline;
 #[cfg(feature = "tree")]
-pub use tree::{Copied, Tree, copy_file};
+pub use tree::{Copied, SampleFolder, Tree, copy_file, with_path};

@@ -51,7 +51,7 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         let copies = tree
             .files
             .iter()
-            .map(|file| Ok(bytes(copy_file(&from.join(file), &to.join(file))?)));
+            .map(|file| Ok(bytes(copy_file(from, to, file)?)));
         copies.sum()
     }))
     .row(
@@ -103,7 +103,7 @@ fn by_pool(from: &Path, to: &Path, bar: &ProgressBar) -> anyhow::Result<u64> {
     let tree = Tree::of(from)?;
     tree.make_folders(from, to)?;
     let files = tree.files.iter();
-    let files = files.map(|file| (from.join(file), to.join(file)));
+    let files = files.map(|file| (from.into(), to.into(), file.into()));
     let mut sum = 0;
     for copied in pool.imap(copy, files) {
         sum += bytes(copied?.map_err(|error| anyhow!(error))?);
@@ -116,8 +116,8 @@ fn by_pool(from: &Path, to: &Path, bar: &ProgressBar) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-fn copy((from, to): (PathBuf, PathBuf)) -> Result<Copied, String> {
-    copy_file(&from, &to).map_err(|error| error.to_string())
+fn copy((from, to, file): (PathBuf, PathBuf, PathBuf)) -> Result<Copied, String> {
+    copy_file(&from, &to, &file).map_err(|error| error.to_string())
 }
 
 fn bytes(copied: Copied) -> u64 {

@@ -100,13 +100,15 @@ impl Spin {
     }
 
     /// Probes until one probe gives something or the budget is spent.
-    pub(crate) fn until<R>(
-        &self,
-        mut probe: impl FnMut() -> Option<R>,
-    ) -> Option<R> {
-        if !is_spinning() {
-            return None;
+    pub(crate) fn until<R>(&self, probe: impl FnMut() -> Option<R>) -> Option<R> {
+        if is_spinning() {
+            self.spin(probe)
+        } else {
+            None
         }
+    }
+
+    fn spin<R>(&self, mut probe: impl FnMut() -> Option<R>) -> Option<R> {
         let relaxed = Ordering::Relaxed;
         let SpinLimits { least, most } = self.limits;
         let misses = self.misses.load(relaxed);
@@ -148,7 +150,7 @@ mod tests {
     /// How many probes a wait makes that never succeeds.
     fn probes(spin: &Spin) -> u32 {
         let mut probes = 0;
-        let found = spin.until(|| {
+        let found = spin.spin(|| {
             probes += 1;
             None::<()>
         });
@@ -158,7 +160,6 @@ mod tests {
 
     #[test]
     fn waits_in_vain_become_short_except_for_a_trial() {
-        set_spinning(true);
         let spin = Spin::new(SpinLimits::AT_MEMORY);
         let waits: Vec<u32> = (0..10).map(|_| probes(&spin)).collect();
         assert_eq!(waits, [256, 128, 64, 64, 64, 64, 64, 64, 256, 128]);
@@ -166,10 +167,9 @@ mod tests {
 
     #[test]
     fn a_success_lets_the_next_wait_be_longer() {
-        set_spinning(true);
         let spin = Spin::new(SpinLimits::AT_MEMORY);
         while probes(&spin) > 64 {}
-        assert_eq!(spin.until(|| Some(7)), Some(7));
+        assert_eq!(spin.spin(|| Some(7)), Some(7));
         assert_eq!(probes(&spin), 128);
         assert_eq!(probes(&spin), 64);
     }

@@ -49,7 +49,7 @@
 //! | `name`, `ident`, `daemon = True` | [`Process::name`], [`Process::ident`], [`Process::set_daemon`] |
 //! | `start`, `join`, `is_alive`, `terminate`, `kill`, `close` | the same names |
 //! | `exitcode`, `pid`, `sentinel`, `authkey` | the same names |
-//! | `join(5)`, `acquire(timeout=5)`, `get(timeout=5)` | [`join_timeout`](Process::join_timeout), [`acquire_timeout`](Lock::acquire_timeout), [`get_timeout`](Queue::get_timeout) and so on; [`poll`](Connection::poll) and [`wait`] take theirs as an argument |
+//! | `join(5)`, `acquire(timeout=5)`, `get(timeout=5)` | [`join_timeout`](Process::join_timeout), [`acquire_timeout`](Lock::acquire_timeout), [`get_timeout`](Queue::get_timeout) and so on; [`poll`](Connection::poll) and [`wait`](wait()) take theirs as an argument |
 //! | `current_process`, `active_children`, `parent_process`, `cpu_count` | [`current_process`], [`active_children`], [`parent_process`], [`cpu_count`] |
 //! | `set_start_method("spawn")`, `freeze_support` | [`Process::spawned`], [`freeze_support`] |
 //! | `Lock`, `RLock`, `Semaphore`, `BoundedSemaphore` | [`Lock`], [`RLock`], [`Semaphore`], [`BoundedSemaphore`] |
@@ -62,7 +62,7 @@
 //! | `get_obj()` | what the guard of [`lock`](Array::lock) holds |
 //! | `RawValue`, `RawArray`, `lock=False` | [`RawValue`], [`RawArray`] |
 //! | `shared_memory.SharedMemory` | [`SharedMemory`] |
-//! | `Pipe`, `connection.wait` | [`pipe()`], [`wait`] |
+//! | `Pipe`, `connection.wait` | [`pipe()`], [`wait()`] |
 //! | `send`, `recv`, `poll` | [the same names](Connection) |
 //! | `os.mkfifo` | [`NamedPipe`] |
 //! | `Queue`, `JoinableQueue`, `SimpleQueue` | [`Queue`], [`JoinableQueue`], [`SimpleQueue`] |

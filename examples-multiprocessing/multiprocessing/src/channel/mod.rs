@@ -7,7 +7,7 @@
 //! the consumer lock, copies the message at the head out and then advances the head. So
 //! whenever one of them is killed, a message is there, whole and once, or it is not there;
 //! only the message that the victim had just taken is lost with it. The next process finds
-//! the lock's holder dead within a [`SLICE`](crate::sys::futex::SLICE), and has nothing to
+//! the lock's holder dead within a [`SLICE`], and has nothing to
 //! repair.
 //!
 //! The numbers of messages are in the same words as the positions, so they are as exact.
@@ -423,7 +423,7 @@ impl Channel {
                 Err(RecvError::Empty)
             };
         }
-        if spin.until(|| probe().then_some(())).is_some() {
+        if (spin.until_deadline(deadline, || probe().then_some(()))).is_some() {
             return Ok(());
         }
         loop {
@@ -494,11 +494,12 @@ enum Side {
 }
 
 /// Takes the lock of one side. Gives up at the deadline, but not before the present holder
-/// had the time to finish its copy, or its death to be noticed. A half-written message is
-/// invisible, so the caller need not be told of a holder's death.
+/// had some time to finish its copy, since otherwise a call that does not wait would fail
+/// whenever another is at work. A half-written message is invisible, so that it does not
+/// matter whether a holder died.
 #[inline]
 fn lock(lock: &RawLock, deadline: Deadline) -> Option<RawGuard<'_>> {
-    let acquired = lock.acquire(deadline.or_later(2 * SLICE))?;
+    let acquired = lock.acquire(deadline.or_later(SLICE / 2))?;
     Some(RawGuard::new(lock, acquired))
 }
 

@@ -1,105 +1,117 @@
-//! Who of the family is alive.
+//! Which of the related processes are alive.
 //!
-//! Related processes share one table, the census. Who first needs an identity takes a
-//! slot of it by a [record lock](https://man7.org/linux/man-pages/man2/F_SETLK.2const.html)
-//! on one byte of the table's file: the kernel gives that lock up when the process
-//! ends, however it ends; a forked child does not inherit it; and no later process
-//! that happens to get the same process id is mistaken for it.
+//! Related processes share one table. A process that needs an identity takes a slot of it,
+//! by a lock on one byte of the table's file: the kernel gives that lock up when the
+//! process ends, however it ends; a forked child does not inherit it; no later process that
+//! happens to get the same process id is mistaken for it; and it holds across namespaces.
 //!
-//! The one trap: closing *any* descriptor of that file gives up the locks of the
-//! closing process. So nobody duplicates it, and [`descriptor`] lends it only to be left
-//! open across an exec.
-#![allow(unsafe_code, reason = "pthread_atfork has no safe wrapper")]
+//! A process never loses its lock while it lives, whatever it does to its descriptors (a
+//! daemon closes them all): see [`Lifetime`]. But to ask for another's lock takes a
+//! descriptor of the table. So before it is used, it is compared with the table; a process
+//! that has closed it asks for the other's process id instead, and takes for alive whom it
+//! cannot ask for.
 
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::{fs, iter};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, getpid};
 
 use crate::error::Error;
+use crate::sys::fork;
+use crate::sys::lifetime::{Lifetime, write_lock};
 use crate::sys::segment::{Shared, shareable};
 
-/// A process of the family: 31 bits, never 0, and not used again before two thousand
-/// million processes have come after it.
+/// A related process: 31 bits, never 0, and not used again before two thousand million
+/// processes have come after it.
 ///
-/// The low bits are the slot in the census, the others count its owners.
+/// The low bits are the slot in the table, the others count the slot's owners.
 pub(crate) type RegistryId = u32;
 
-/// As many slots as the low bits of an id can name. Slot 0 is nobody's.
+/// The number of slots, which the low bits of an id can name. Slot 0 is never taken.
 const SLOTS: u32 = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 12;
-const MEMBER_BITS: u32 = 31;
+const ID_BITS: u32 = 31;
 
 shareable! {
     struct Registry {
-        /// Where the next process looks for a free slot. It moves on with each, so
-        /// that a slot rests for as long as there are others.
+        /// Where the next process searches for a free slot. It advances with each, so that
+        /// a slot is left unused for as long as there are others.
         next: AtomicU32,
-        /// Numbers those who found no slot.
+        /// Numbers the processes that found no slot.
         unregistered: AtomicU32,
-        /// The id of the slot's owner, which outlives it.
+        /// The id of the slot's owner, which stays after its end.
         owners: [AtomicU32; SLOTS as usize],
+        /// The owner's process id in the lower half, and in the upper one the namespace
+        /// in which it has that: 0 if that is not known.
+        pids: [AtomicU64; SLOTS as usize],
+        /// The last owner of the slot that ended in good order.
+        ended_well: [AtomicU32; SLOTS as usize],
     }
 }
 
-/// Made before the family's first common object, and so inherited by whoever can have
+/// Made before the first common object, and so inherited by every process that can have
 /// that object.
 static REGISTRY: OnceLock<Shared<Registry>> = OnceLock::new();
 
-/// This process, once it was asked for: what makes taking a lock one instruction. A
-/// forked child starts with 0 again.
+/// This process's id, once it was asked for: it makes taking a lock one instruction. It
+/// is 0 again in a forked child.
 static ME: AtomicU32 = AtomicU32::new(0);
 
-/// Makes sure that there is a census. Every object that asks who is alive calls this
-/// when it is made, so that whoever inherits the object inherits the census too.
+/// Makes sure that there is a registry. Every object that asks which processes are alive
+/// calls this when it is made, so that every process that inherits the object inherits the
+/// registry, too.
 pub(crate) fn ensure_registry() -> Result<(), Error> {
     if REGISTRY.get().is_none() {
-        // Where another thread was faster, its census is as good.
-        let _second = settle(Shared::zeroed(0)?);
+        // If another thread was faster, its registry is as good.
+        settle(Shared::zeroed(0)?).ok();
     }
     Ok(())
 }
 
-/// The census's descriptor, for a child that is being spawned: it is to be left open
-/// across the exec under its number (or a number that the *child* copies it to), never
-/// duplicated and closed in this process.
+/// The registry's descriptor, for a child that is being spawned.
 pub(crate) fn descriptor() -> Result<BorrowedFd<'static>, Error> {
     ensure_registry()?;
-    let census = REGISTRY.get().ok_or_else(|| Error::System {
-        doing: "find the family's census",
-        source: io::ErrorKind::NotFound.into(),
+    let registry = REGISTRY.get().filter(|registry| registry.has_its_file());
+    let registry = registry.ok_or_else(|| Error::System {
+        doing: "find the table of related processes",
+        source: io::Error::other(
+            "this process has closed its descriptor: start processes before that",
+        ),
     })?;
-    Ok(census.as_fd())
+    Ok(registry.as_fd())
 }
 
-/// In a spawned child: takes the parent's census for its own.
+/// In a spawned child: takes the parent's registry for its own.
 ///
 /// # Errors
 ///
-/// The child has founded a family of its own already. In two families no lock would
-/// exclude anybody: each would take the other's members for dead.
-pub(crate) fn join_registry(census: OwnedFd) -> Result<(), Error> {
-    settle(Shared::from_fd(census)?).map_err(|_| Error::System {
-        doing: "join the family of the process that started this one",
+/// The child has a registry of its own already. With two, no lock would exclude anybody:
+/// each process would take those of the other registry for dead.
+pub(crate) fn join_registry(registry: OwnedFd) -> Result<(), Error> {
+    settle(Shared::from_fd(registry)?).map_err(|_| Error::System {
+        doing: "join the relatives of the process that started this one",
         source: io::Error::other(
             "something was shared already: call freeze_support first in main",
         ),
     })
 }
 
-/// The first census stays, and a second one comes back. Its drop is harmless: it is
-/// another file.
-fn settle(census: Shared<Registry>) -> Result<(), Shared<Registry>> {
+/// The first registry stays, and a second one is returned.
+fn settle(registry: Shared<Registry>) -> Result<(), Shared<Registry>> {
     watch_forks();
-    REGISTRY.set(census)
+    REGISTRY.set(registry)
 }
 
-/// How many forks lie between the first process of this program and the calling one:
-/// what tells a forked child from its parent without a system call.
+/// The number of forks between the first process of this program and the calling one: it
+/// distinguishes a forked child from its parent without a system call.
 pub(crate) fn generation() -> u32 {
     watch_forks();
     GENERATION.load(Ordering::Relaxed)
@@ -108,23 +120,17 @@ pub(crate) fn generation() -> u32 {
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 fn watch_forks() {
-    extern "C" fn in_child() {
+    fork::in_every_child(|| {
         ME.store(0, Ordering::Relaxed);
         GENERATION.fetch_add(1, Ordering::Relaxed);
-    }
-    static WATCHED: OnceLock<()> = OnceLock::new();
-    WATCHED.get_or_init(|| {
-        // SAFETY: the handler is a function of this program, and what it does in the
-        // forked child, two stores, needs no lock that a vanished thread might hold.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }
 
 /// This process's id. It keeps it until it ends.
 #[inline]
 pub(crate) fn me() -> RegistryId {
-    // Acquire, and the lock words that ids go into are written with Release: who reads
-    // an id there must find its owner in the census.
+    // Acquire, and the lock words that ids go into are written with Release: a process
+    // that reads an id there must find its owner in the registry.
     match ME.load(Ordering::Acquire) {
         0 => register(),
         me => me,
@@ -133,48 +139,64 @@ pub(crate) fn me() -> RegistryId {
 
 #[cold]
 fn register() -> RegistryId {
-    let claimed = claim();
+    let (claimed, lifetime) = claim();
     match ME.compare_exchange(0, claimed, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => claimed,
-        Err(by_another_thread) => {
-            if let Some(census) = REGISTRY.get() {
-                let slot = slot_of(claimed);
-                let _best_effort = set_lock(census, slot, libc::F_UNLCK);
-            }
-            by_another_thread
+        Ok(_) => {
+            lifetime.into_iter().for_each(Lifetime::keep);
+            claimed
         }
+        // Its lock goes with `lifetime`.
+        Err(by_another_thread) => by_another_thread,
     }
 }
 
-/// Takes a free slot. Who finds none (thousands of the family are alive, or the kernel
-/// has no memory for one lock more) gets an id without a slot, which is always taken
-/// for alive: everything works but the notice of its death.
-fn claim() -> RegistryId {
-    let Some(census) = REGISTRY.get() else {
-        return id_of(0, 1);
+/// Takes a free slot. If none is free (thousands of related processes, or no kernel memory
+/// for another lock) the process gets an id without a slot. Such an id always counts as
+/// alive: everything works, except that its death goes unnoticed.
+fn claim() -> (RegistryId, Option<Lifetime>) {
+    let Some(registry) = REGISTRY.get() else {
+        return (id_of(0, 1), None);
     };
-    for _ in 1..SLOTS {
-        let turn = census.next.fetch_add(1, Ordering::Relaxed);
-        let slot = 1 + turn % (SLOTS - 1);
-        if set_lock(census, slot, libc::F_WRLCK).is_ok() {
-            let owner = &census.owners[slot as usize];
-            let before = owner.load(Ordering::Relaxed) >> SLOT_BITS;
-            let me = id_of(slot, before.wrapping_add(1));
-            owner.store(me, Ordering::Release);
-            return me;
+    let slots = iter::repeat_with(|| {
+        let next = registry.next.fetch_add(1, Ordering::Relaxed);
+        1 + next % (SLOTS - 1)
+    });
+    let mut slots = slots.take(SLOTS as usize - 1);
+    let held = if registry.has_its_file() {
+        match Lifetime::hold(registry.as_fd(), &mut slots) {
+            Ok(held) => held.map(|(lifetime, slot)| (Some(lifetime), slot)),
+            // Without /proc there is only the lock that lasts until the process closes
+            // any descriptor of the table.
+            Err(_) => slots
+                .find(|&slot| take_record_lock(registry, slot).is_ok())
+                .map(|slot| (None, slot)),
         }
-    }
-    id_of(
-        0,
-        census
-            .unregistered
-            .fetch_add(1, Ordering::Relaxed)
-            .wrapping_add(1),
-    )
+    } else {
+        None
+    };
+    let Some((lifetime, slot)) = held else {
+        let number = registry.unregistered.fetch_add(1, Ordering::Relaxed);
+        return (id_of(0, number.wrapping_add(1)), None);
+    };
+    let owner = &registry.owners[slot as usize];
+    let before = owner.load(Ordering::Relaxed) >> SLOT_BITS;
+    let me = id_of(slot, before.wrapping_add(1));
+    let pid = u64::from(getpid().as_raw().cast_unsigned());
+    let pid = pid | u64::from(namespace().unwrap_or(0)) << 32;
+    registry.pids[slot as usize].store(pid, Ordering::Relaxed);
+    owner.store(me, Ordering::Release);
+    (me, lifetime)
+}
+
+/// The number of the namespace in which this process has its process id.
+fn namespace() -> Option<u32> {
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
+    let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
+    number.parse().ok()
 }
 
 fn id_of(slot: u32, count: u32) -> RegistryId {
-    const COUNTS: u32 = (1 << (MEMBER_BITS - SLOT_BITS)) - 1;
+    const COUNTS: u32 = (1 << (ID_BITS - SLOT_BITS)) - 1;
     // 1 to COUNTS: never 0, so that no id is 0.
     let count = count.wrapping_sub(1) % COUNTS + 1;
     count << SLOT_BITS | slot
@@ -184,52 +206,84 @@ fn slot_of(id: RegistryId) -> u32 {
     id % SLOTS
 }
 
-/// Whether this process of the family is alive. One or no system call.
+/// Whether this related process is alive. At most a few system calls.
 pub(crate) fn is_alive(id: RegistryId) -> bool {
     let slot = slot_of(id);
     if id == ME.load(Ordering::Relaxed) || slot == 0 {
         return true;
     }
-    let Some(census) = REGISTRY.get() else {
+    let Some(registry) = REGISTRY.get() else {
         return true;
     };
     // The owner is read after the lock was seen held: a successor that takes the slot
-    // in between has the lock before it has the name, and is found out next time.
-    is_held(census, slot)
-        && census.owners[slot as usize].load(Ordering::Acquire) == id
+    // in between has the lock before it has the id, and is found out next time.
+    is_held(registry, slot)
+        && registry.owners[slot as usize].load(Ordering::Acquire) == id
 }
 
-fn set_lock(
-    census: &Shared<Registry>,
-    slot: u32,
-    kind: libc::c_int,
-) -> nix::Result<()> {
-    fcntl(census, FcntlArg::F_SETLK(&byte(slot, kind))).map(drop)
+/// Whether a related process that is not alive has ended in good order, by
+/// [`end_in_good_order`].
+pub(crate) fn has_ended_well(id: RegistryId) -> bool {
+    let slot = slot_of(id) as usize;
+    REGISTRY.get().is_some_and(|registry| {
+        registry.ended_well[slot].load(Ordering::Acquire) == id
+    })
 }
 
-/// Whether another process holds the lock of this slot.
-fn is_held(census: &Shared<Registry>, slot: u32) -> bool {
-    let mut lock = byte(slot, libc::F_WRLCK);
-    match fcntl(census, FcntlArg::F_GETLK(&mut lock)) {
+/// Records that this process ends because it has done its work.
+pub(crate) fn end_in_good_order() {
+    let me = ME.load(Ordering::Acquire);
+    if let Some(registry) = REGISTRY.get()
+        && me != 0
+    {
+        registry.ended_well[slot_of(me) as usize].store(me, Ordering::Release);
+    }
+}
+
+/// Whether a related process other than this one is alive and has an id.
+pub(crate) fn has_living_relatives() -> bool {
+    let me = slot_of(me());
+    REGISTRY.get().is_none_or(|registry| {
+        !registry.has_its_file()
+            || any_is_held(registry, 1, me.saturating_sub(1))
+            || any_is_held(registry, me + 1, SLOTS - 1 - me)
+    })
+}
+
+/// Whether a process holds one of `count` slots from `first` on.
+fn any_is_held(registry: &Shared<Registry>, first: u32, count: u32) -> bool {
+    if count == 0 {
+        return false;
+    }
+    let mut lock = write_lock(first, libc::F_WRLCK);
+    lock.l_len = count.into();
+    match fcntl(registry, FcntlArg::F_GETLK(&mut lock)) {
         Ok(_) => libc::c_int::from(lock.l_type) != libc::F_UNLCK,
-        // Nobody is declared dead for a question that could not be asked.
+        // If the question cannot be asked, nobody is declared dead.
         Err(_) => true,
     }
 }
 
-/// A lock on the byte that stands for a slot.
-fn byte(slot: u32, kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: slot.into(),
-        l_len: 1,
-        l_pid: 0,
+/// Whether another process holds the lock of this slot.
+fn is_held(registry: &Shared<Registry>, slot: u32) -> bool {
+    if registry.has_its_file() {
+        return any_is_held(registry, slot, 1);
     }
+    let pid = registry.pids[slot as usize].load(Ordering::Relaxed);
+    // Only in its own namespace is the id that of the same process.
+    if namespace() != Some((pid >> 32) as u32) {
+        return true;
+    }
+    kill(Pid::from_raw((pid as u32).cast_signed()), None) != Err(Errno::ESRCH)
+}
+
+fn take_record_lock(registry: &Shared<Registry>, slot: u32) -> nix::Result<()> {
+    let lock = write_lock(slot, libc::F_WRLCK);
+    fcntl(registry, FcntlArg::F_SETLK(&lock)).map(drop)
 }
 
 /// The number of the calling thread within its process, never 0. A forked child's one
-/// thread keeps the number it had.
+/// thread keeps the number that it had.
 pub(crate) fn thread() -> u32 {
     static LAST: AtomicU32 = AtomicU32::new(0);
     thread_local! {
@@ -257,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_one_member_and_alive() {
+    fn a_process_has_one_id_and_is_alive() {
         ensure_registry().unwrap();
         assert_eq!(me(), me());
         assert_ne!(slot_of(me()), 0);
@@ -267,10 +321,11 @@ mod tests {
             !is_alive(id_of(slot_of(me()), 9)),
             "a former owner of this slot"
         );
+        assert!(!has_living_relatives());
     }
 
     #[test]
-    fn who_has_a_census_already_joins_no_other() {
+    fn joining_a_second_registry_is_an_error() {
         ensure_registry().unwrap();
         let other = Shared::<Registry>::zeroed(0).unwrap();
         let other = other.as_fd().try_clone_to_owned().unwrap();

@@ -75,6 +75,24 @@ pub(crate) fn fork() -> Result<Side, Refused> {
     }
 }
 
+/// Has `handler` called in every forked child from now on, also in those that the program
+/// forks by itself, before anything else there. Only the first handler counts. It must do
+/// no more than stores to atomics: a lock might be held by a thread that is not there.
+pub(crate) fn in_every_child(handler: fn()) {
+    static HANDLER: OnceLock<fn()> = OnceLock::new();
+    extern "C" fn in_child() {
+        if let Some(handler) = HANDLER.get() {
+            handler();
+        }
+    }
+    HANDLER.get_or_init(|| {
+        // SAFETY: the handler is a function of this program, and its caller answers for
+        // what it does.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        handler
+    });
+}
+
 /// `/dev/null`, opened once: every child of this process needs it.
 pub(crate) fn nothing() -> io::Result<&'static fs::File> {
     static NOTHING: OnceLock<fs::File> = OnceLock::new();
@@ -121,7 +139,9 @@ fn set_up_child(parent: Pid, stdin: &fs::File, mask: &SigSet) {
     let parent_now = unsafe { libc::syscall(libc::SYS_getppid) };
     // The signal comes when the forking thread ends, which is the parent's only one. If
     // the parent has ended already, it never comes.
-    if bound != 0 || parent_now != parent.as_raw().into() {
+    // A parent in another namespace of process ids is 0 here, whether it lives or not.
+    let is_mine = parent_now == parent.as_raw().into() || parent_now == 0;
+    if bound != 0 || !is_mine {
         exit::exit_now(1);
     }
     let no_flags = 0;

@@ -12,6 +12,7 @@ pub(crate) mod chunk;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
+pub(crate) mod lifetime;
 pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;

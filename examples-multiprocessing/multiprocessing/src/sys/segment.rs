@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs;
 use std::marker::PhantomData;
-use std::mem::{align_of, size_of};
+use std::mem::{ManuallyDrop, align_of, size_of};
 use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,12 +19,13 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::libc::off_t;
+use nix::libc::{dev_t, ino_t, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
@@ -135,8 +136,11 @@ pub(crate) struct Segment(Arc<Mapping>);
 struct Mapping {
     start: NonNull<u8>,
     len: NonZeroUsize,
-    /// Kept so that a spawned child can be handed it.
-    fd: OwnedFd,
+    /// Kept so that a spawned child can be handed it, and more space be taken.
+    fd: ManuallyDrop<OwnedFd>,
+    /// The device and the inode of the file. A program that closes all its descriptors
+    /// may open another file under the same number.
+    file: (dev_t, ino_t),
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread of it.
@@ -170,7 +174,20 @@ impl Segment {
         Self::map(fd, len)
     }
 
+    /// Whether the descriptor is still that of this segment's file.
+    pub(crate) fn has_its_file(&self) -> bool {
+        self.0.has_its_file()
+    }
+
     fn take_space(&self, start: usize, len: usize) -> Result<(), Error> {
+        if !self.has_its_file() {
+            return Err(Error::System {
+                doing: "take more shared memory",
+                source: std::io::Error::other(
+                    "this process has closed the descriptor of that memory",
+                ),
+            });
+        }
         take_space(&self.0.fd, start, len)
             .map_err(Error::system("take more shared memory"))
     }
@@ -179,7 +196,9 @@ impl Segment {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE
             | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         // What cannot be given back now goes with the segment.
-        let _kept = fallocate(&self.0.fd, flags, offset(start), offset(len));
+        if self.has_its_file() {
+            fallocate(&*self.0.fd, flags, offset(start), offset(len)).ok();
+        }
     }
 
     /// The segment behind a descriptor that was handed over.
@@ -203,10 +222,13 @@ impl Segment {
         let start =
             unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, &fd, 0) }
                 .map_err(Error::system("map a segment of shared memory"))?;
+        let status =
+            fstat(&fd).map_err(Error::system("map a segment of shared memory"))?;
         Ok(Self(Arc::new(Mapping {
             start: start.cast(),
             len,
-            fd,
+            fd: ManuallyDrop::new(fd),
+            file: (status.st_dev, status.st_ino),
         })))
     }
 
@@ -234,8 +256,21 @@ impl AsFd for Segment {
     }
 }
 
+impl Mapping {
+    fn has_its_file(&self) -> bool {
+        let status = fstat(self.fd.as_fd());
+        status.is_ok_and(|status| (status.st_dev, status.st_ino) == self.file)
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // A descriptor that the program has closed must not be closed again: it may be
+        // another file's by now.
+        if self.has_its_file() {
+            // SAFETY: it is not used after this.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
         // SAFETY: mapped by `map` with this length, and this was its only owner.
         let unmapped = unsafe { munmap(self.start.cast(), self.len.get()) };
         debug_assert_eq!(unmapped, Ok(()));
@@ -270,7 +305,12 @@ impl<T: Shareable> Shared<T> {
         Self::with_tail(value, 0)
     }
 
-    /// Puts a value into shared memory, with so many bytes of zeroes behind it.
+    /// Whether the descriptor is still that of this memory's file.
+    pub(crate) fn has_its_file(&self) -> bool {
+        self.segment.has_its_file()
+    }
+
+    /// Puts a value into shared memory, followed by `tail` zero bytes.
     pub(crate) fn with_tail(value: T, tail: usize) -> Result<Self, Error> {
         let shared = Self::zeroed(tail)?;
         // SAFETY: `at_start_of` made sure that the segment is long enough and aligned,
@@ -383,6 +423,11 @@ impl<T> fmt::Debug for Shared<T> {
 
 impl<T> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.segment.has_its_file() {
+            return Err(S::Error::custom(
+                "this process has closed the descriptor of that memory",
+            ));
+        }
         handover::give(self.as_fd(), serializer)
     }
 }

@@ -304,7 +304,10 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
     bind(owned(order.lifeline)?)?;
     // The parent may have ended while it started another child, which holds the lifeline
     // of this one until it has its own program.
-    if order.parent != getppid().as_raw() {
+    // A parent in another namespace of process ids is 0 here: then only the lifeline
+    // counts.
+    let parent = getppid().as_raw();
+    if order.parent != parent && parent != 0 {
         exit::exit_now(1);
     }
     let registry = owned(order.registry)?;

@@ -1,0 +1,203 @@
+//! What a process does to its descriptors does not make the others take it for dead, nor
+//! does a namespace. Processes of one thread, since all of these fork.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use multiprocessing::{Acquired, Event, Lock, Process, Queue, Value};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::{Pid, alarm};
+
+/// How long an operation is watched that must not succeed: several slices.
+const WATCHED: Duration = Duration::from_millis(500);
+/// How long an operation may take that must succeed.
+const HANG: Duration = Duration::from_secs(8);
+
+fn main() {
+    for (claim, test) in [
+        (
+            "a_holder_that_closed_all_descriptors_keeps_its_lock",
+            a_holder_that_closed_all_descriptors_keeps_its_lock as fn(),
+        ),
+        (
+            "a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock",
+            a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock,
+        ),
+        (
+            "a_holder_that_is_stopped_keeps_its_lock",
+            a_holder_that_is_stopped_keeps_its_lock,
+        ),
+        (
+            "a_process_without_descriptors_notices_a_death",
+            a_process_without_descriptors_notices_a_death,
+        ),
+        (
+            "a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor",
+            a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
+        ),
+        (
+            "a_child_in_another_namespace_of_process_ids_runs",
+            a_child_in_another_namespace_of_process_ids_runs,
+        ),
+    ] {
+        alarm::set(60);
+        println!("{claim}");
+        test();
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "closes descriptors that others own, as daemons do"
+)]
+fn close_all_descriptors() {
+    // SAFETY: takes numbers and touches no memory. What is closed is not used in a way
+    // that memory depends on: that is the claim.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+    assert_eq!(closed, 0);
+}
+
+/// Opens every descriptor's file once more, and closes it.
+fn open_and_close_all_descriptors() {
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        drop(File::open(entry.unwrap().path()));
+    }
+}
+
+/// Starts a process that holds a lock and a number's lock when this returns.
+fn holder<'a>(
+    lock: &'a Lock,
+    number: &'a Value<i32>,
+    ready: &'a Event,
+    then: fn(),
+) -> Process<'a> {
+    let mut holder = Process::builder().daemon(true).target(move || {
+        lock.acquire();
+        let _number = number.lock();
+        then();
+        ready.set();
+        thread::sleep(HANG);
+    });
+    holder.start().unwrap();
+    assert!(ready.wait_timeout(HANG));
+    holder
+}
+
+fn keeps_its_lock(then: fn()) {
+    let (lock, number) = (Lock::new().unwrap(), Value::new(0).unwrap());
+    let ready = Event::new().unwrap();
+    let holder = holder(&lock, &number, &ready, then);
+    // In a process of its own: there is no way to give up waiting for a number.
+    let mut intruder = Process::builder().daemon(true).target(|| number.set(1));
+    intruder.start().unwrap();
+    assert_eq!(lock.acquire_timeout(WATCHED), None);
+    assert!(intruder.is_alive(), "a second process was let in");
+    assert!(holder.is_alive());
+
+    let killed = Instant::now();
+    holder.kill().unwrap();
+    assert_eq!(lock.acquire_timeout(HANG), Some(Acquired::PredecessorDied));
+    assert!(intruder.join_timeout(HANG).unwrap());
+    println!("    its death was noticed after {:.0?}", killed.elapsed());
+}
+
+fn a_holder_that_closed_all_descriptors_keeps_its_lock() {
+    keeps_its_lock(close_all_descriptors);
+}
+
+fn a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock() {
+    keeps_its_lock(open_and_close_all_descriptors);
+}
+
+fn a_holder_that_is_stopped_keeps_its_lock() {
+    let lock = Lock::new().unwrap();
+    let ready = Event::new().unwrap();
+    let number = Value::new(0).unwrap();
+    let holder = holder(&lock, &number, &ready, || ());
+    let pid = Pid::from_raw(holder.pid().unwrap());
+    signal::kill(pid, Signal::SIGSTOP).unwrap();
+    assert_eq!(lock.acquire_timeout(WATCHED), None);
+    holder.kill().unwrap();
+    assert_eq!(lock.acquire_timeout(HANG), Some(Acquired::PredecessorDied));
+}
+
+fn a_process_without_descriptors_notices_a_death() {
+    let lock = Lock::new().unwrap();
+    let number = Value::new(0).unwrap();
+    let ready = Event::new().unwrap();
+    let victim = holder(&lock, &number, &ready, || ());
+    let mut heir = Process::new(|| {
+        close_all_descriptors();
+        assert_eq!(lock.acquire_timeout(WATCHED), None);
+        assert_eq!(lock.acquire_timeout(HANG), Some(Acquired::PredecessorDied));
+    });
+    heir.start().unwrap();
+    thread::sleep(2 * WATCHED);
+    victim.kill().unwrap();
+    // Until it is reaped its process id is taken.
+    victim.join().unwrap();
+    heir.join().unwrap();
+    assert_eq!(heir.exitcode(), Some(0));
+}
+
+fn a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor() {
+    let queue = Queue::new(0).unwrap();
+    let mut p = Process::new(|| {
+        close_all_descriptors();
+        // One of these has the number that the queue's memory had.
+        let mut files: Vec<_> = (0..40).map(|_| tempfile()).collect();
+        for file in &mut files {
+            file.write_all(b"mine").unwrap();
+        }
+        // Far more than the memory that the queue has taken already.
+        let put = (0..64).try_for_each(|_| queue.put("7".repeat(1 << 20)));
+        println!(
+            "    puts without descriptors: {:?}",
+            put.map_err(|e| e.to_string())
+        );
+        for file in files {
+            assert_eq!(file.metadata().unwrap().len(), 4);
+        }
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+}
+
+/// A file without a name.
+fn tempfile() -> File {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_TMPFILE);
+    options.open(std::env::temp_dir()).unwrap()
+}
+
+fn a_child_in_another_namespace_of_process_ids_runs() {
+    let queue = Queue::new(0).unwrap();
+    let lock = Lock::new().unwrap();
+    let mut p = Process::new(|| {
+        let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID;
+        if let Err(error) = unshare(flags) {
+            println!("    skipped: no namespaces here: {error}");
+            return;
+        }
+        let mut child = Process::new(|| {
+            lock.acquire();
+            queue.put(std::process::id()).unwrap();
+            thread::sleep(2 * WATCHED);
+            lock.release().unwrap();
+        });
+        child.start().unwrap();
+        assert_eq!(queue.get_timeout(HANG), Ok(1), "it is the first of its own");
+        assert_eq!(lock.acquire_timeout(WATCHED), None, "it is alive");
+        child.join().unwrap();
+        assert_eq!(child.exitcode(), Some(0));
+        assert_eq!(lock.try_acquire(), Some(Acquired::Clean));
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+}

@@ -43,6 +43,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_failure_in_a_chunk_costs_no_other_task_of_it,
     a_handle_knows_whether_its_task_has_ended,
     imap_is_lazy_on_both_sides_and_takes_constant_memory,
+    imap_knows_how_many_results_are_to_come,
     a_task_beyond_its_deadline_ends_alone,
     a_cancelled_task_ends_alone,
     an_initializer_that_fails_ends_the_pool_with_its_reason,
@@ -350,11 +351,12 @@ fn each_way_a_value_cannot_be_sent_has_its_own_error() {
         Err(TaskError::Argument(why)) => why,
         other => panic!("{other:?}"),
     };
+    let unsent = argument(pool.apply(accept, (Stubborn::In,)));
+    assert_eq!(unsent, "the value cannot be encoded: I stay here");
+    let refused = argument(pool.apply(accept, (Stubborn::Out,)));
     assert!(
-        argument(pool.apply(accept, (Stubborn::In,))).contains("cannot be encoded")
-    );
-    assert!(
-        argument(pool.apply(accept, (Stubborn::Out,))).contains("cannot be decoded")
+        refused
+            .ends_with("cannot be decoded as the type asked for: I do not arrive")
     );
     let handle = pool.apply_async(accept, (Stubborn::In,));
     assert_eq!((handle.ready(), handle.successful()), (true, Some(false)));
@@ -367,11 +369,11 @@ fn each_way_a_value_cannot_be_sent_has_its_own_error() {
 
     let give =
         |n: u8| [Stubborn::In, Stubborn::Out, Stubborn::Panics][usize::from(n)];
-    for n in 0..2 {
-        assert!(
-            matches!(pool.apply(give, (n,)), Err(TaskError::Result(_))),
-            "{n}"
-        );
+    for (n, cause) in [(0, "I stay here"), (1, "I do not arrive")] {
+        match pool.apply(give, (n,)) {
+            Err(TaskError::Result(why)) => assert!(why.ends_with(cause), "{why}"),
+            other => panic!("{other:?}"),
+        }
     }
     assert!(matches!(
         pool.apply(give, (2,)),
@@ -483,6 +485,40 @@ fn imap_is_lazy_on_both_sides_and_takes_constant_memory() {
     assert_eq!(rest.last(), Some(&Err(TaskError::Closed)));
     let (_, done) = rest.split_last().unwrap();
     assert!((1..).zip(done).all(|(n, end)| *end == Ok(square(n))));
+    pool.join().unwrap();
+}
+
+fn imap_knows_how_many_results_are_to_come() {
+    let pool = pool(2);
+    for chunksize in [1, 7] {
+        let inputs = (0..100_u32).map(u64::from);
+        let mut ordered = pool.chunksize(chunksize).imap(square, inputs);
+        let mut unordered = pool
+            .chunksize(chunksize)
+            .imap_unordered(square, vec![5; 100]);
+        for left in (0..100).rev() {
+            assert_eq!((ordered.next().is_some(), ordered.len()), (true, left));
+            assert_eq!(unordered.next(), Some(Ok(25)));
+            assert_eq!(unordered.len(), left);
+        }
+        assert_eq!((ordered.next(), unordered.next()), (None, None));
+    }
+    let even = pool.imap(square, (0..100).filter(|n| n % 2 == 0));
+    assert_eq!(even.size_hint(), (50, Some(50)), "all are on their way");
+    assert_eq!(even.count(), 50);
+    assert_eq!(pool.imap(square, 0..).size_hint(), (usize::MAX, None));
+
+    // The promise holds even if the pool is closed before all inputs were sent.
+    let mut results = pool.imap(square, (0..1_000_u32).map(u64::from));
+    assert_eq!(results.next(), Some(Ok(0)));
+    pool.close();
+    let left = results.len();
+    assert_eq!(left, 999);
+    let results: Vec<_> = results.collect();
+    assert_eq!(results.len(), left);
+    let first_error = results.iter().position(Result::is_err).unwrap();
+    let refused = &results[first_error..];
+    assert!(refused.iter().all(|end| *end == Err(TaskError::Closed)));
     pool.join().unwrap();
 }
 
@@ -896,7 +932,7 @@ fn a_closed_pool_finishes_the_tasks_it_has() {
     second.terminate();
     assert_eq!(endless.get(), Err(TaskError::Terminated));
     assert!(second.join_timeout(Duration::from_secs(20)).unwrap());
-    assert_eq!(second.apply(square, (1,)), Err(TaskError::Terminated));
+    assert_eq!(second.apply(square, (1,)), Err(TaskError::Closed));
     second.terminate();
 
     let third = pool(2);

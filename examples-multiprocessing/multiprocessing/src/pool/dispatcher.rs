@@ -124,7 +124,9 @@ impl Dispatcher {
         let mut state = self.lock();
         match &state.tasks.state {
             PoolState::Open => {}
-            PoolState::Closed => return Err(TaskError::Closed),
+            PoolState::Closed | PoolState::Over(TaskError::Terminated) => {
+                return Err(TaskError::Closed);
+            }
             PoolState::Over(error) => return Err(error.clone()),
         }
         let ticket = self.allocate_ticket(&mut state)?;

@@ -24,9 +24,12 @@ const CHUNKS_PER_WORKER: usize = 32;
 /// [`TaskError`] that says how its task ended instead.
 ///
 /// Inputs are taken as results are asked for, a few ahead of them; so it can go on for
-/// ever, in constant memory. If the iterator of inputs panics, it does so here. If the
-/// pool is closed in the meantime, the iteration ends with that error, after the results
-/// of what was on its way.
+/// ever, in constant memory. If the iterator of inputs panics, it does so here.
+///
+/// If the pool takes no more tasks in the meantime, as after a
+/// [`close`](super::Pool::close), what was on its way comes first. Then that error comes
+/// for each of the other inputs; or once, if the iterator of inputs does not know how
+/// many there are at most, since it may be endless.
 pub struct Imap<I, R> {
     dispatcher: Arc<Dispatcher>,
     inputs: Fuse<I>,
@@ -36,10 +39,12 @@ pub struct Imap<I, R> {
     chunksize: usize,
     /// The most chunks that are on their way at a time.
     window: usize,
-    /// Whether the pool takes no more tasks.
-    refused: bool,
+    /// Why the pool takes no more tasks, if it does not.
+    refused: Option<TaskError>,
     /// The chunks on their way, in the order of the inputs.
     chunks: VecDeque<Chunk>,
+    /// The number of inputs that were taken and whose results were not given out.
+    pending: usize,
     /// Where the task table lists those that have ended, if the results are to come in
     /// that order.
     arrivals: Option<usize>,
@@ -77,8 +82,9 @@ where
             limit,
             chunksize,
             window: dispatcher.processes().saturating_mul(CHUNKS_PER_WORKER),
-            refused: false,
+            refused: None,
             chunks: VecDeque::new(),
+            pending: 0,
             arrivals,
             values: None,
             errors: None,
@@ -89,7 +95,7 @@ where
 
     /// Sends what the window has room for.
     fn send(&mut self) {
-        while self.chunks.len() < self.window && !self.refused {
+        while self.chunks.len() < self.window && self.refused.is_none() {
             let chunk = self.dispatcher.submit_chunk(
                 self.routine,
                 self.limit,
@@ -102,9 +108,22 @@ where
             };
             // A chunk that the pool refuses is the last; one that cannot be encoded is
             // not.
-            self.refused = !matches!(sent, Ok(_) | Err(TaskError::Argument(_)));
+            self.refused = match &sent {
+                Ok(_) | Err(TaskError::Argument(_)) => None,
+                Err(error) => Some(error.clone()),
+            };
+            self.pending += count;
             self.chunks.push_back(Chunk { sent, count });
         }
+    }
+}
+
+impl<I: Iterator, R> Imap<I, R> {
+    /// The error of the next input that was not sent because the pool takes no more.
+    fn next_unsent(&mut self) -> Option<TaskError> {
+        let error = self.refused.clone()?;
+        self.inputs.size_hint().1?;
+        self.inputs.next().map(|_unsent| error)
     }
 }
 
@@ -145,13 +164,17 @@ where
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
+                self.pending -= 1;
                 return Some(value);
             }
             if let Some((error, left @ 1..)) = &mut self.errors {
                 *left -= 1;
+                self.pending -= 1;
                 return Some(Err(error.clone()));
             }
-            let Chunk { sent, count } = self.next_chunk()?;
+            let Some(Chunk { sent, count }) = self.next_chunk() else {
+                return self.next_unsent().map(Err);
+            };
             let outcome = match sent {
                 Ok(ticket) => {
                     dispatcher::taken(&mut self.dispatcher.lock().tasks, ticket)
@@ -165,6 +188,22 @@ where
             self.send();
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (least, most) = match (self.inputs.size_hint(), &self.refused) {
+            ((_, None), Some(_)) => (0, Some(0)),
+            (unsent, _) => unsent,
+        };
+        let most = most.and_then(|most| most.checked_add(self.pending));
+        (least.saturating_add(self.pending), most)
+    }
+}
+
+impl<I, R> ExactSizeIterator for Imap<I, R>
+where
+    I: ExactSizeIterator<Item: Serialize>,
+    R: DeserializeOwned,
+{
 }
 
 impl<I, R> Drop for Imap<I, R> {

@@ -73,7 +73,7 @@ impl Function {
             // SAFETY: an `F` has no bytes that could be wrong (`of` has seen to that),
             // and there is one: `of` was given it, and it may be copied and sent.
             let function: F = unsafe { ptr::NonNull::dangling().read() };
-            let argument = handover::receive(fds, || codec::decode(argument))?;
+            let argument = handover::receive(fds, || codec::decode_once(argument))?;
             Ok(function(argument).report())
         }
         const {

@@ -1,5 +1,7 @@
 //! How a value becomes the bytes of a message, and the reverse.
 
+mod cause;
+
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::{fmt, mem};
@@ -86,7 +88,7 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     let before = bytes.len();
     postcard::serialize_with_flavor(value, Append(bytes)).map_err(|error| {
         bytes.truncate(before);
-        EncodeError(error)
+        EncodeError::of(value, &error)
     })
 }
 
@@ -94,20 +96,30 @@ pub(crate) fn append<T: Serialize + ?Sized>(
 pub(crate) fn take_front<T: DeserializeOwned>(
     bytes: &mut &[u8],
 ) -> Result<T, DecodeError> {
-    let (value, rest) =
-        postcard::take_from_bytes(bytes).map_err(|e| DecodeError(Some(e)))?;
+    let (value, rest) = postcard::take_from_bytes(bytes)
+        .map_err(|error| DecodeError::of::<T>(bytes, &error))?;
     *bytes = rest;
     Ok(value)
 }
 
 /// The value whose bytes these are, all of them.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let (value, rest) =
-        postcard::take_from_bytes(bytes).map_err(|e| DecodeError(Some(e)))?;
+    let mut rest = bytes;
+    let value = take_front(&mut rest)?;
     if !rest.is_empty() {
-        return Err(DecodeError(None));
+        let cause = "it has more bytes than a value of the type";
+        return Err(DecodeError(cause.into()));
     }
     Ok(value)
+}
+
+/// The value at the front of `bytes`, which is gone through only once even if it cannot
+/// be decoded. For values with handles in them: those can be taken only once, and a second
+/// pass would not find the cause of the error but the lack of them.
+pub(crate) fn decode_once<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<T, DecodeError> {
+    cause::decode_front(bytes).map_err(DecodeError)
 }
 
 /// A value cannot be encoded: its own `Serialize` refused, or it is a sequence that does
@@ -130,7 +142,17 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodeError(postcard::Error);
+pub struct EncodeError(
+    /// Why, in the words of the value's own `Serialize`.
+    String,
+);
+
+impl EncodeError {
+    #[cold]
+    fn of<T: Serialize + ?Sized>(value: &T, error: &postcard::Error) -> Self {
+        Self(cause::of_encoding(value).unwrap_or_else(|| error.to_string()))
+    }
+}
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,17 +179,25 @@ impl std::error::Error for EncodeError {}
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError(
-    /// None if bytes were left over.
-    Option<postcard::Error>,
+    /// Why, in the words of the type's own `Deserialize`.
+    String,
 );
+
+impl DecodeError {
+    #[cold]
+    fn of<T: DeserializeOwned>(bytes: &[u8], error: &postcard::Error) -> Self {
+        let cause = cause::decode_front::<T>(bytes).err();
+        Self(cause.unwrap_or_else(|| error.to_string()))
+    }
+}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the message cannot be decoded as the type asked for: ")?;
-        match &self.0 {
-            Some(error) => error.fmt(f),
-            None => f.write_str("it has more bytes than a value of the type"),
-        }
+        write!(
+            f,
+            "the message cannot be decoded as the type asked for: {}",
+            self.0
+        )
     }
 }
 

@@ -24,6 +24,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::{Pid, fork, getppid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use signal_hook::consts::SIGINT;
 use tutorial::harness::{Listing, Random};
 
 /// Functions with their names.
@@ -73,6 +74,7 @@ const OBSERVATIONS: &[(&str, Observation)] = named![
     callbacks_come_one_at_a_time_and_before_join_returns,
     what_a_task_prints_comes_out_before_its_end_is_known,
     ctrl_c_during_map_ends_everybody_silently,
+    a_program_that_handles_ctrl_c_keeps_its_pool,
     a_killed_parent_takes_everybody_along,
 ];
 
@@ -81,6 +83,8 @@ const SUBJECTS: &[(&str, fn())] = named![
     panic_in_a_forked_process,
     callbacks,
     half_a_line,
+    interrupted,
+    interrupted_with_initializer,
     endless_map,
     sleepers,
 ];
@@ -1193,6 +1197,50 @@ fn ctrl_c_during_map_ends_everybody_silently(method: &str) {
         run.signal(Signal::SIGINT);
         run.ends_by(Signal::SIGINT);
     }
+}
+
+fn a_program_that_handles_ctrl_c_keeps_its_pool(method: &str) {
+    for subject in ["interrupted", "interrupted_with_initializer"] {
+        let mut run = start(subject, method).start();
+        run.line_with("all there");
+        run.signal(Signal::SIGINT);
+        run.finish().success();
+    }
+}
+
+fn interrupted() {
+    keep_through_ctrl_c(builder());
+}
+
+fn interrupted_with_initializer() {
+    let handle = || drop(handle_ctrl_c());
+    keep_through_ctrl_c(builder().initializer(handle, ()));
+}
+
+fn handle_ctrl_c() -> Arc<AtomicBool> {
+    let pressed = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGINT, Arc::clone(&pressed)).unwrap();
+    pressed
+}
+
+/// Every task ends with its value: those that run when Ctrl+C is pressed, those that
+/// wait, and those that are given afterwards.
+fn keep_through_ctrl_c(builder: PoolBuilder) {
+    let pressed = handle_ctrl_c();
+    let pool = builder.processes(2).start().unwrap();
+    let gate = Gate::new();
+    let running = pool.apply_async(Gate::pass, (gate.address(),));
+    let waiting: Vec<_> = (0..20).map(|_| pool.apply_async(nap, (1,))).collect();
+    assert_eq!(pool.apply(square, (2,)), Ok(4));
+    println!("all there");
+    soon(|| pressed.load(Ordering::Relaxed));
+    // The signal goes to one process after the other.
+    sleep(ms(100));
+    gate.open();
+    assert_eq!(running.get(), Ok(()));
+    assert!(waiting.into_iter().all(|task| task.get() == Ok(1)));
+    assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
 }
 
 fn a_killed_parent_takes_everybody_along(method: &str) {

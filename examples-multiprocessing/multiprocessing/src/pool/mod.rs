@@ -169,6 +169,40 @@ pub use submit::PoolCall;
 /// memory, at most 16 GiB of either. A task that finds no room ends with
 /// [`TaskError::System`], one whose result finds none with [`TaskError::Result`].
 ///
+/// # Ctrl+C
+///
+/// Ctrl+C sends SIGINT to the program and to its workers. If the program does not handle
+/// it, all of them end, silently. If it does, its pool stays: the workers take no notice,
+/// and tasks that were submitted end with their values. So the handler decides: it may
+/// set a flag, by which the program stops submitting and then
+/// [`close`](Self::close)s and [`join`](Self::join)s the pool. A function that handles
+/// SIGINT in a worker too can be its
+/// [`initializer`](PoolBuilder::initializer).
+///
+/// ```no_run
+/// // Not run: a test has threads, and a process that has threads must not fork.
+/// use multiprocessing::Pool;
+/// use signal_hook::consts::SIGINT;
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let stop = Arc::new(AtomicBool::new(false));
+///     signal_hook::flag::register(SIGINT, Arc::clone(&stop))?;
+///     let pool = Pool::new(4)?;
+///     for square in pool.imap(|x: u64| x * x, 0..) {
+///         println!("{}", square?);
+///         if stop.load(Ordering::Relaxed) {
+///             break;
+///         }
+///     }
+///     pool.close();
+///     pool.join()?;
+///     println!("all tasks have ended");
+///     Ok(())
+/// }
+/// ```
+///
 /// # At the end
 ///
 /// Dropping a pool terminates it, as does the end of the process. Results that were not

@@ -8,6 +8,10 @@
 //! from the parent or a worker, or SIGTERM, with which the parent ends the pool. Signals
 //! that come while it is awake stay pending; it looks at everything before it sleeps
 //! again.
+//!
+//! Ctrl+C sends SIGINT to the whole process group. Supervisor and workers survive it: if
+//! the parent does not handle it, the parent ends, and they are killed with it; if it
+//! does, it keeps its pool.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,9 +40,11 @@ pub(super) fn supervise(shared: &PoolShared, plan: &Plan) -> ExitCode {
     panic::install_hook();
     let held = [Signal::SIGCHLD, Signal::SIGTERM, CHECK_SLOTS];
     // If the program ignores SIGCHLD, it would not be sent here either.
-    let (Ok(()), Ok(signals)) =
-        (signals::set_default(Signal::SIGCHLD), Signals::hold(&held))
-    else {
+    let (Ok(()), Ok(()), Ok(signals)) = (
+        signals::survive(Signal::SIGINT),
+        signals::set_default(Signal::SIGCHLD),
+        Signals::hold(&held),
+    ) else {
         return ExitCode::FAILURE;
     };
     let supervisor = Supervisor {
@@ -160,7 +166,9 @@ impl Supervisor<'_> {
         // A daemon: it does not outlive the supervisor, however that ends.
         let process = Process::builder().name(name).daemon(true);
         let mut process = process.target(|| {
-            // Cannot fail: the mask is the one that this process had before.
+            // Neither can fail: the signal has a number that exists, and the mask is the
+            // one that this process had before.
+            signals::survive(Signal::SIGINT).ok();
             signals.let_go().ok();
             // Tasks may start processes of their own.
             process::allow_children();

@@ -12,13 +12,31 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{self, SigHandler, SigSet, Signal};
+use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal};
 
 /// Gives a signal its default action. A process may find a signal ignored, since that is
 /// inherited.
 pub(crate) fn set_default(signal: Signal) -> io::Result<()> {
     // SAFETY: the default action runs nothing of this program's.
     unsafe { signal::signal(signal, SigHandler::SigDfl) }?;
+    Ok(())
+}
+
+/// Has a signal that would end this process do nothing instead. If it has another action
+/// than the default one, that stays.
+///
+/// It is not ignored, which is inherited: a program that this process starts, and a fork
+/// of it, has the default action again.
+pub(crate) fn survive(signal: Signal) -> io::Result<()> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    let handler = SigHandler::Handler(nothing);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler runs nothing at all.
+    let before = unsafe { signal::sigaction(signal, &action) }?;
+    if !matches!(before.handler(), SigHandler::SigDfl) {
+        // SAFETY: the action was in place before.
+        unsafe { signal::sigaction(signal, &before) }?;
+    }
     Ok(())
 }
 

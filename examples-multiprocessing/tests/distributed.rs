@@ -116,7 +116,7 @@ fn task_worker_distinguishes_an_absent_server_a_wrong_key_and_an_empty_queue() {
     assert_eq!(absent.lines, ["Connect to server 127.0.0.1:1..."]);
     assert_eq!(
         absent.errors[0],
-        "Error: Nobody answers at 127.0.0.1:1 (Connection refused (os error 111)): \
+        "Error: No server answers at 127.0.0.1:1 (Connection refused (os error 111)): \
          start the server first."
     );
 

@@ -1,5 +1,5 @@
-//! Kills clients and servers of managers. Whoever waited for them goes on or is told,
-//! nothing is lost that was not theirs, and nothing is left behind.
+//! Kills clients and servers of managers. Those that waited for them continue or get an
+//! error, nothing is lost that was not theirs, and nothing is left behind.
 //!
 //! It has a `main` of its own: managers are started by forking, which only a process
 //! with one thread may do.
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use multiprocessing::managers::{
-    Address, BaseManager, ListProxy, ManagerError, SyncManager, Value, manager,
+    Address, ListProxy, ManagerError, SyncManager, Value, manager,
 };
 use multiprocessing::{Process, active_children, current_process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, alarm};
 
-/// Who has not gone on after so long hangs. A second is what is promised; a machine with
-/// better things to do may add to it.
+/// After this long a wait counts as a hang. A second is promised; a busy machine may add
+/// to it.
 const HANG: Duration = Duration::from_secs(10);
 
 type Test = fn() -> Result<(), ManagerError>;
@@ -26,32 +26,42 @@ type Test = fn() -> Result<(), ManagerError>;
 fn main() {
     // A hang ends the whole by SIGALRM.
     alarm::set(120);
-    let tests: [(&str, Test); 13] = [
-        ("a_dead_clients_lock_is_free", a_dead_clients_lock_is_free),
+    let tests: [(&str, Test); 14] = [
         (
-            "a_dead_clients_permits_come_back",
-            a_dead_clients_permits_come_back,
+            "a_lock_of_a_dead_client_is_released",
+            a_lock_of_a_dead_client_is_released,
         ),
         (
-            "a_dead_client_is_given_nothing",
-            a_dead_client_is_given_nothing,
+            "permits_of_a_dead_client_come_back",
+            permits_of_a_dead_client_come_back,
         ),
         (
-            "a_dead_client_breaks_its_barrier",
-            a_dead_client_breaks_its_barrier,
+            "an_item_for_a_dead_client_goes_to_another",
+            an_item_for_a_dead_client_goes_to_another,
         ),
         (
-            "news_for_the_dead_reach_the_living",
-            news_for_the_dead_reach_the_living,
+            "a_client_that_dies_waiting_breaks_its_barrier",
+            a_client_that_dies_waiting_breaks_its_barrier,
+        ),
+        (
+            "a_notification_to_a_dead_client_wakes_another",
+            a_notification_to_a_dead_client_wakes_another,
         ),
         (
             "clients_may_die_at_any_moment",
             clients_may_die_at_any_moment,
         ),
-        ("a_killed_server_is_told_of", a_killed_server_is_told_of),
         (
-            "a_killed_servers_place_is_free",
-            a_killed_servers_place_is_free,
+            "a_killed_server_ends_the_calls_that_wait_for_it",
+            a_killed_server_ends_the_calls_that_wait_for_it,
+        ),
+        (
+            "a_server_killed_during_a_long_reply_is_an_error",
+            a_server_killed_during_a_long_reply_is_an_error,
+        ),
+        (
+            "the_address_of_a_killed_server_can_be_used_again",
+            the_address_of_a_killed_server_can_be_used_again,
         ),
         (
             "a_server_ends_with_its_parent",
@@ -62,12 +72,12 @@ fn main() {
             ctrl_c_leaves_the_server_alone,
         ),
         (
-            "a_child_has_proxies_of_its_own",
-            a_child_has_proxies_of_its_own,
+            "a_child_has_references_of_its_own",
+            a_child_has_references_of_its_own,
         ),
         (
-            "a_start_that_failed_may_be_tried_again",
-            a_start_that_failed_may_be_tried_again,
+            "a_start_that_failed_can_be_repeated",
+            a_start_that_failed_can_be_repeated,
         ),
         (
             "a_child_can_end_the_server_it_inherited",
@@ -82,8 +92,7 @@ fn main() {
     }
 }
 
-/// Runs a function in a process and kills it once it has raised the flag it is given,
-/// and a little later.
+/// Runs a function in a process, and kills it a little after it has called its argument.
 fn killed_after<F>(manager: &SyncManager, function: F) -> Result<(), ManagerError>
 where
     F: Fn(&dyn Fn()) -> Result<(), ManagerError>,
@@ -102,7 +111,7 @@ where
     Ok(())
 }
 
-fn a_dead_clients_lock_is_free() -> Result<(), ManagerError> {
+fn a_lock_of_a_dead_client_is_released() -> Result<(), ManagerError> {
     let manager = manager()?;
     for lock in [manager.lock()?, manager.rlock()?] {
         killed_after(&manager, |ready| {
@@ -131,7 +140,7 @@ fn a_dead_clients_lock_is_free() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_dead_clients_permits_come_back() -> Result<(), ManagerError> {
+fn permits_of_a_dead_client_come_back() -> Result<(), ManagerError> {
     let manager = manager()?;
     for rooms in [manager.semaphore(2)?, manager.bounded_semaphore(2)?] {
         killed_after(&manager, |ready| {
@@ -146,7 +155,7 @@ fn a_dead_clients_permits_come_back() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_dead_client_is_given_nothing() -> Result<(), ManagerError> {
+fn an_item_for_a_dead_client_goes_to_another() -> Result<(), ManagerError> {
     let over_tcp = |port: u16| {
         let mut manager = SyncManager::new(("127.0.0.1", port), b"abc");
         manager.start().map(|()| manager)
@@ -168,7 +177,7 @@ fn a_dead_client_is_given_nothing() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_dead_client_breaks_its_barrier() -> Result<(), ManagerError> {
+fn a_client_that_dies_waiting_breaks_its_barrier() -> Result<(), ManagerError> {
     let manager = manager()?;
     let barrier = manager.barrier(3)?;
     let mut waits = Process::new(|| {
@@ -196,34 +205,37 @@ fn a_dead_client_breaks_its_barrier() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn news_for_the_dead_reach_the_living() -> Result<(), ManagerError> {
+fn a_notification_to_a_dead_client_wakes_another() -> Result<(), ManagerError> {
     let manager = manager()?;
-    let news = manager.condition(None)?;
+    let condition = manager.condition(None)?;
     let ready = manager.event()?;
     let wait = || {
-        let _held = news.lock().unwrap();
+        let _held = condition.lock().unwrap();
         ready.set().unwrap();
-        news.wait().unwrap();
+        condition.wait().unwrap();
     };
-    // The first in line, then the second.
+    // The first that waits, then the second.
     let mut processes = Vec::new();
     for _ in 0..2 {
         ready.clear()?;
         let mut process = Process::new(wait);
         process.start()?;
         assert!(ready.wait_timeout(HANG)?);
-        // Whoever has the lock now knows that the other waits.
-        drop(news.lock()?);
+        // The lock is free only once the other waits.
+        drop(condition.lock()?);
         processes.push(process);
     }
     let living = processes.pop().unwrap();
     let dead = processes.pop().unwrap();
     dead.kill()?;
     dead.join()?;
-    let held = news.lock()?;
-    news.notify()?;
+    let held = condition.lock()?;
+    condition.notify()?;
     drop(held);
-    assert!(living.join_timeout(HANG)?, "the news died with the client");
+    assert!(
+        living.join_timeout(HANG)?,
+        "the notification died with the client"
+    );
     assert_eq!(living.exitcode(), Some(0));
     Ok(())
 }
@@ -259,7 +271,7 @@ fn clients_may_die_at_any_moment() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn server_of(manager: &BaseManager) -> Pid {
+fn server_of(manager: &SyncManager) -> Pid {
     let mut servers = active_children().into_iter();
     let server = servers.find(|child| child.name().starts_with("SyncManager"));
     let pid = server
@@ -268,12 +280,15 @@ fn server_of(manager: &BaseManager) -> Pid {
     Pid::from_raw(pid)
 }
 
-fn a_killed_server_is_told_of() -> Result<(), ManagerError> {
+fn a_killed_server_ends_the_calls_that_wait_for_it() -> Result<(), ManagerError> {
     let manager = manager()?;
+    let server = server_of(&manager);
     let q = manager.queue(0)?;
-    let ready = manager.event()?;
+    // Of another server: the reply to `set` must not be cut off by the kill.
+    let witness = self::manager()?;
+    let ready = witness.event()?;
     let mut client = Process::new(|| {
-        // From here on it has a connection, which the server's end ends.
+        // From here on it has a connection, which ends with the server.
         assert!(q.empty().unwrap());
         ready.set().unwrap();
         let lost = q.get::<i64>().unwrap_err();
@@ -283,14 +298,17 @@ fn a_killed_server_is_told_of() -> Result<(), ManagerError> {
     });
     client.start()?;
     assert!(ready.wait_timeout(HANG)?);
-    kill(server_of(&manager), Signal::SIGKILL).unwrap();
+    kill(server, Signal::SIGKILL).unwrap();
     assert!(client.join_timeout(HANG)?);
     assert_eq!(client.exitcode(), Some(0));
+    Ok(())
+}
 
-    // In the middle of an answer that is longer than a socket holds.
-    let other = self::manager()?;
-    let list = other.list([Value::Bytes(vec![0; 40_000_000])])?;
-    let server = server_of(&other);
+fn a_server_killed_during_a_long_reply_is_an_error() -> Result<(), ManagerError> {
+    let manager = manager()?;
+    let server = server_of(&manager);
+    // Longer than a socket holds.
+    let list = manager.list([Value::Bytes(vec![0; 40_000_000])])?;
     let mut killer = Process::new(|| {
         thread::sleep(Duration::from_millis(5));
         kill(server, Signal::SIGKILL).unwrap();
@@ -307,7 +325,7 @@ fn a_killed_server_is_told_of() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_killed_servers_place_is_free() -> Result<(), ManagerError> {
+fn the_address_of_a_killed_server_can_be_used_again() -> Result<(), ManagerError> {
     let path = env::temp_dir().join(format!("kills-{}", current_process().pid()));
     let start = || {
         let mut manager = SyncManager::new(path.as_path(), b"abc");
@@ -383,7 +401,7 @@ fn ctrl_c_leaves_the_server_alone() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_child_has_proxies_of_its_own() -> Result<(), ManagerError> {
+fn a_child_has_references_of_its_own() -> Result<(), ManagerError> {
     let manager = manager()?;
     let q = manager.queue(0)?;
     let told = manager.queue(0)?;
@@ -411,7 +429,7 @@ fn a_child_has_proxies_of_its_own() -> Result<(), ManagerError> {
     Ok(())
 }
 
-fn a_start_that_failed_may_be_tried_again() -> Result<(), ManagerError> {
+fn a_start_that_failed_can_be_repeated() -> Result<(), ManagerError> {
     let path = env::temp_dir().join(format!("again-{}", current_process().pid()));
     let mut first = SyncManager::new(path.as_path(), b"abc");
     first.start()?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use multiprocessing::managers::{Address, LockProxy, SyncManager};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Far beyond what anything here takes, so that only a hang meets it.
+/// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
 
 fn client(address: &Address) -> SyncManager {
@@ -40,7 +40,7 @@ fn threads() -> usize {
 }
 
 #[test]
-fn ten_thousand_silent_connections_keep_nobody_out() {
+fn ten_thousand_silent_connections_do_not_keep_clients_out() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let count = 10_000.min(hard.saturating_sub(500));

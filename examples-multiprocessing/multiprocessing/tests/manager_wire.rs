@@ -1,5 +1,5 @@
-//! The managers' wire: recorded sessions of Python, Python itself where it is installed,
-//! and bytes that nobody should send.
+//! The managers' wire: recorded sessions of Python, Python itself if it is installed, and
+//! hostile bytes.
 
 use std::collections::VecDeque;
 use std::env;
@@ -94,7 +94,7 @@ fn python_answers(version: &str, challenge: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Far beyond what anything here takes, so that only a hang meets it.
+/// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_mins(1);
 
 /// Calls this in a thread, and gives up a call that hangs.
@@ -150,7 +150,7 @@ fn replies_to(session: &[Vec<(Side, Vec<u8>)>], request: &Value) -> Vec<Vec<u8>>
 }
 
 #[test]
-fn our_client_says_what_pythons_said_in_a_recorded_session() {
+fn our_client_sends_what_pythons_sent_in_a_recorded_session() {
     for version in ["3.11", "3.13"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -174,7 +174,7 @@ fn our_client_says_what_pythons_said_in_a_recorded_session() {
             manager.connect().unwrap();
             let queue: QueueProxy = manager.create("get_task_queue", ()).unwrap();
             assert_eq!(
-                queue.methods().contains(&"shutdown".into()),
+                queue.proxy().methods().contains(&"shutdown".into()),
                 version == "3.13"
             );
             queue.put("hello").unwrap();
@@ -333,7 +333,7 @@ fn md5_can_be_ruled_out_on_both_sides() {
 // Python itself.
 
 #[test]
-fn pythons_client_finds_every_type_of_ours_as_its_own() {
+fn pythons_client_can_use_every_type_of_our_server() {
     for python in pythons() {
         let tcp = SyncManager::new(("127.0.0.1", 0), b"abc")
             .get_server()
@@ -378,7 +378,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn our_client_finds_every_type_of_pythons() {
+fn our_client_can_use_every_type_of_pythons_server() {
     for python in pythons() {
         let path = Path::new(PYTHON).join("server.py");
         let mut server = Command::new(&python)
@@ -402,7 +402,7 @@ fn our_client_finds_every_type_of_pythons() {
 }
 
 #[test]
-fn our_client_finds_every_type_of_ours() {
+fn our_client_can_use_every_type_of_our_server() {
     let address = our_server(b"abc", Digests::All);
     in_time(move || {
         uses_every_type(&address, b"abc").unwrap();
@@ -470,7 +470,7 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
         dict.items::<String, i64>()?,
         [("a".into(), 1), ("n".into(), 3)]
     );
-    let keys: Proxy = dict.call_proxy("__iter__", ())?;
+    let keys: Proxy = dict.proxy().call_proxy("__iter__", ())?;
     assert_eq!(keys.call::<String>("__next__", ())?, "a");
     assert_eq!(keys.call::<String>("__next__", ())?, "n");
     let end = keys.call::<String>("__next__", ());
@@ -567,7 +567,7 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
     let outer = manager.list([&inner])?;
     drop(inner);
     let Value::Proxy(found) = outer.get(0)? else {
-        panic!("array dict in array list is array proxy")
+        panic!("a dict in a list is a proxy")
     };
     let again = manager.proxy::<multiprocessing::managers::DictProxy>(*found)?;
     assert_eq!(again.get::<i64>("x")?, 1);
@@ -579,7 +579,7 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
         "{unknown}"
     );
     assert!(matches!(
-        queue.call::<()>("explode", ()),
+        queue.proxy().call::<()>("explode", ()),
         Err(ManagerError::Refused(_))
     ));
     queue.put(vec![0_u8; 1_000_000])?;
@@ -587,7 +587,7 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
     Ok(())
 }
 
-// Bytes that nobody should send.
+// Hostile bytes.
 
 #[test]
 fn a_nesting_of_a_million_is_an_error() {
@@ -664,7 +664,7 @@ fn a_class_that_is_not_in_the_table_is_an_error() {
 }
 
 #[test]
-fn what_is_shared_in_a_pickle_is_copied() {
+fn a_value_shared_within_a_pickle_is_copied() {
     // A list that grows after it was stored, as in Python, where it is one list.
     let pickle = b"\x80\x04]\x94(]\x94K\x01ah\x01K\x02ae.";
     let value = Value::loads(pickle).unwrap();
@@ -730,7 +730,7 @@ proptest! {
     })]
 
     #[test]
-    fn what_is_written_is_read(value in any_value()) {
+    fn a_written_value_is_read_back(value in any_value()) {
         prop_assert_eq!(Value::loads(&value.dumps().unwrap()), Ok(value));
     }
 

@@ -8,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{
-    Address, Arguments, BaseManager, Caller, DictProxy, Exception, Managed,
-    ManagerError, Methods, PickleError, Proxy, Reply, SyncManager, Value,
+    Address, Arguments, BaseManager, Caller, DictProxy, Exception, ListProxy,
+    Managed, ManagerError, Methods, PickleError, Proxy, QueueProxy, Reply,
+    SyncManager, Value,
 };
 use tutorial::harness::sorted;
 
-/// Far beyond what anything here takes, so that only a hang meets it.
+/// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
 
 /// A server in a thread of this process, which ends with this value.
@@ -63,7 +64,7 @@ impl Drop for Served {
 }
 
 #[test]
-fn ones_own_types_have_methods_and_raise_and_panic() {
+fn registered_types_return_raise_and_panic() {
     let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
     manager.register_with("Counter", |args| {
         let (start,) = args.parse("Counter")?;
@@ -104,7 +105,7 @@ fn ones_own_types_have_methods_and_raise_and_panic() {
 }
 
 #[test]
-fn an_object_lives_as_long_as_somebody_has_a_proxy_of_it() {
+fn an_object_lives_as_long_as_there_is_a_proxy_of_it() {
     let served = Served::sync();
     let manager = served.client();
     let list = manager.list([1]).unwrap();
@@ -125,10 +126,83 @@ fn an_object_lives_as_long_as_somebody_has_a_proxy_of_it() {
     list.append(2).unwrap();
     assert_eq!(format!("{:?}", list.value().unwrap()), "[1, 2]");
     assert_eq!(manager.number_of_objects().unwrap(), 2);
+    let pickle = Value::Proxy(found.clone()).dumps().unwrap();
     drop((list, dict));
+    // The value that was found still has a reference.
+    assert_eq!(manager.number_of_objects().unwrap(), 1);
+    drop(found);
     assert_eq!(manager.number_of_objects().unwrap(), 0);
-    let gone = manager.proxy::<Proxy>(*found).unwrap_err();
+    let Value::Proxy(stale) = Value::loads(&pickle).unwrap() else {
+        panic!("a proxy stays one")
+    };
+    let gone = manager.proxy::<Proxy>(*stale).unwrap_err();
     assert!(matches!(gone, ManagerError::Refused(_)), "{gone:?}");
+}
+
+/// The list that a proxy found in a value stands for, as its text.
+fn list_in(manager: &SyncManager, found: Value) -> String {
+    let Value::Proxy(found) = found else {
+        panic!("{found:?} is not a proxy")
+    };
+    let list: ListProxy = manager.proxy(*found).unwrap();
+    format!("{:?}", list.value().unwrap())
+}
+
+#[test]
+fn an_object_taken_out_of_a_container_can_still_be_used() {
+    let served = Served::sync();
+    let manager = served.client();
+    // The only proxy of each object is the one in the container.
+    let fresh = || Value::from(&manager.list([1]).unwrap());
+    let q = manager.queue(0).unwrap();
+    q.put(fresh()).unwrap();
+    let list = manager.list([fresh(), fresh()]).unwrap();
+    let dict = manager.dict([("x", fresh()), ("y", fresh())]).unwrap();
+    let popped: (String, Value) = dict.proxy().call("popitem", ()).unwrap();
+    let taken = [
+        q.get().unwrap(),
+        list.pop().unwrap(),
+        dict.pop("x").unwrap(),
+        popped.1,
+    ];
+    let read = list.get(0).unwrap();
+    list.set(0, "replaced").unwrap();
+    // Any number of other requests may come before the proxies are made.
+    assert_eq!(list.len().unwrap(), 1);
+    for found in taken.into_iter().chain([read]) {
+        assert_eq!(list_in(&manager, found), "[1]");
+    }
+    drop((q, list, dict));
+    assert_eq!(manager.number_of_objects().unwrap(), 0);
+}
+
+#[test]
+fn an_object_read_while_another_client_replaces_it_can_still_be_used() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([&manager.list([1]).unwrap()]).unwrap();
+    thread::scope(|s| {
+        let replacing = s.spawn(|| {
+            for _ in 0..300 {
+                let fresh = manager.list([1]).unwrap();
+                list.set(0, &fresh).unwrap();
+            }
+        });
+        while !replacing.is_finished() {
+            let found = list.get(0).unwrap();
+            assert_eq!(list_in(&manager, found), "[1]");
+        }
+    });
+}
+
+#[test]
+fn managers_and_proxies_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<BaseManager>();
+    shared::<SyncManager>();
+    shared::<Proxy>();
+    shared::<ListProxy>();
+    shared::<QueueProxy>();
 }
 
 #[test]
@@ -170,7 +244,7 @@ fn a_semaphore_of_events_gives_no_permits_back() {
 }
 
 #[test]
-fn a_manager_says_what_is_missing() {
+fn a_manager_without_a_server_says_what_is_missing() {
     let manager = BaseManager::new(("127.0.0.1", 0), b"abc");
     let early = manager.create::<Proxy>("Queue", ()).unwrap_err();
     assert!(matches!(early, ManagerError::NotConnected));
@@ -182,7 +256,7 @@ fn a_manager_says_what_is_missing() {
     q.put("text").unwrap();
     assert_eq!(
         q.get::<i64>().unwrap_err().to_string(),
-        r#"The answer is "text", which is no i64."#
+        r#"The answer is "text", which is not an i64."#
     );
     let threads = SyncManager::new(Address::any(), b"abc")
         .start()
@@ -212,7 +286,11 @@ fn a_slice_may_be_assigned_to_itself_and_crosswise() {
     let (first_two, all) = (slice(b"K\0K\x02N"), slice(b"NNN"));
     let list = manager.list(0..3).unwrap();
     let l = list.clone();
-    in_time(move || l.call::<()>("__setitem__", (first_two, &l)).unwrap());
+    in_time(move || {
+        l.proxy()
+            .call::<()>("__setitem__", (first_two, &l))
+            .unwrap()
+    });
     assert_eq!(format!("{:?}", list.value().unwrap()), "[0, 1, 2, 2]");
 
     let other = manager.list([7, 8, 9]).unwrap();
@@ -220,7 +298,9 @@ fn a_slice_may_be_assigned_to_itself_and_crosswise() {
         let (a, b, all) = (a.clone(), b.clone(), all.clone());
         thread::spawn(move || {
             for _ in 0..300 {
-                a.call::<()>("__setitem__", (all.clone(), &b)).unwrap();
+                a.proxy()
+                    .call::<()>("__setitem__", (all.clone(), &b))
+                    .unwrap();
             }
         })
     });
@@ -228,7 +308,7 @@ fn a_slice_may_be_assigned_to_itself_and_crosswise() {
 }
 
 #[test]
-fn sorting_takes_any_items_and_leaves_them_where_it_cannot() {
+fn items_that_do_not_compare_are_left_unsorted() {
     let served = Served::sync();
     let manager = served.client();
     let list = manager.list([3, 1, 2]).unwrap();
@@ -252,7 +332,7 @@ fn sorting_takes_any_items_and_leaves_them_where_it_cannot() {
     let equals: Vec<Value> = equals.collect();
     let list = manager.list(equals.clone()).unwrap();
     let reversed = [("reverse".into(), true.into())];
-    list.call_with("sort", &[], &reversed).unwrap();
+    list.proxy().call_with("sort", &[], &reversed).unwrap();
     assert_eq!(list.value().unwrap(), Value::List(equals));
 
     // No order is total with these, and std's sort would panic at times.
@@ -267,7 +347,7 @@ fn sorting_takes_any_items_and_leaves_them_where_it_cannot() {
 }
 
 #[test]
-fn what_others_set_while_dicts_are_merged_stays() {
+fn keys_set_while_dicts_are_merged_stay() {
     let served = Served::sync();
     let manager = served.client();
     let dict = manager.dict([(-1, 0)]).unwrap();
@@ -276,7 +356,7 @@ fn what_others_set_while_dicts_are_merged_stays() {
         let (dict, big) = (dict.clone(), big.clone());
         thread::spawn(move || {
             for _ in 0..50 {
-                dict.call::<()>("__ior__", (&big,)).unwrap();
+                dict.proxy().call::<()>("__ior__", (&big,)).unwrap();
             }
         })
     };
@@ -288,7 +368,7 @@ fn what_others_set_while_dicts_are_merged_stays() {
 }
 
 #[test]
-fn many_dates_are_soon_keys() {
+fn many_timedeltas_can_be_keys() {
     let served = Served::sync();
     let manager = served.client();
     // `uuid.UUID` objects would do as well.
@@ -328,7 +408,7 @@ impl Managed for Told {
 }
 
 #[test]
-fn an_object_is_gone_though_a_client_that_called_it_is_still_there() {
+fn an_object_is_dropped_while_a_client_that_called_it_stays_connected() {
     let held = Arc::new(());
     let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
     let holds = Arc::clone(&held);
@@ -382,7 +462,7 @@ impl Managed for Panics {
 }
 
 #[test]
-fn a_panic_of_an_object_is_no_end_of_anything_else() {
+fn a_panic_in_an_object_ends_only_that_call() {
     let mut manager = SyncManager::new(("127.0.0.1", 0), b"abc");
     manager.register("Panics", || Arc::new(Panics));
     let served = Served::of(manager.get_server().unwrap(), b"abc");
@@ -456,7 +536,7 @@ fn a_stranger_learns_only_that_it_was_refused() {
 }
 
 #[test]
-fn who_knows_the_key_can_break_only_its_own_connection() {
+fn a_client_with_the_key_can_break_only_its_own_connection() {
     let served = Served::sync();
     let manager = served.client();
     let list = manager.list([0]).unwrap();
@@ -470,26 +550,33 @@ fn who_knows_the_key_can_break_only_its_own_connection() {
     let unknown = Exception::new("os", "system", Vec::new());
     let refused = q.put(Value::Exception(Box::new(unknown))).unwrap_err();
     assert!(refused.to_string().contains("os.system"), "{refused}");
-    let multiplied = list.call::<()>("__imul__", (1_i64 << 40,)).unwrap_err();
+    let multiplied = list
+        .proxy()
+        .call::<()>("__imul__", (1_i64 << 40,))
+        .unwrap_err();
     assert!(
         multiplied.to_string().contains("MemoryError"),
         "{multiplied}"
     );
     // Few items, but large ones.
     let large = manager.list(["x".repeat(10_000_000)]).unwrap();
-    let multiplied = large.call::<()>("__imul__", (1_000_000,)).unwrap_err();
+    let multiplied = large
+        .proxy()
+        .call::<()>("__imul__", (1_000_000,))
+        .unwrap_err();
     assert!(
         multiplied.to_string().contains("MemoryError"),
         "{multiplied}"
     );
     let unfolded = list
+        .proxy()
         .call::<()>("extend", ("x".repeat(10_000_000),))
         .unwrap_err();
     assert!(unfolded.to_string().contains("MemoryError"), "{unfolded}");
 }
 
 #[test]
-fn what_is_too_long_is_refused_by_its_sender_who_says_the_limit() {
+fn a_value_that_is_too_long_is_refused_by_its_sender() {
     let served = Served::sync();
     let manager = served.client();
     let q = manager.queue(0).unwrap();

@@ -1,25 +1,12 @@
-//! Where a server listens, and the two kinds of stream that lead there.
+//! Where a server listens.
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{self, Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, connect, listen,
-    setsockopt, socket, sockopt,
-};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::random;
 
 /// Where a manager's server listens.
 ///
@@ -32,18 +19,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// A port of a host; of every network that this machine has if the host is empty.
-    /// Port 0 for one that the system picks.
+    /// A port of a host, or of every interface of this machine if the host is empty.
+    /// With port 0 the system picks a free one.
     Tcp {
         /// A name or an IPv4 address.
         host: String,
         /// Its port.
         port: u16,
     },
-    /// A socket in the file system, open to its owner only.
+    /// A socket in the file system, which only its owner can use.
     Unix(PathBuf),
-    /// A socket with a name that is in no file system: Linux forgets it with its last
-    /// owner.
+    /// A socket whose name is not in a file system: it vanishes with the last process
+    /// that has it open.
     Abstract(Vec<u8>),
 }
 
@@ -97,7 +84,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A text that is no [`Address`].
+/// A text that is not an [`Address`].
 ///
 /// ```
 /// use multiprocessing::managers::Address;
@@ -105,7 +92,7 @@ impl fmt::Display for Address {
 /// let error = "here".parse::<Address>().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "here is no address: write host:port or the path of a socket."
+///     "here is not an address: write host:port or the path of a socket."
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,337 +103,20 @@ impl fmt::Display for NotAnAddress {
         let text = &self.0;
         write!(
             f,
-            "{text} is no address: write host:port or the path of a socket."
+            "{text} is not an address: write host:port or the path of a socket."
         )
     }
 }
 
 impl std::error::Error for NotAnAddress {}
 
-/// A connection's bytes.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// # Errors
-    ///
-    /// Whatever the system says about nobody being there.
-    pub(super) fn connect(address: &Address, timeout: Duration) -> io::Result<Self> {
-        match address {
-            Address::Tcp { host, port } => {
-                let host = if host.is_empty() { "127.0.0.1" } else { host };
-                let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-                for candidate in ipv4(host, *port)? {
-                    match TcpStream::connect_timeout(&candidate, timeout) {
-                        Ok(stream) => return Self::tcp(stream),
-                        Err(error) => last = error,
-                    }
-                }
-                Err(last)
-            }
-            Address::Unix(path) => connect_unix(&UnixAddr::new(path)?, timeout),
-            Address::Abstract(name) => {
-                connect_unix(&UnixAddr::new_abstract(name)?, timeout)
-            }
-        }
-    }
-
-    /// Small messages leave at once, and a peer whose machine has vanished is noticed
-    /// after some minutes even where nobody writes.
-    fn tcp(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        setsockopt(&stream, sockopt::KeepAlive, &true)?;
-        setsockopt(&stream, sockopt::TcpKeepIdle, &60)?;
-        setsockopt(&stream, sockopt::TcpKeepInterval, &20)?;
-        Ok(Self::Tcp(stream))
-    }
-
-    /// Until when the next read and write may wait.
-    pub(super) fn set_deadline(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let left = deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(left)?;
-                stream.set_write_timeout(left)
-            }
-            Self::Unix(stream) => {
-                stream.set_read_timeout(left)?;
-                stream.set_write_timeout(left)
-            }
-        }
-    }
-
-    /// Ends the connection in this direction or both, for every thread that uses it.
-    pub(super) fn shut_down(&self, how: Shutdown) {
-        // It fails where the connection has ended already.
-        let _ended = match self {
-            Self::Tcp(stream) => stream.shutdown(how),
-            Self::Unix(stream) => stream.shutdown(how),
-        };
-    }
-
-    /// Whether the other side has ended the connection, or died.
-    pub(super) fn is_closed(&self) -> bool {
-        let mut fd = [PollFd::new(self, PollFlags::RDHUP)];
-        let at_once = Timespec::default();
-        let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        poll(&mut fd, Some(&at_once)).is_ok() && fd[0].revents().intersects(closed)
-    }
-}
-
-/// With a time-out, which std's has not: it would wait for ever for a server that is
-/// stopped and whose queue of callers is full.
-fn connect_unix(address: &UnixAddr, timeout: Duration) -> io::Result<Stream> {
-    let (family, kind) = (AddressFamily::Unix, SockType::Stream);
-    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
-    let deadline = Instant::now() + timeout;
-    let stream = Stream::Unix(socket.into());
-    loop {
-        stream.set_deadline(Some(deadline))?;
-        match connect(stream.as_fd().as_raw_fd(), address) {
-            // Nobody made room in time.
-            Err(Errno::EAGAIN) => return Err(ErrorKind::TimedOut.into()),
-            Err(Errno::EINTR) => {}
-            connected => {
-                connected?;
-                return Ok(stream);
-            }
-        }
-    }
-}
-
-/// The IPv4 addresses of a host. Python's managers know no others: a name may have an
-/// IPv6 address too, and who listens there is not found by them.
-fn ipv4(host: &str, port: u16) -> io::Result<Vec<net::SocketAddr>> {
-    let all = (host, port).to_socket_addrs()?;
-    let ipv4: Vec<_> = all.filter(net::SocketAddr::is_ipv4).collect();
-    if ipv4.is_empty() {
-        let kind = ErrorKind::AddrNotAvailable;
-        return Err(io::Error::new(kind, "it has no IPv4 address"));
-    }
-    Ok(ipv4)
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
-    }
-}
-
-impl Read for &Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => (&mut &*stream).read(buffer),
-            Stream::Unix(stream) => (&mut &*stream).read(buffer),
-        }
-    }
-}
-
-impl Write for &Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => (&mut &*stream).write(bytes),
-            Stream::Unix(stream) => (&mut &*stream).write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a server accepts connections with. A socket file is removed when it is
-/// dropped.
-#[derive(Debug)]
-pub(super) struct Listener {
-    socket: Socket,
-    address: Address,
-    file: Option<SocketFile>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listener {
-    /// # Errors
-    ///
-    /// Whatever the system says, that the address is taken above all.
-    pub(super) fn bind(address: &Address) -> io::Result<Self> {
-        let mut file = None;
-        let (socket, address) = match address {
-            Address::Tcp { host, port } => {
-                let any = Ipv4Addr::UNSPECIFIED.to_string();
-                let host = if host.is_empty() { &any } else { host };
-                let socket = TcpListener::bind(&ipv4(host, *port)?[..])?;
-                let bound = socket.local_addr()?;
-                let address = (bound.ip().to_string().as_str(), bound.port()).into();
-                (Socket::Tcp(socket), address)
-            }
-            Address::Unix(path) => {
-                let socket = bind_file(path)?;
-                file = Some(SocketFile::new(path)?);
-                (Socket::Unix(socket), address.clone())
-            }
-            Address::Abstract(name) => {
-                let name = SocketAddr::from_abstract_name(name)?;
-                let socket = UnixListener::bind_addr(&name)?;
-                (Socket::Unix(socket), address.clone())
-            }
-        };
-        let listener = Self {
-            socket,
-            address,
-            file,
-        };
-        // Whoever accepts waits with `poll`, and finds the caller gone at times.
-        match &listener.socket {
-            Socket::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                // A full queue costs whoever comes then a second; std's is short.
-                listen(socket, Backlog::MAXALLOWABLE)?;
-            }
-            Socket::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                listen(socket, Backlog::MAXALLOWABLE)?;
-            }
-        }
-        Ok(listener)
-    }
-
-    /// The address with the port that the system picked.
-    pub(super) fn address(&self) -> &Address {
-        &self.address
-    }
-
-    pub(super) fn accept(&self) -> io::Result<Stream> {
-        match &self.socket {
-            Socket::Tcp(socket) => {
-                let (stream, _) = socket.accept()?;
-                stream.set_nonblocking(false)?;
-                Stream::tcp(stream)
-            }
-            Socket::Unix(socket) => {
-                let (stream, _) = socket.accept()?;
-                stream.set_nonblocking(false)?;
-                Ok(Stream::Unix(stream))
-            }
-        }
-    }
-
-    /// The file to be removed once nobody listens any more, for who outlives this.
-    pub(super) fn take_file(&mut self) -> Option<SocketFile> {
-        self.file.take()
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(socket) => socket.as_fd(),
-            Socket::Unix(socket) => socket.as_fd(),
-        }
-    }
-}
-
-/// Takes the place of a socket file that a killed server left behind, but not of one
-/// that somebody listens to.
-fn bind_file(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path) => {
-            fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    }
-}
-
-fn is_stale(path: &Path) -> bool {
-    let is_socket = fs::symlink_metadata(path)
-        .is_ok_and(|metadata| metadata.file_type().is_socket());
-    is_socket
-        && Stream::connect(&path.into(), Duration::from_secs(1))
-            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-}
-
-/// A socket file, removed with this value by the process that made it.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    /// Which file it is: by now another server's may have its name.
-    inode: u64,
-    /// A fork's copy of this value leaves the file alone.
-    owner: u32,
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> io::Result<Self> {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self {
-            path: path.into(),
-            inode: fs::symlink_metadata(path)?.ino(),
-            owner: std::process::id(),
-        })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let is_ours = self.owner == std::process::id()
-            && fs::symlink_metadata(&self.path)
-                .is_ok_and(|metadata| metadata.ino() == self.inode);
-        if is_ours {
-            // Somebody may have removed it in between.
-            let _gone = fs::remove_file(&self.path);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_accepts_nobody_is_given_up() {
-        let address = Address::any();
-        let Address::Abstract(name) = &address else {
-            unreachable!("it is an abstract one");
-        };
-        let name = SocketAddr::from_abstract_name(name).unwrap();
-        let stopped = UnixListener::bind_addr(&name).unwrap();
-        listen(&stopped, Backlog::new(0).unwrap()).unwrap();
-        let patience = Duration::from_millis(50);
-        let mut waiting = Vec::new();
-        let error = loop {
-            match Stream::connect(&address, patience) {
-                Ok(stream) => waiting.push(stream),
-                Err(error) => break error,
-            }
-            assert!(waiting.len() < 100, "the queue has no end");
-        };
-        assert_eq!(error.kind(), ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn a_name_is_its_ipv4_address() {
-        let listener = Listener::bind(&("localhost", 0).into()).unwrap();
-        let Address::Tcp { host, .. } = listener.address() else {
-            unreachable!("it is a port");
-        };
-        assert_eq!(host, "127.0.0.1");
-        let error = Listener::bind(&("::1", 0).into()).unwrap_err();
-        assert_eq!(error.to_string(), "it has no IPv4 address");
+impl Address {
+    /// An address of this machine that nobody else has: an abstract socket with a random
+    /// name.
+    #[must_use]
+    pub fn any() -> Self {
+        let name =
+            random::bytes().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]);
+        Self::Abstract([&b"manager-"[..], &name].concat())
     }
 }

@@ -1,11 +1,10 @@
 //! Plain Rust values to and from [`Value`].
 
 use std::fmt::{self, Write};
-use std::time::Duration;
 
 use super::pickle::{Exception, Value};
 
-/// What a [`Value`] can become: the other way round is `From`.
+/// The Rust types that a [`Value`] can be converted to. The opposite is `From`.
 ///
 /// ```
 /// use multiprocessing::managers::{FromValue, Value};
@@ -16,7 +15,7 @@ use super::pickle::{Exception, Value};
 /// assert_eq!(Option::<bool>::from_value(Value::None), Ok(None));
 /// assert_eq!(
 ///     u8::from_value(Value::from("a")).unwrap_err().to_string(),
-///     r#""a" is no u8"#
+///     r#""a" is not a u8"#
 /// );
 /// ```
 pub trait FromValue: Sized {
@@ -47,7 +46,7 @@ impl WrongType {
     }
 }
 
-/// The first characters of a text, whose rest is not even made.
+/// The first characters of a text; the rest is not even formatted.
 #[derive(Default)]
 struct Beginning {
     text: String,
@@ -69,7 +68,7 @@ impl Write for Beginning {
 
 impl fmt::Display for WrongType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is no {}", self.got, self.wanted)
+        write!(f, "{} is not {}", self.got, self.wanted)
     }
 }
 
@@ -82,7 +81,7 @@ impl From<WrongType> for Exception {
 }
 
 macro_rules! integers {
-    ($($type:ident),*) => {$(
+    ($($type:ident as $wanted:literal),*) => {$(
         impl From<$type> for Value {
             fn from(value: $type) -> Self {
                 Self::Int(value.into())
@@ -92,12 +91,20 @@ macro_rules! integers {
             fn from_value(value: Value) -> Result<Self, WrongType> {
                 integer(&value)
                     .and_then(|int| int.try_into().ok())
-                    .ok_or_else(|| WrongType::new(stringify!($type), &value))
+                    .ok_or_else(|| WrongType::new($wanted, &value))
             }
         }
     )*};
 }
-integers!(i8, i16, i32, i64, u8, u16, u32);
+integers!(
+    i8 as "an i8",
+    i16 as "an i16",
+    i32 as "an i32",
+    i64 as "an i64",
+    u8 as "a u8",
+    u16 as "a u16",
+    u32 as "a u32"
+);
 
 /// As in Python, `True` is 1 where a number is asked for.
 fn integer(value: &Value) -> Option<i64> {
@@ -108,7 +115,7 @@ fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// A length: no message holds anything that has more than [`i64`] can count.
+/// A length; no message holds more items than an [`i64`] can count.
 impl From<usize> for Value {
     fn from(value: usize) -> Self {
         Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
@@ -119,7 +126,7 @@ impl FromValue for usize {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         integer(&value)
             .and_then(|int| int.try_into().ok())
-            .ok_or_else(|| WrongType::new("usize", &value))
+            .ok_or_else(|| WrongType::new("a usize", &value))
     }
 }
 
@@ -129,7 +136,7 @@ impl From<()> for Value {
     }
 }
 
-/// For a method whose answer is of no interest, whatever it is.
+/// For a method whose result is ignored, whatever it is.
 impl FromValue for () {
     fn from_value(_: Value) -> Result<Self, WrongType> {
         Ok(())
@@ -146,7 +153,7 @@ impl FromValue for bool {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
             Value::Bool(value) => Ok(value),
-            other => Err(WrongType::new("bool", &other)),
+            other => Err(WrongType::new("a bool", &other)),
         }
     }
 }
@@ -163,7 +170,7 @@ impl FromValue for f64 {
             Value::Float(value) => Ok(value),
             other => integer(&other)
                 .map(|int| int as f64)
-                .ok_or_else(|| WrongType::new("f64", &other)),
+                .ok_or_else(|| WrongType::new("an f64", &other)),
         }
     }
 }
@@ -184,7 +191,7 @@ impl FromValue for String {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
             Value::Str(value) => Ok(value),
-            other => Err(WrongType::new("String", &other)),
+            other => Err(WrongType::new("a String", &other)),
         }
     }
 }
@@ -223,13 +230,13 @@ impl<T: FromValue> FromValue for Vec<T> {
             Value::List(items) | Value::Tuple(items) => {
                 items.into_iter().map(T::from_value).collect()
             }
-            other => Err(WrongType::new("list", &other)),
+            other => Err(WrongType::new("a list", &other)),
         }
     }
 }
 
 macro_rules! tuples {
-    ($($name:ident: $($part:ident)+;)*) => {$(
+    ($($name:literal: $($part:ident)+;)*) => {$(
         impl<$($part: Into<Value>),+> From<($($part,)+)> for Value {
             #[allow(non_snake_case, reason = "one name for a type and its value")]
             fn from(($($part,)+): ($($part,)+)) -> Self {
@@ -249,7 +256,7 @@ macro_rules! tuples {
                     other => Err(other),
                 };
                 let [$($part),+] = parts
-                    .map_err(|value| WrongType::new(stringify!($name), &value))?;
+                    .map_err(|value| WrongType::new($name, &value))?;
                 Ok(($($part::from_value($part)?,)+))
             }
         }
@@ -263,10 +270,10 @@ macro_rules! tuples {
     )*};
 }
 tuples! {
-    single: A;
-    pair: A B;
-    triple: A B C;
-    quadruple: A B C D;
+    "a tuple of one": A;
+    "a pair": A B;
+    "a triple": A B C;
+    "a tuple of four": A B C D;
 }
 
 /// The arguments of a call: a tuple of values.
@@ -320,7 +327,8 @@ impl Arguments {
         Self { args, kwargs }
     }
 
-    /// Each parameter's argument, however it was given, for the method of this name.
+    /// The argument of each parameter, whether it was given by position or by name.
+    /// `method` is for the errors.
     ///
     /// # Errors
     ///
@@ -361,12 +369,38 @@ impl Arguments {
     ///
     /// `TypeError`.
     pub fn parse<T: FromArgs>(self, method: &str) -> Result<T, Exception> {
-        if let Some((name, _)) = self.kwargs.first() {
+        self.refuse_names(method)?;
+        T::from_args(method, self.args)
+    }
+
+    /// The arguments of a method whose last parameters have defaults, and that takes none
+    /// by name.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError`: fewer than `required`, too many, or one by name.
+    pub(super) fn positional<const N: usize>(
+        self,
+        method: &str,
+        required: usize,
+    ) -> Result<[Option<Value>; N], Exception> {
+        self.refuse_names(method)?;
+        let given = self.args.len();
+        if given < required {
             return Err(Exception::type_error(format!(
-                "{method}() got an unexpected keyword argument '{name}'"
+                "{method}() takes at least {required} arguments ({given} given)"
             )));
         }
-        T::from_args(method, self.args)
+        self.bind(method, [""; N])
+    }
+
+    fn refuse_names(&self, method: &str) -> Result<(), Exception> {
+        match self.kwargs.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(Exception::type_error(format!(
+                "{method}() got an unexpected keyword argument '{name}'"
+            ))),
+        }
     }
 
     /// The named arguments of a call that takes any names.
@@ -426,42 +460,21 @@ pub(super) fn required<T: FromValue>(
     Ok(T::from_value(argument)?)
 }
 
-/// The argument of a parameter that has one.
-pub(super) fn optional<T: FromValue>(
-    argument: Option<Value>,
-    default: T,
-) -> Result<T, Exception> {
-    match argument {
-        None => Ok(default),
-        Some(argument) => Ok(T::from_value(argument)?),
-    }
-}
-
-/// A time-out in seconds; `None` and what is too long to wait for are none.
-pub(super) fn timeout(argument: Option<Value>) -> Result<Option<f64>, Exception> {
-    optional(argument, None)
-}
-
-/// So many seconds; nothing for more than a clock can count.
-pub(super) fn seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_error_shows_the_beginning_of_a_long_value() {
+    fn the_error_of_a_long_value_shows_its_beginning() {
         let long = Value::from("ü".repeat(1000));
         let wrong = <(i64, i64)>::from_value(long).unwrap_err();
         assert_eq!(
             wrong.to_string(),
-            format!("\"{}… is no pair", "ü".repeat(79))
+            format!("\"{}… is not a pair", "ü".repeat(79))
         );
         let short = Value::from(vec!["ü".repeat(76)]);
         let wrong = <(i64, i64)>::from_value(short).unwrap_err();
-        let text = format!("[\"{}\"] is no pair", "ü".repeat(76));
+        let text = format!("[\"{}\"] is not a pair", "ü".repeat(76));
         assert_eq!(wrong.to_string(), text);
     }
 }

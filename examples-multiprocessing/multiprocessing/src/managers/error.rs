@@ -5,11 +5,11 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 
 use super::address::Address;
-use super::auth::AuthError;
-use super::connection::SendError;
 use super::convert::WrongType;
-use super::frame::FrameError;
 use super::pickle::{Exception, MAX_MESSAGE, PickleError};
+use super::wire::SendError;
+use super::wire::auth::AuthError;
+use super::wire::frame::FrameError;
 use crate::ProcessError;
 
 /// Why a manager or one of its proxies could not do what it was asked to.
@@ -20,16 +20,16 @@ use crate::ProcessError;
 /// let mut manager = BaseManager::new(("127.0.0.1", 1), b"abc");
 /// let error = manager.connect().unwrap_err();
 /// assert!(matches!(error, ManagerError::Absent { .. }));
-/// assert!(error.to_string().starts_with("Nobody answers at 127.0.0.1:1"));
+/// assert!(error.to_string().starts_with("No server answers at 127.0.0.1:1"));
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ManagerError {
-    /// Nobody listens there, or nobody gets through.
+    /// No server listens there, or it cannot be reached.
     Absent {
         /// Where.
         address: Address,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The two sides do not have the same key.
@@ -37,21 +37,20 @@ pub enum ManagerError {
         /// Where.
         address: Address,
     },
-    /// What listens there is no manager, or one of other rules.
+    /// What listens there is not a manager's server, or it speaks an incompatible
+    /// protocol.
     Protocol {
         /// Where.
         address: Address,
         /// What it did.
         what: String,
     },
-    /// The connection ended in the middle of a call: the server has ended or was
-    /// killed.
+    /// The connection ended during a call: the server has ended or was killed.
     Lost {
         /// Where it was.
         address: Address,
     },
-    /// The server is there but has not answered in time: it is stopped, or has more to
-    /// do than it can.
+    /// The server exists but has not answered in time: it is stopped or overloaded.
     TimedOut {
         /// Where it is.
         address: Address,
@@ -63,11 +62,11 @@ pub enum ManagerError {
         /// How many bytes it has.
         bytes: u64,
     },
-    /// The address could not be listened to.
+    /// The server could not listen at the address.
     Bind {
         /// Which.
         address: Address,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The queue has nothing to give: Python's `queue.Empty`.
@@ -78,8 +77,8 @@ pub enum ManagerError {
     ShutDown,
     /// The object's method raised something else.
     Raised(Exception),
-    /// The server could not carry out the request: an object that is gone, a type or
-    /// a method that it does not have. What it said.
+    /// The server could not carry out the request: the object is gone, or the server does
+    /// not have the type or the method. The text is the server's.
     Refused(String),
     /// What came back is not of the type that was asked for.
     Unexpected {
@@ -103,7 +102,7 @@ impl fmt::Display for ManagerError {
         match self {
             Self::Absent { address, source } => write!(
                 f,
-                "Nobody answers at {address} ({source}): start the server first."
+                "No server answers at {address} ({source}): start the server first."
             ),
             Self::WrongKey { address } => write!(
                 f,
@@ -112,7 +111,7 @@ impl fmt::Display for ManagerError {
             ),
             Self::Protocol { address, what } => write!(
                 f,
-                "What listens at {address} is not the manager it should be: {what}."
+                "What listens at {address} is not a compatible manager: {what}."
             ),
             Self::Lost { address } => write!(
                 f,
@@ -121,8 +120,8 @@ impl fmt::Display for ManagerError {
             ),
             Self::TimedOut { address } => write!(
                 f,
-                "The server at {address} has not answered in time: see whether it is \
-                 stopped or has too much to do."
+                "The server at {address} has not answered in time: check whether it is \
+                 stopped or overloaded."
             ),
             Self::TooLong { address, bytes } => write!(
                 f,
@@ -144,7 +143,7 @@ impl fmt::Display for ManagerError {
                 write!(f, "The server refused the request: {what}.")
             }
             Self::Unexpected { wanted, got } => {
-                write!(f, "The answer is {got}, which is no {wanted}.")
+                write!(f, "The answer is {got}, which is not {wanted}.")
             }
             Self::Pickle(error) => error.fmt(f),
             Self::NotConnected => f.write_str(
@@ -158,7 +157,7 @@ impl fmt::Display for ManagerError {
     }
 }
 
-// What the system said is part of the sentence.
+// The system's message is part of the sentence.
 impl Error for ManagerError {}
 
 impl From<Exception> for ManagerError {
@@ -202,7 +201,7 @@ impl ManagerError {
                 },
                 AuthError::LegacyDigest => Self::Protocol {
                     address,
-                    what: "it knows no digest but MD5, which was ruled out".into(),
+                    what: "it offers only MD5, which was ruled out".into(),
                 },
                 AuthError::Io(error) if error.kind() == ErrorKind::TimedOut => {
                     Self::TimedOut { address }

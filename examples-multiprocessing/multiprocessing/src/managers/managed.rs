@@ -4,17 +4,17 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::address::Stream;
 use super::convert::{Arguments, FromArgs};
 use super::pickle::{Exception, Value};
+use super::wire::Stream;
 
 /// An object that clients use by proxy.
 ///
 /// [`Methods`] makes one of any Rust type and a few closures; implement the trait by
 /// hand for a type whose methods wait, give out other objects, or belong to clients.
 ///
-/// A panic in any of these methods reaches the client as a `RuntimeError`, where one
-/// waits for an answer; the object must still be usable by others then.
+/// A panic in any of these methods reaches the client that waits for the reply, if
+/// there is one, as a `RuntimeError`. The object must remain usable for other clients.
 ///
 /// ```
 /// use multiprocessing::managers::{
@@ -22,13 +22,13 @@ use super::pickle::{Exception, Value};
 /// };
 /// use std::sync::{Arc, Mutex, PoisonError};
 ///
-/// /// A desk that one client at a time sits at.
+/// /// A chair that one client at a time sits on.
 /// #[derive(Default)]
-/// struct Desk {
+/// struct Chair {
 ///     taken_by: Mutex<Option<u64>>,
 /// }
 ///
-/// impl Desk {
+/// impl Chair {
 ///     fn clear(&self, caller: u64) {
 ///         let lock = self.taken_by.lock();
 ///         lock.unwrap_or_else(PoisonError::into_inner)
@@ -36,7 +36,7 @@ use super::pickle::{Exception, Value};
 ///     }
 /// }
 ///
-/// impl Managed for Desk {
+/// impl Managed for Chair {
 ///     fn methods(&self) -> &[&'static str] {
 ///         &["sit_down", "stand_up"]
 ///     }
@@ -70,18 +70,18 @@ use super::pickle::{Exception, Value};
 ///
 /// # use multiprocessing::managers::{BaseManager, Proxy};
 /// # let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
-/// manager.register("Desk", || Arc::new(Desk::default()));
+/// manager.register("Chair", || Arc::new(Chair::default()));
 /// # let server = manager.get_server()?;
 /// # let address = server.address().clone();
 /// # std::thread::spawn(move || server.serve_forever());
 /// # let mut manager = BaseManager::new(&address, b"abc");
 /// # manager.connect()?;
-/// # let desk = manager.create::<Proxy>("Desk", ())?;
+/// # let chair = manager.create::<Proxy>("Chair", ())?;
 /// # std::thread::scope(|s| {
-/// #     s.spawn(|| assert!(desk.call::<bool>("sit_down", ()).unwrap()));
+/// #     s.spawn(|| assert!(chair.call::<bool>("sit_down", ()).unwrap()));
 /// # });
-/// # while !desk.call::<bool>("sit_down", ())? {}
-/// # desk.call::<()>("stand_up", ())?;
+/// # while !chair.call::<bool>("sit_down", ())? {}
+/// # chair.call::<()>("stand_up", ())?;
 /// # manager.shutdown()?;
 /// # Ok::<(), multiprocessing::managers::ManagerError>(())
 /// ```
@@ -89,11 +89,11 @@ pub trait Managed: Any + Send + Sync {
     /// The names of its methods.
     fn methods(&self) -> &[&'static str];
 
-    /// Calls one of [`methods`](Self::methods), by one of many threads at a time.
+    /// Calls one of [`methods`](Self::methods). Several threads may do so at once.
     ///
     /// # Errors
     ///
-    /// What the client is to raise.
+    /// The exception that the client raises.
     fn call(
         self: Arc<Self>,
         method: &str,
@@ -101,7 +101,7 @@ pub trait Managed: Any + Send + Sync {
         caller: &Caller,
     ) -> Result<Reply, Exception>;
 
-    /// A copy of the whole as a value, if there is one.
+    /// A copy of the whole object as a value, if there is one.
     fn value(&self) -> Option<Value> {
         None
     }
@@ -112,20 +112,21 @@ pub trait Managed: Any + Send + Sync {
             .map_or_else(|| "<managed object>".into(), |value| value.py_repr())
     }
 
-    /// Whether [`forget`](Self::forget) is of interest.
+    /// Whether clients can hold this object, or a part of it, so that
+    /// [`forget`](Self::forget) must be called.
     fn belongs_to_callers(&self) -> bool {
         false
     }
 
-    /// A client that called this object has ended its connection, or died: what it
-    /// held is free. An object that nobody has a proxy of any more is not told.
+    /// A client that called this object has closed its connection, or died: release what
+    /// it held. Not called for an object that no client has a proxy of any more.
     fn forget(&self, _caller: u64) {}
 }
 
 /// What a method returns.
-pub struct Reply(pub(super) Answer);
+pub struct Reply(pub(super) ReplyContent);
 
-pub(super) enum Answer {
+pub(super) enum ReplyContent {
     Value(Value),
     Object(&'static str, Arc<dyn Managed>),
     Taken(Value, PutBack),
@@ -137,20 +138,20 @@ impl Reply {
     /// Another object, which the client gets a proxy of.
     #[must_use]
     pub fn object(typeid: &'static str, object: Arc<dyn Managed>) -> Self {
-        Self(Answer::Object(typeid, object))
+        Self(ReplyContent::Object(typeid, object))
     }
 
-    /// A value that was taken from the object, and what to do with it if it turns out
-    /// that the client has vanished in the meantime.
+    /// A value that was taken out of the object. If it cannot be sent because the client
+    /// has vanished, `put_back` gets it.
     #[must_use]
     pub fn taken(value: Value, put_back: impl FnOnce(Value) + 'static) -> Self {
-        Self(Answer::Taken(value, Box::new(put_back)))
+        Self(ReplyContent::Taken(value, Box::new(put_back)))
     }
 }
 
 impl<T: Into<Value>> From<T> for Reply {
     fn from(value: T) -> Self {
-        Self(Answer::Value(value.into()))
+        Self(ReplyContent::Value(value.into()))
     }
 }
 
@@ -161,15 +162,15 @@ pub struct Caller {
     stream: Arc<Stream>,
 }
 
-/// How often who waits for something looks whether its client is still there.
+/// The longest wait between two checks that the client is still there.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How a wait ended without what was waited for.
+/// Why a wait ended without what was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmet {
-    /// In time.
+pub enum WaitError {
+    /// The time-out has passed.
     TimedOut,
-    /// The client has vanished: nobody will read an answer.
+    /// The client has vanished: no reply can reach it.
     Gone,
 }
 
@@ -190,17 +191,17 @@ impl Caller {
         self.stream.is_closed()
     }
 
-    /// Waits for something as long as the client does. `attempt` gets it, waiting for
-    /// at most as long as it is told to.
+    /// Waits for something, but no longer than the client exists. `attempt` tries to get
+    /// it, and waits at most as long as its argument says.
     ///
     /// # Errors
     ///
-    /// [`Unmet`].
+    /// [`WaitError`].
     pub fn wait<T>(
         &self,
         timeout: Option<Duration>,
         mut attempt: impl FnMut(Duration) -> Option<T>,
-    ) -> Result<T, Unmet> {
+    ) -> Result<T, WaitError> {
         if let Some(done) = attempt(Duration::ZERO) {
             return Ok(done);
         }
@@ -211,13 +212,13 @@ impl Caller {
                 deadline.saturating_duration_since(Instant::now())
             });
             if left.is_zero() {
-                return Err(Unmet::TimedOut);
+                return Err(WaitError::TimedOut);
             }
             if let Some(done) = attempt(left.min(PATIENCE)) {
                 return Ok(done);
             }
             if self.is_gone() {
-                return Err(Unmet::Gone);
+                return Err(WaitError::Gone);
             }
         }
     }
@@ -256,8 +257,8 @@ impl<T: Send + Sync + 'static> Methods<T> {
         }
     }
 
-    /// One method more. It takes a tuple of arguments; what it returns is a value or
-    /// an exception for the client to raise.
+    /// Adds a method. It takes a tuple of arguments, and returns a value or an exception
+    /// for the client to raise.
     #[must_use]
     pub fn method<A, R>(
         mut self,
@@ -296,7 +297,7 @@ impl<T: Send + Sync + 'static> Managed for Methods<T> {
     }
 }
 
-/// For a method that is called though it is not in the list.
+/// For a call of a method that is not in the list.
 pub(super) fn no_method(method: &str) -> Exception {
     Exception::attribute_error(format!("no method '{method}'"))
 }

@@ -1,12 +1,10 @@
 //! Managers: how a program starts a server or finds one.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{fmt, mem, process};
 
-use super::address::SocketFile;
 use super::client::{Link, Proxy};
 use super::convert::{Arguments, IntoArgs};
 use super::error::ManagerError;
@@ -16,16 +14,16 @@ use super::proxies::{
     ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, ListProxy,
     LockProxy, NamespaceProxy, QueueProxy, SemaphoreProxy, ValueProxy,
 };
-use super::server::{Registry, Server};
+use super::server::{Limits, Registry, Server};
+use super::wire::SocketFile;
 use super::{Address, Digests, types};
-use crate::sys::random;
-use crate::{AuthKey, Process, current_process};
+use crate::{AuthKey, Process, ProcessHandle, current_process};
 
-/// How long a server may take to answer a question of the manager's.
+/// How long a server may take for one of its own functions.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a server that was asked to end may take before it is ended.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a server that was asked to end may take before it is killed.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// A manager of registered types: Python's
 /// [`BaseManager`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.managers.BaseManager).
@@ -51,16 +49,16 @@ enum State {
 /// A server process of our own.
 struct Started {
     link: Arc<Link>,
-    process: Process<'static>,
-    /// Who started it: dropping a fork's copy of this does not end it.
+    process: ProcessHandle,
+    /// The process that started it: dropping a fork's copy of this does not end it.
     owner: u32,
-    /// Here and not in the server, which may be killed.
+    /// Removed from here and not by the server, which may be killed.
     _file: Option<SocketFile>,
 }
 
 impl BaseManager {
-    /// A manager for this address and key. For a server of one's own see also
-    /// [`Address::any`].
+    /// A manager for this address and key. [`Address::any`] is an address for a server
+    /// of this program's own.
     #[must_use]
     pub fn new(address: impl Into<Address>, key: impl Into<AuthKey>) -> Self {
         Self {
@@ -72,7 +70,7 @@ impl BaseManager {
         }
     }
 
-    /// Restricts what the two sides may prove with that they know the key.
+    /// Restricts the digests with which the two sides prove that they know the key.
     #[must_use]
     pub fn digests(mut self, digests: Digests) -> Self {
         self.digests = digests;
@@ -107,9 +105,9 @@ impl BaseManager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Bind`] where the address is taken, [`ManagerError::Process`]
-    /// where no process can be started: in a program that has threads, say. Such a
-    /// program can run [`get_server`](Self::get_server)'s server in a thread.
+    /// [`ManagerError::Bind`] if the address is in use, [`ManagerError::Process`] if no
+    /// process can be started, for example because the program has several threads. Such
+    /// a program can run [`get_server`](Self::get_server)'s server in a thread.
     pub fn start(&mut self) -> Result<(), ManagerError> {
         let mut server = self.bind()?;
         let address = server.address().clone();
@@ -130,20 +128,20 @@ impl BaseManager {
         self.address = address;
         self.state = State::Started(Box::new(Started {
             link: self.link(),
-            process: server_process,
+            process: server_process.handle()?.clone(),
             owner: process::id(),
             _file: file,
         }));
         Ok(())
     }
 
-    /// Connects to a server that runs already.
+    /// Connects to a server that is already running.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Absent`] where there is none, [`ManagerError::WrongKey`] where
-    /// it has another key, [`ManagerError::Protocol`] where it is something else, and
-    /// [`ManagerError::TimedOut`] where it says nothing for 20 seconds.
+    /// [`ManagerError::Absent`] if there is none, [`ManagerError::WrongKey`] if it has
+    /// another key, [`ManagerError::Protocol`] if it is not a manager's server, and
+    /// [`ManagerError::TimedOut`] if it sends nothing for 20 seconds.
     pub fn connect(&mut self) -> Result<(), ManagerError> {
         self.check_is_new()?;
         let link = self.link();
@@ -156,7 +154,7 @@ impl BaseManager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Bind`] where the address is taken.
+    /// [`ManagerError::Bind`] if the address is in use.
     pub fn get_server(self) -> Result<Server, ManagerError> {
         self.bind()
     }
@@ -166,12 +164,13 @@ impl BaseManager {
         // A copy: a start that fails may be tried again.
         let registry = self.registry.clone();
         let (key, digests) = (self.key.clone(), self.digests);
-        Server::bind(&self.address, key, digests, registry).map_err(|source| {
-            ManagerError::Bind {
+        let limits = Limits::default();
+        Server::bind(&self.address, key, digests, limits, registry).map_err(
+            |source| ManagerError::Bind {
                 address: self.address.clone(),
                 source,
-            }
-        })
+            },
+        )
     }
 
     fn check_is_new(&self) -> Result<(), ManagerError> {
@@ -184,12 +183,8 @@ impl BaseManager {
     }
 
     fn link(&self) -> Arc<Link> {
-        Arc::new(Link {
-            address: self.address.clone(),
-            key: self.key.clone(),
-            digests: self.digests,
-            closed: AtomicBool::new(false),
-        })
+        let address = self.address.clone();
+        Arc::new(Link::new(address, self.key.clone(), self.digests))
     }
 
     fn linked(&self) -> Result<&Arc<Link>, ManagerError> {
@@ -221,16 +216,17 @@ impl BaseManager {
         Proxy::create(self.linked()?, typeid, args.into_args()).map(P::from)
     }
 
-    /// A proxy of an object that was met in another's value, in a list of dicts, say.
+    /// A proxy of an object that was found in another object's value, such as a dict in a
+    /// list.
     ///
     /// # Errors
     ///
-    /// [`ManagerError`]: where the object is gone, [`ManagerError::Refused`].
+    /// [`ManagerError`]: [`Refused`](ManagerError::Refused) if the object is gone.
     pub fn proxy<P: From<Proxy>>(&self, found: ProxyRef) -> Result<P, ManagerError> {
         Proxy::of_ref(self.linked()?, found).map(P::from)
     }
 
-    /// How many objects the server has that somebody has a proxy of.
+    /// The number of the server's objects that some client has a proxy of.
     ///
     /// # Errors
     ///
@@ -240,7 +236,7 @@ impl BaseManager {
         Ok(super::FromValue::from_value(count)?)
     }
 
-    /// The server's objects and how often they are referred to, for human eyes.
+    /// The server's objects and their reference counts, as text for people.
     ///
     /// # Errors
     ///
@@ -250,9 +246,9 @@ impl BaseManager {
         Ok(super::FromValue::from_value(info)?)
     }
 
-    /// Ends the server, whoever started it, and waits for its process if that was this
-    /// manager in this process. A forked child's copy of a manager ends its parent's
-    /// server too.
+    /// Ends the server, even if another program started it. If this manager has started
+    /// it in this process, waits for its process. A forked child's copy of a manager ends
+    /// its parent's server too.
     ///
     /// # Errors
     ///
@@ -260,17 +256,13 @@ impl BaseManager {
     pub fn shutdown(&mut self) -> Result<(), ManagerError> {
         match mem::replace(&mut self.state, State::New) {
             State::New => Err(ManagerError::NotConnected),
-            State::Connected(link) => close(&link),
-            State::Started(started) if !started.is_ours() => close(&started.link),
+            State::Connected(link) => link.shut_down(PATIENCE),
+            State::Started(started) if !started.is_ours() => {
+                started.link.shut_down(PATIENCE)
+            }
             State::Started(started) => started.end(),
         }
     }
-}
-
-fn close(link: &Link) -> Result<(), ManagerError> {
-    let closed = link.ask("shutdown", &[], PATIENCE);
-    link.closed.store(true, Ordering::Relaxed);
-    closed.map(drop)
 }
 
 impl Started {
@@ -279,8 +271,8 @@ impl Started {
     }
 
     fn end(&self) -> Result<(), ManagerError> {
-        let closed = close(&self.link);
-        if closed.is_err() || !self.process.join_timeout(FAREWELL)? {
+        let closed = self.link.shut_down(PATIENCE);
+        if closed.is_err() || !self.process.join_timeout(SHUTDOWN)? {
             self.process.kill()?;
         }
         self.process.join()?;
@@ -293,8 +285,8 @@ impl Drop for BaseManager {
         if let State::Started(started) = &self.state
             && started.is_ours()
         {
-            // Its process ends with this one at the latest.
-            let _ended_already = started.end();
+            // It fails if the server has already ended.
+            started.end().ok();
         }
     }
 }
@@ -304,17 +296,6 @@ impl fmt::Debug for BaseManager {
         f.debug_struct("BaseManager")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-impl Address {
-    /// An address of this machine that nobody else has: an abstract socket of a random
-    /// name.
-    #[must_use]
-    pub fn any() -> Self {
-        let name =
-            random::bytes().map(|byte| b"0123456789abcdef"[usize::from(byte % 16)]);
-        Self::Abstract([&b"manager-"[..], &name].concat())
     }
 }
 
@@ -344,7 +325,7 @@ pub fn manager() -> Result<SyncManager, ManagerError> {
 /// A manager with the ready-made types: Python's
 /// [`SyncManager`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.managers.SyncManager).
 ///
-/// What [`BaseManager`] does, it does too. Its types are those of the threading module
+/// It has all that [`BaseManager`] has. Its types are those of the threading module
 /// and the plain containers; each method creates an object in the server and gives a
 /// proxy of it. The example is at [the module](super).
 #[derive(Debug)]
@@ -377,7 +358,98 @@ impl SyncManager {
         self.base.get_server()
     }
 
-    /// A queue that holds at most so many items; 0 for any number.
+    /// See [`BaseManager::start`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::start`].
+    pub fn start(&mut self) -> Result<(), ManagerError> {
+        self.base.start()
+    }
+
+    /// See [`BaseManager::connect`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::connect`].
+    pub fn connect(&mut self) -> Result<(), ManagerError> {
+        self.base.connect()
+    }
+
+    /// See [`BaseManager::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::shutdown`].
+    pub fn shutdown(&mut self) -> Result<(), ManagerError> {
+        self.base.shutdown()
+    }
+
+    /// See [`BaseManager::address`].
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        self.base.address()
+    }
+
+    /// See [`BaseManager::register`].
+    pub fn register<M: Managed>(
+        &mut self,
+        typeid: &str,
+        factory: impl Fn() -> Arc<M> + Send + Sync + 'static,
+    ) {
+        self.base.register(typeid, factory);
+    }
+
+    /// See [`BaseManager::register_with`].
+    pub fn register_with<M: Managed>(
+        &mut self,
+        typeid: &str,
+        factory: impl Fn(Arguments) -> Result<Arc<M>, Exception> + Send + Sync + 'static,
+    ) {
+        self.base.register_with(typeid, factory);
+    }
+
+    /// See [`BaseManager::create`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::create`].
+    pub fn create<P: From<Proxy>>(
+        &self,
+        typeid: &str,
+        args: impl IntoArgs,
+    ) -> Result<P, ManagerError> {
+        self.base.create(typeid, args)
+    }
+
+    /// See [`BaseManager::proxy`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::proxy`].
+    pub fn proxy<P: From<Proxy>>(&self, found: ProxyRef) -> Result<P, ManagerError> {
+        self.base.proxy(found)
+    }
+
+    /// See [`BaseManager::number_of_objects`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::number_of_objects`].
+    pub fn number_of_objects(&self) -> Result<usize, ManagerError> {
+        self.base.number_of_objects()
+    }
+
+    /// See [`BaseManager::debug_info`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BaseManager::debug_info`].
+    pub fn debug_info(&self) -> Result<String, ManagerError> {
+        self.base.debug_info()
+    }
+
+    /// A queue that holds at most `maxsize` items; any number if it is 0.
     ///
     /// # Errors
     ///
@@ -434,7 +506,8 @@ impl SyncManager {
         self.create("Namespace", ())
     }
 
-    /// One value. The typecode is for Python's eyes: any value can be set.
+    /// One value. Only Python's `repr` shows the typecode: any value can be
+    /// set.
     ///
     /// # Errors
     ///
@@ -481,7 +554,7 @@ impl SyncManager {
         self.create("RLock", ())
     }
 
-    /// So many permits.
+    /// A semaphore with this number of permits.
     ///
     /// # Errors
     ///
@@ -490,7 +563,7 @@ impl SyncManager {
         self.create("Semaphore", (permits,))
     }
 
-    /// So many permits, and never more.
+    /// A semaphore that never has more than this number of permits.
     ///
     /// # Errors
     ///
@@ -524,26 +597,12 @@ impl SyncManager {
         self.create("Event", ())
     }
 
-    /// A meeting point for so many clients.
+    /// A barrier for this number of clients.
     ///
     /// # Errors
     ///
     /// [`ManagerError`].
     pub fn barrier(&self, parties: usize) -> Result<BarrierProxy, ManagerError> {
         self.create("Barrier", (parties,))
-    }
-}
-
-impl Deref for SyncManager {
-    type Target = BaseManager;
-
-    fn deref(&self) -> &BaseManager {
-        &self.base
-    }
-}
-
-impl DerefMut for SyncManager {
-    fn deref_mut(&mut self) -> &mut BaseManager {
-        &mut self.base
     }
 }

@@ -32,9 +32,10 @@
 //!
 //! # Layout
 //!
-//! `frame`, `auth` and `pickle` are the wire; `connection` is a stream of them. `server`
-//! serves `objects`, each [`Managed`]; `types` has the ready-made ones. `client` is the
-//! other side, `proxies` its ready-made types.
+//! `pickle` is the format of values, `wire` what carries them: streams, frames, the
+//! challenge. `server` serves [`Managed`] objects; `types` are the ready-made ones.
+//! `client` is the other side, and `proxies` are its ready-made types. `manager` starts
+//! or finds a server.
 //!
 //! # Limitations
 //!
@@ -55,25 +56,22 @@
 //! is not known how many proxies it had. Containers that contain each other stay for ever.
 
 mod address;
-mod auth;
 mod client;
-mod connection;
 mod convert;
 mod error;
-mod frame;
 mod managed;
 mod manager;
-mod objects;
 mod pickle;
 mod proxies;
 mod server;
 mod types;
+mod wire;
 
 pub use address::{Address, NotAnAddress};
 pub use client::Proxy;
 pub use convert::{Arguments, FromArgs, FromValue, IntoArgs, WrongType};
 pub use error::ManagerError;
-pub use managed::{Caller, Managed, Methods, Reply, Unmet};
+pub use managed::{Caller, Managed, Methods, Reply, WaitError};
 pub use manager::{BaseManager, SyncManager, manager};
 pub use pickle::{BigInt, Exception, Object, PickleError, ProxyRef, Token, Value};
 pub use proxies::{
@@ -82,12 +80,13 @@ pub use proxies::{
 };
 pub use server::Server;
 
-/// Which digests the two sides may prove with that they know the key.
+/// The digests with which the two sides may prove that they know the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Digests {
-    /// Those of Python: SHA-256 and its kin, and MD5, which Python up to 3.11 needs.
+    /// All that Python uses: SHA-256 and its relatives, and MD5, which Python up to 3.11
+    /// needs.
     #[default]
     All,
-    /// Not MD5: for Python from 3.12 on and Rust only.
+    /// All but MD5: for Rust, and Python from 3.12 on.
     Modern,
 }

@@ -1,6 +1,6 @@
-//! The classes that a pickle may name: all there are.
+//! The classes that a pickle may name; it can name no others.
 
-use super::value::Exception;
+use super::value::{Exception, MadeBy, Object, Value};
 
 /// What a class in a pickle is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,12 @@ pub(super) enum Kind {
     Set,
     FrozenSet,
     ByteArray,
+    /// Containers that keep their class.
     Deque,
     OrderedDict,
+    DefaultDict,
+    /// A class that can only be a value itself, as the factory of a `defaultdict` is.
+    Type,
     /// What is carried as its class and arguments.
     Data,
     Exception,
@@ -61,7 +65,23 @@ const TABLE: &[(&str, Kind, &[&str])] = &[
     ("builtins", Kind::ByteArray, &["bytearray"]),
     ("collections", Kind::Deque, &["deque"]),
     ("collections", Kind::OrderedDict, &["OrderedDict"]),
-    ("builtins", Kind::Data, &["complex", "range", "slice"]),
+    ("collections", Kind::DefaultDict, &["defaultdict"]),
+    ("collections", Kind::Data, &["Counter"]),
+    (
+        "builtins",
+        Kind::Type,
+        &["bool", "bytes", "dict", "float", "int", "str", "tuple"],
+    ),
+    (
+        "builtins",
+        Kind::Data,
+        &["complex", "range", "reversed", "slice"],
+    ),
+    (
+        "multiprocessing.managers",
+        Kind::Data,
+        &["Namespace", "Value"],
+    ),
     ("array", Kind::Data, &["array"]),
     (
         "datetime",
@@ -171,8 +191,29 @@ pub(super) fn find(module: &str, name: &str) -> Option<Class> {
 }
 
 impl Class {
+    /// The class itself as a value, if it is one of plain data.
+    pub(super) fn as_value(&self) -> Option<Value> {
+        match self.kind {
+            Kind::Type
+            | Kind::List
+            | Kind::Set
+            | Kind::FrozenSet
+            | Kind::ByteArray
+            | Kind::Data => Some(Value::Object(Box::new(Object {
+                module: self.module,
+                name: self.name,
+                made_by: MadeBy::Reference,
+                args: Vec::new(),
+                state: None,
+                items: Vec::new(),
+                entries: Vec::new(),
+            }))),
+            _ => None,
+        }
+    }
+
     /// An exception of this class.
-    pub(super) fn exception(&self, args: Vec<super::Value>) -> Exception {
+    pub(super) fn exception(&self, args: Vec<Value>) -> Exception {
         // One name for one class: a match on the module finds both.
         let module = self.module.trim_start_matches('_');
         Exception::new(module, self.name, args)

@@ -11,6 +11,7 @@
 
 mod classes;
 mod display;
+mod opcode;
 mod read;
 mod semantics;
 mod value;
@@ -20,8 +21,10 @@ use std::error::Error;
 use std::fmt;
 
 pub(super) use read::Reader;
-pub(super) use semantics::{Key, compare, equal};
+pub(super) use semantics::{Key, equal, is_less};
+pub(super) use value::Keeper;
 pub use value::{BigInt, Exception, Object, ProxyRef, Token, Value};
+use write::write_value;
 pub(super) use write::{write_call, write_reply};
 
 /// The deepest nesting that is read or written. A thread's stack holds so much even
@@ -65,6 +68,15 @@ pub enum PickleError {
     TooLong,
 }
 
+impl PickleError {
+    fn unknown_class(module: &str, name: &str) -> Self {
+        let name = format!("{module}.{name}");
+        // The name may be anything, and is shown to people.
+        let name = name.chars().filter(|char| !char.is_control()).take(80);
+        Self::UnknownClass(name.collect())
+    }
+}
+
 impl fmt::Display for PickleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,7 +84,7 @@ impl fmt::Display for PickleError {
             Self::UnknownOperation(code) => {
                 write!(
                     f,
-                    "The pickle wants operation {code:#04x}, which is refused."
+                    "The pickle contains operation {code:#04x}, which is refused."
                 )
             }
             Self::UnknownClass(name) => write!(
@@ -102,3 +114,29 @@ impl fmt::Display for PickleError {
 }
 
 impl Error for PickleError {}
+
+impl Value {
+    /// Reads a pickle: Python's
+    /// [`pickle.loads`](https://docs.python.org/3/library/pickle.html#pickle.loads), but
+    /// safe to call on anybody's bytes. The example is at [`Value`].
+    ///
+    /// # Errors
+    ///
+    /// [`PickleError`] for whatever is not plain data.
+    pub fn loads(pickle: &[u8]) -> Result<Self, PickleError> {
+        Reader::new(pickle).read()
+    }
+
+    /// Writes a pickle of protocol 4: Python's
+    /// [`pickle.dumps`](https://docs.python.org/3/library/pickle.html#pickle.dumps). The
+    /// example is at [`Value`].
+    ///
+    /// # Errors
+    ///
+    /// [`PickleError::TooDeep`].
+    pub fn dumps(&self) -> Result<Vec<u8>, PickleError> {
+        let mut pickle = Vec::new();
+        write_value(&mut pickle, self)?;
+        Ok(pickle)
+    }
+}

@@ -1,13 +1,22 @@
 //! The reader: builds nodes in one table, then values of them.
 //!
-//! Python's pickles share: a list that was stored may be fetched again and grow
-//! afterwards. So containers hold the numbers of their items until the end, and only
-//! then become values, copied wherever they are shared. Nothing here recurses on what
-//! the bytes say without counting, and no memory is taken that was not counted first.
+//! Pickles share: a list that was stored in the memo may be fetched again and grow
+//! afterwards. So containers hold the numbers of their items until the end and become
+//! values only then, copied wherever they are shared. Every recursion on what the bytes
+//! say is counted, and memory is charged before it is taken.
 
 use std::str;
 
 use super::classes::{self, Class, Kind};
+use super::opcode::{
+    ADDITEMS, APPEND, APPENDS, BINBYTES, BINBYTES8, BINFLOAT, BINGET, BININT,
+    BININT1, BININT2, BINPUT, BINUNICODE, BINUNICODE8, BUILD, BYTEARRAY8, DUP,
+    EMPTY_DICT, EMPTY_LIST, EMPTY_SET, EMPTY_TUPLE, FRAME, FROZENSET, GLOBAL,
+    LONG_BINGET, LONG_BINPUT, LONG1, LONG4, MARK, MEMOIZE, NEWFALSE, NEWOBJ,
+    NEWOBJ_EX, NEWTRUE, NONE, POP, POP_MARK, PROTO, REDUCE, SETITEM, SETITEMS,
+    SHORT_BINBYTES, SHORT_BINUNICODE, STACK_GLOBAL, STOP, TUPLE, TUPLE1, TUPLE2,
+    TUPLE3,
+};
 use super::value::{BigInt, MadeBy, Object, ProxyRef, Token, Value, int_from_bytes};
 use super::{MAX_DEPTH, MAX_MEMORY, PickleError};
 use crate::managers::Address;
@@ -15,7 +24,7 @@ use crate::managers::Address;
 /// The number of a node.
 type Id = u32;
 
-/// What is on the stack machine's stack, in a form that may still change.
+/// What the stack holds, in a form that may still change.
 enum Node<'a> {
     None,
     Bool(bool),
@@ -40,6 +49,10 @@ struct Instance {
     made_by: MadeBy,
     args: Id,
     state: Option<Id>,
+    /// What is appended once it is made, if it is of a class that takes items.
+    items: Option<Vec<Id>>,
+    /// Keys and values in turn, if it is of a class that takes them.
+    entries: Option<Vec<Id>>,
 }
 
 /// How much memory may still be taken.
@@ -51,17 +64,28 @@ impl Memory {
         self.0 = self.0.checked_sub(bytes).ok_or(PickleError::TooBig)?;
         Ok(())
     }
+
+    /// Charges what the allocator takes for so many bytes of content.
+    fn charge_allocation(&mut self, bytes: usize) -> Step {
+        match bytes {
+            0 => Ok(()),
+            bytes => self.charge(bytes.next_multiple_of(ALIGNMENT) + ALIGNMENT),
+        }
+    }
 }
+
+/// What malloc rounds sizes up to, and adds to each for itself.
+const ALIGNMENT: usize = 16;
 
 pub(in crate::managers) struct Reader<'a> {
     rest: &'a [u8],
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// How high the stack was at each mark that is still open.
+    /// The height of the stack at each mark that is still open.
     marks: Vec<usize>,
     memo: Vec<Id>,
     memory: Memory,
-    /// Whether a proxy was among the values, for those who look for them.
+    /// Whether a proxy is among the values.
     has_proxies: bool,
 }
 
@@ -86,7 +110,7 @@ impl<'a> Reader<'a> {
     pub(in crate::managers) fn read(&mut self) -> Step<Value> {
         loop {
             let operation = self.byte()?;
-            if operation == b'.' {
+            if operation == STOP {
                 break;
             }
             self.step(operation)?;
@@ -95,7 +119,9 @@ impl<'a> Reader<'a> {
             return Err(PickleError::Malformed("bytes follow its end"));
         }
         let (&[id], []) = (self.stack.as_slice(), self.marks.as_slice()) else {
-            return Err(PickleError::Malformed("it ends with other than one value"));
+            return Err(PickleError::Malformed(
+                "it ends with no value or with several",
+            ));
         };
         let mut values = Values {
             nodes: &self.nodes,
@@ -113,193 +139,230 @@ impl<'a> Reader<'a> {
 
     fn step(&mut self, operation: u8) -> Step {
         match operation {
-            0x80 => {
-                // The protocol; the operations tell it better.
-                if self.byte()? > 5 {
+            PROTO => self.protocol(),
+            FRAME => self.frame(),
+            NONE | NEWTRUE | NEWFALSE | BININT1 | BININT2 | BININT | LONG1
+            | LONG4 | BINFLOAT => self.push_scalar(operation),
+            SHORT_BINUNICODE | BINUNICODE | BINUNICODE8 | SHORT_BINBYTES
+            | BINBYTES | BINBYTES8 | BYTEARRAY8 => self.push_text(operation),
+            EMPTY_TUPLE => self.push(Node::Tuple(Vec::new())),
+            EMPTY_LIST => self.push(Node::List(Vec::new())),
+            EMPTY_DICT => self.push(Node::Dict(Vec::new())),
+            EMPTY_SET => self.push(Node::Set(Vec::new())),
+            TUPLE1 | TUPLE2 | TUPLE3 | TUPLE | FROZENSET => {
+                self.build_from_stack(operation)
+            }
+            APPEND | APPENDS | ADDITEMS | SETITEM | SETITEMS => self.fill(operation),
+            MARK | POP | POP_MARK | DUP => self.move_stack(operation),
+            MEMOIZE | BINPUT | LONG_BINPUT | BINGET | LONG_BINGET => {
+                self.use_memo(operation)
+            }
+            GLOBAL | STACK_GLOBAL => self.find_class(operation),
+            REDUCE | NEWOBJ | NEWOBJ_EX => self.make_instance(operation),
+            BUILD => self.set_state(),
+            unknown => Err(PickleError::UnknownOperation(unknown)),
+        }
+    }
+
+    /// The operations themselves say what a protocol allows; its number is only checked.
+    fn protocol(&mut self) -> Step {
+        match self.byte()? {
+            0..=5 => Ok(()),
+            _ => Err(PickleError::Malformed("its protocol is newer than 5")),
+        }
+    }
+
+    fn frame(&mut self) -> Step {
+        if self.length8()? > self.rest.len() {
+            return Err(PickleError::Truncated);
+        }
+        Ok(())
+    }
+
+    fn push_scalar(&mut self, operation: u8) -> Step {
+        let node = match operation {
+            NONE => Node::None,
+            NEWTRUE => Node::Bool(true),
+            NEWFALSE => Node::Bool(false),
+            BININT1 => Node::Int(self.byte()?.into()),
+            BININT2 => Node::Int(u16::from_le_bytes(self.array()?).into()),
+            BININT => Node::Int(i32::from_le_bytes(self.array()?).into()),
+            LONG1 => {
+                let length = self.byte()?.into();
+                self.long(length)?
+            }
+            LONG4 => {
+                let length = self.length4()?;
+                self.long(length)?
+            }
+            _ => Node::Float(f64::from_be_bytes(self.array()?)),
+        };
+        self.push(node)
+    }
+
+    fn push_text(&mut self, operation: u8) -> Step {
+        let length = match operation {
+            SHORT_BINUNICODE | SHORT_BINBYTES => self.byte()?.into(),
+            BINUNICODE | BINBYTES => self.length4()?,
+            _ => self.length8()?,
+        };
+        let node = match operation {
+            SHORT_BINUNICODE | BINUNICODE | BINUNICODE8 => {
+                Node::Str(self.text(length)?)
+            }
+            BYTEARRAY8 => Node::ByteArray(self.bytes(length)?),
+            _ => Node::Bytes(self.bytes(length)?),
+        };
+        self.push(node)
+    }
+
+    fn build_from_stack(&mut self, operation: u8) -> Step {
+        let items = match operation {
+            TUPLE1 => self.take(1)?,
+            TUPLE2 => self.take(2)?,
+            TUPLE3 => self.take(3)?,
+            _ => self.take_to_mark()?,
+        };
+        self.push(match operation {
+            FROZENSET => Node::FrozenSet(items),
+            _ => Node::Tuple(items),
+        })
+    }
+
+    /// Adds items to the container below them on the stack.
+    fn fill(&mut self, operation: u8) -> Step {
+        let items = match operation {
+            APPEND => self.take(1)?,
+            SETITEM => self.take(2)?,
+            _ => self.take_to_mark()?,
+        };
+        let id = self.top()?;
+        let takes = match operation {
+            APPEND | APPENDS => Takes::Items,
+            ADDITEMS => Takes::Members,
+            _ => Takes::Entries,
+        };
+        let held = match (&mut self.nodes[id as usize], takes) {
+            (Node::List(held), Takes::Items)
+            | (Node::Set(held), Takes::Members)
+            | (Node::Dict(held), Takes::Entries) => Some(held),
+            (Node::Instance(instance), Takes::Items) => instance.items.as_mut(),
+            (Node::Instance(instance), Takes::Entries) => instance.entries.as_mut(),
+            _ => None,
+        };
+        match held {
+            Some(held)
+                if takes != Takes::Entries || items.len().is_multiple_of(2) =>
+            {
+                // Twice: a growing vector has room for as many again.
+                self.memory.charge(2 * items.len() * size_of::<Id>())?;
+                held.extend(items);
+                Ok(())
+            }
+            _ => Err(PickleError::Malformed(
+                "items are added to what has no such items",
+            )),
+        }
+    }
+
+    fn move_stack(&mut self, operation: u8) -> Step {
+        match operation {
+            MARK => {
+                self.memory.charge(size_of::<usize>())?;
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            DUP => self.push_id(self.top()?),
+            POP_MARK => self.take_to_mark().map(drop),
+            // POP takes a mark, too.
+            _ if self.marks.last() == Some(&self.stack.len()) => {
+                self.marks.pop();
+                Ok(())
+            }
+            _ => self.pop().map(drop),
+        }
+    }
+
+    fn use_memo(&mut self, operation: u8) -> Step {
+        let index = match operation {
+            MEMOIZE => self.memo.len(),
+            BINPUT | BINGET => self.byte()?.into(),
+            _ => self.length4()?,
+        };
+        match operation {
+            BINGET | LONG_BINGET => self.recall(index),
+            _ => self.remember(index, self.top()?),
+        }
+    }
+
+    fn find_class(&mut self, operation: u8) -> Step {
+        let (module, name) = if operation == GLOBAL {
+            (self.line()?, self.line()?)
+        } else {
+            let (name, module) = (self.pop()?, self.pop()?);
+            match (&self.nodes[module as usize], &self.nodes[name as usize]) {
+                (&Node::Str(module), &Node::Str(name)) => (module, name),
+                _ => {
                     return Err(PickleError::Malformed(
-                        "its protocol is newer than 5",
+                        "the name of a class is not a text",
                     ));
                 }
             }
-            0x95 => {
-                let length = self.length8()?;
-                if length > self.rest.len() {
-                    return Err(PickleError::Truncated);
-                }
-            }
-            b'N' => self.push(Node::None)?,
-            0x88 => self.push(Node::Bool(true))?,
-            0x89 => self.push(Node::Bool(false))?,
-            b'K' => {
-                let value = self.byte()?;
-                self.push(Node::Int(value.into()))?;
-            }
-            b'M' => {
-                let value = u16::from_le_bytes(self.array()?);
-                self.push(Node::Int(value.into()))?;
-            }
-            b'J' => {
-                let value = i32::from_le_bytes(self.array()?);
-                self.push(Node::Int(value.into()))?;
-            }
-            0x8a => {
-                let length = self.byte()?.into();
-                self.long(length)?;
-            }
-            0x8b => {
-                let length = self.length4()?;
-                self.long(length)?;
-            }
-            b'G' => {
-                let value = f64::from_be_bytes(self.array()?);
-                self.push(Node::Float(value))?;
-            }
-            0x8c | b'X' | 0x8d => {
-                let length = self.length(operation, [0x8c, b'X'])?;
-                let text = self.text(length)?;
-                self.push(Node::Str(text))?;
-            }
-            b'C' | b'B' | 0x8e => {
-                let length = self.length(operation, [b'C', b'B'])?;
-                let bytes = self.bytes(length)?;
-                self.push(Node::Bytes(bytes))?;
-            }
-            0x96 => {
-                let length = self.length8()?;
-                let bytes = self.bytes(length)?;
-                self.push(Node::ByteArray(bytes))?;
-            }
-            b')' => self.push(Node::Tuple(Vec::new()))?,
-            b']' => self.push(Node::List(Vec::new()))?,
-            b'}' => self.push(Node::Dict(Vec::new()))?,
-            0x8f => self.push(Node::Set(Vec::new()))?,
-            0x85..=0x87 => {
-                let count = usize::from(operation - 0x84);
-                let items = self.take(count)?;
-                self.push(Node::Tuple(items))?;
-            }
-            b't' => {
-                let items = self.take_to_mark()?;
-                self.push(Node::Tuple(items))?;
-            }
-            0x91 => {
-                let items = self.take_to_mark()?;
-                self.push(Node::FrozenSet(items))?;
-            }
-            b'(' => {
-                self.memory.charge(size_of::<usize>())?;
-                self.marks.push(self.stack.len());
-            }
-            b'a' => {
-                let items = self.take(1)?;
-                self.add(Adds::Items, items)?;
-            }
-            b'e' => {
-                let items = self.take_to_mark()?;
-                self.add(Adds::Items, items)?;
-            }
-            0x90 => {
-                let items = self.take_to_mark()?;
-                self.add(Adds::Members, items)?;
-            }
-            b's' => {
-                let items = self.take(2)?;
-                self.add(Adds::Entries, items)?;
-            }
-            b'u' => {
-                let items = self.take_to_mark()?;
-                self.add(Adds::Entries, items)?;
-            }
-            0x94 => {
-                let id = self.top()?;
-                self.remember(self.memo.len(), id)?;
-            }
-            b'q' => {
-                let index = self.byte()?.into();
-                let id = self.top()?;
-                self.remember(index, id)?;
-            }
-            b'r' => {
-                let index = self.length4()?;
-                let id = self.top()?;
-                self.remember(index, id)?;
-            }
-            b'h' => {
-                let index = self.byte()?.into();
-                self.recall(index)?;
-            }
-            b'j' => {
-                let index = self.length4()?;
-                self.recall(index)?;
-            }
-            b'2' => {
-                let id = self.top()?;
-                self.push_id(id)?;
-            }
-            b'0' => {
-                if self.marks.last() == Some(&self.stack.len()) {
-                    self.marks.pop();
-                } else {
-                    self.pop()?;
-                }
-            }
-            b'1' => {
-                self.take_to_mark()?;
-            }
-            b'c' => {
-                let module = self.line()?;
-                let name = self.line()?;
-                self.class(module, name)?;
-            }
-            0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
-                match (&self.nodes[module as usize], &self.nodes[name as usize]) {
-                    (&Node::Str(module), &Node::Str(name)) => {
-                        self.class(module, name)?;
-                    }
-                    _ => {
-                        return Err(PickleError::Malformed(
-                            "the name of a class is no text",
-                        ));
-                    }
-                }
-            }
-            b'R' => {
-                let (args, class) = (self.pop()?, self.pop()?);
-                self.instance(class, MadeBy::Call, args)?;
-            }
-            0x81 => {
-                let (args, class) = (self.pop()?, self.pop()?);
-                self.instance(class, MadeBy::New, args)?;
-            }
-            0x92 => {
-                let (kwargs, args, class) = (self.pop()?, self.pop()?, self.pop()?);
-                match &self.nodes[kwargs as usize] {
-                    Node::Dict(items) if items.is_empty() => {
-                        self.instance(class, MadeBy::New, args)?;
-                    }
-                    _ => {
-                        return Err(PickleError::Malformed(
-                            "an object is made with keyword arguments",
-                        ));
-                    }
-                }
-            }
-            b'b' => {
-                let new_state = self.pop()?;
-                let id = self.top()?;
-                match &mut self.nodes[id as usize] {
-                    Node::Instance(instance) => instance.state = Some(new_state),
-                    _ => {
-                        return Err(PickleError::Malformed(
-                            "a state is set on what has none",
-                        ));
-                    }
-                }
-            }
-            unknown => return Err(PickleError::UnknownOperation(unknown)),
+        };
+        match classes::find(module, name) {
+            Some(class) => self.push(Node::Class(class)),
+            None => Err(PickleError::unknown_class(module, name)),
         }
-        Ok(())
+    }
+
+    fn make_instance(&mut self, operation: u8) -> Step {
+        if operation == NEWOBJ_EX {
+            let kwargs = self.pop()?;
+            let is_empty = matches!(
+                &self.nodes[kwargs as usize],
+                Node::Dict(items) if items.is_empty()
+            );
+            if !is_empty {
+                return Err(PickleError::Malformed(
+                    "an object is made with keyword arguments",
+                ));
+            }
+        }
+        let (args, class) = (self.pop()?, self.pop()?);
+        let made_by = match operation {
+            REDUCE => MadeBy::Call,
+            _ => MadeBy::New,
+        };
+        let Node::Class(known) = &self.nodes[class as usize] else {
+            return Err(PickleError::Malformed("what is called is not a class"));
+        };
+        let (items, entries) = match known.kind {
+            Kind::Deque => (Some(Vec::new()), None),
+            Kind::OrderedDict | Kind::DefaultDict => (None, Some(Vec::new())),
+            _ => (None, None),
+        };
+        self.push(Node::Instance(Instance {
+            class,
+            made_by,
+            args,
+            state: None,
+            items,
+            entries,
+        }))
+    }
+
+    fn set_state(&mut self) -> Step {
+        let new_state = self.pop()?;
+        let id = self.top()?;
+        match &mut self.nodes[id as usize] {
+            Node::Instance(instance) => {
+                instance.state = Some(new_state);
+                Ok(())
+            }
+            _ => Err(PickleError::Malformed(
+                "a state is set on what cannot have one",
+            )),
+        }
     }
 
     // The bytes.
@@ -335,17 +398,6 @@ impl<'a> Reader<'a> {
         usize::try_from(length).map_err(|_| PickleError::Truncated)
     }
 
-    /// The length that goes with the short, the medium or the long form.
-    fn length(&mut self, operation: u8, [short, medium]: [u8; 2]) -> Step<usize> {
-        if operation == short {
-            self.byte().map(usize::from)
-        } else if operation == medium {
-            self.length4()
-        } else {
-            self.length8()
-        }
-    }
-
     fn text(&mut self, length: usize) -> Step<&'a str> {
         str::from_utf8(self.bytes(length)?)
             .map_err(|_| PickleError::Malformed("a text is not UTF-8"))
@@ -358,21 +410,21 @@ impl<'a> Reader<'a> {
         Ok(line)
     }
 
-    fn long(&mut self, length: usize) -> Step {
+    fn long(&mut self, length: usize) -> Step<Node<'a>> {
         let bytes = self.bytes(length)?;
-        self.memory.charge(length)?;
-        let node = match int_from_bytes(bytes) {
+        self.memory.charge_allocation(length)?;
+        Ok(match int_from_bytes(bytes) {
             Value::BigInt(value) => Node::BigInt(value),
             Value::Int(value) => Node::Int(value),
             _ => unreachable!("an int is one of the two"),
-        };
-        self.push(node)
+        })
     }
 
     // The machine.
 
     fn push(&mut self, node: Node<'a>) -> Step {
-        self.memory.charge(size_of::<Node>())?;
+        // Twice: a growing vector has room for as many again.
+        self.memory.charge(2 * size_of::<Node>())?;
         // The budget keeps the numbers far below their limit.
         let id = self.nodes.len() as Id;
         self.nodes.push(node);
@@ -380,12 +432,12 @@ impl<'a> Reader<'a> {
     }
 
     fn push_id(&mut self, id: Id) -> Step {
-        self.memory.charge(size_of::<Id>())?;
+        self.memory.charge(2 * size_of::<Id>())?;
         self.stack.push(id);
         Ok(())
     }
 
-    /// How low the stack may fall: to the last open mark.
+    /// The height below which nothing is taken from the stack: that of the last open mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -418,27 +470,10 @@ impl<'a> Reader<'a> {
     }
 
     fn take_from(&mut self, left: usize) -> Step<Vec<Id>> {
-        self.memory
-            .charge((self.stack.len() - left) * size_of::<Id>())?;
-        Ok(self.stack.split_off(left))
-    }
-
-    fn add(&mut self, what: Adds, items: Vec<Id>) -> Step {
-        let id = self.top()?;
-        match (&mut self.nodes[id as usize], what) {
-            (Node::List(held), Adds::Items) | (Node::Set(held), Adds::Members) => {
-                held.extend(items);
-            }
-            (Node::Dict(held), Adds::Entries) if items.len().is_multiple_of(2) => {
-                held.extend(items);
-            }
-            _ => {
-                return Err(PickleError::Malformed(
-                    "something is added to what does not take it",
-                ));
-            }
-        }
-        Ok(())
+        let bytes = (self.stack.len() - left) * size_of::<Id>();
+        self.memory.charge_allocation(bytes)?;
+        // Not `split_off`, which leaves the capacity of the whole stack behind.
+        Ok(self.stack.drain(left..).collect())
     }
 
     /// Python numbers what it stores one by one; other numbers would be a way to claim
@@ -447,7 +482,7 @@ impl<'a> Reader<'a> {
         if let Some(place) = self.memo.get_mut(index) {
             *place = id;
         } else if index == self.memo.len() {
-            self.memory.charge(size_of::<Id>())?;
+            self.memory.charge(2 * size_of::<Id>())?;
             self.memo.push(id);
         } else {
             return Err(PickleError::Malformed("it stores out of order"));
@@ -461,34 +496,14 @@ impl<'a> Reader<'a> {
             None => Err(PickleError::Malformed("it fetches what it never stored")),
         }
     }
+}
 
-    fn class(&mut self, module: &str, name: &str) -> Step {
-        if let Some(class) = classes::find(module, name) {
-            return self.push(Node::Class(class));
-        }
-        let name = format!("{module}.{name}");
-        // It may be anything; it is shown to people.
-        let name = name.chars().filter(|char| !char.is_control()).take(80);
-        Err(PickleError::UnknownClass(name.collect()))
-    }
-
-    fn instance(&mut self, class: Id, made_by: MadeBy, args: Id) -> Step {
-        let Node::Class(known) = &self.nodes[class as usize] else {
-            return Err(PickleError::Malformed("what is called is no class"));
-        };
-        // These two are filled by further operations.
-        let node = match known.kind {
-            Kind::Deque => Node::List(Vec::new()),
-            Kind::OrderedDict => Node::Dict(Vec::new()),
-            _ => Node::Instance(Instance {
-                class,
-                made_by,
-                args,
-                state: None,
-            }),
-        };
-        self.push(node)
-    }
+/// What a container may be filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Items,
+    Members,
+    Entries,
 }
 
 /// Makes values of a finished table of nodes.
@@ -515,44 +530,59 @@ impl<'n, 'a> Values<'n, 'a> {
             Node::Int(value) => Value::Int(*value),
             Node::Float(value) => Value::Float(*value),
             Node::BigInt(value) => {
-                self.memory.charge(value.bytes().len())?;
+                self.memory.charge_allocation(value.bytes().len())?;
                 Value::BigInt(value.clone())
             }
             Node::Str(text) => {
-                self.memory.charge(text.len())?;
+                self.memory.charge_allocation(text.len())?;
                 Value::Str((*text).into())
             }
             Node::Bytes(bytes) => {
-                self.memory.charge(bytes.len())?;
+                self.memory.charge_allocation(bytes.len())?;
                 Value::Bytes(bytes.to_vec())
             }
             Node::ByteArray(bytes) => {
-                self.memory.charge(bytes.len())?;
+                self.memory.charge_allocation(bytes.len())?;
                 Value::ByteArray(bytes.to_vec())
             }
             Node::Tuple(items) => Value::Tuple(self.values(items, depth)?),
             Node::List(items) => Value::List(self.values(items, depth)?),
-            Node::Set(items) => Value::Set(self.values(items, depth)?),
-            Node::FrozenSet(items) => Value::FrozenSet(self.values(items, depth)?),
-            Node::Dict(items) => {
-                let (entries, _) = items.as_chunks::<2>();
-                let entries = entries.iter().map(|&[key, value]| {
-                    Ok((self.value(key, depth + 1)?, self.value(value, depth + 1)?))
-                });
-                Value::Dict(entries.collect::<Step<_>>()?)
-            }
-            Node::Class(_) => {
-                return Err(PickleError::Malformed("a class is no value"));
-            }
+            Node::Set(items) => Value::Set(self.members(items, depth)?),
+            Node::FrozenSet(items) => Value::FrozenSet(self.members(items, depth)?),
+            Node::Dict(items) => Value::Dict(self.entries(items, depth)?),
+            Node::Class(class) => class.as_value().ok_or(PickleError::Malformed(
+                "only a class of plain data can be sent as a value",
+            ))?,
             Node::Instance(instance) => self.instance(instance, depth)?,
         })
     }
 
     fn values(&mut self, items: &[Id], depth: usize) -> Step<Vec<Value>> {
-        items
-            .iter()
-            .map(|&item| self.value(item, depth + 1))
-            .collect()
+        if !items.is_empty() {
+            self.memory.charge(ALIGNMENT)?;
+        }
+        // Not `collect`, which cannot know the length of what may fail and so reserves
+        // up to twice as much. The values themselves are charged one by one.
+        let mut values = Vec::with_capacity(items.len());
+        for &item in items {
+            values.push(self.value(item, depth + 1)?);
+        }
+        Ok(values)
+    }
+
+    /// The members of a set.
+    fn members(&mut self, items: &[Id], depth: usize) -> Step<Vec<Value>> {
+        self.values(items, depth)
+    }
+
+    fn entries(&mut self, items: &[Id], depth: usize) -> Step<Vec<(Value, Value)>> {
+        let (pairs, _) = items.as_chunks::<2>();
+        let mut entries = Vec::with_capacity(pairs.len());
+        for &[key, value] in pairs {
+            let key = self.value(key, depth + 1)?;
+            entries.push((key, self.value(value, depth + 1)?));
+        }
+        Ok(entries)
     }
 
     fn instance(&mut self, instance: &Instance, depth: usize) -> Step<Value> {
@@ -560,11 +590,12 @@ impl<'n, 'a> Values<'n, 'a> {
             unreachable!("an instance is only made of a class");
         };
         let Node::Tuple(arg_ids) = self.node(instance.args) else {
-            return Err(PickleError::Malformed("arguments are no tuple"));
+            return Err(PickleError::Malformed("arguments are not a tuple"));
         };
         if class.kind == Kind::RebuildProxy {
             return self.proxy(arg_ids, depth);
         }
+        self.memory.charge_allocation(size_of::<Object>())?;
         let args = self.values(arg_ids, depth)?;
         let state = instance.state;
         let state = state.map(|id| self.value(id, depth + 1)).transpose()?;
@@ -578,24 +609,27 @@ impl<'n, 'a> Values<'n, 'a> {
                 [Value::Bytes(bytes)] => Some(Value::ByteArray(bytes.clone())),
                 _ => None,
             },
-            Kind::Data => Some(Value::Object(Box::new(Object {
-                module: class.module,
-                name: class.name,
-                made_by: instance.made_by,
-                args,
-                state,
-            }))),
+            Kind::Data | Kind::Deque | Kind::OrderedDict | Kind::DefaultDict => {
+                let items = instance.items.as_deref().unwrap_or_default();
+                let entries = instance.entries.as_deref().unwrap_or_default();
+                Some(Value::Object(Box::new(Object {
+                    module: class.module,
+                    name: class.name,
+                    made_by: instance.made_by,
+                    args,
+                    state,
+                    items: self.values(items, depth)?,
+                    entries: self.entries(entries, depth)?,
+                })))
+            }
             // Its state, if it has one, only repeats the arguments.
             Kind::Exception => {
                 Some(Value::Exception(Box::new(class.exception(args))))
             }
-            Kind::RebuildProxy
-            | Kind::ProxyType
-            | Kind::Deque
-            | Kind::OrderedDict => None,
+            Kind::RebuildProxy | Kind::ProxyType | Kind::Type => None,
         };
         made.ok_or(PickleError::Malformed(
-            "a class is called with other arguments",
+            "a class is called with other arguments than it takes",
         ))
     }
 
@@ -614,7 +648,7 @@ impl<'n, 'a> Values<'n, 'a> {
                 token: *token,
                 class: class.name.into(),
                 exposed,
-                referent: None,
+                keeper: None,
             }
         } else {
             return Err(PickleError::Malformed("a proxy lacks its parts"));
@@ -622,14 +656,6 @@ impl<'n, 'a> Values<'n, 'a> {
         self.has_proxies = true;
         Ok(Value::Proxy(Box::new(proxy)))
     }
-}
-
-/// What a set of operations adds.
-#[derive(Clone, Copy)]
-enum Adds {
-    Items,
-    Members,
-    Entries,
 }
 
 /// The one argument of `list`, `set` and `frozenset`.

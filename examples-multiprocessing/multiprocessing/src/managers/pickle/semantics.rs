@@ -67,7 +67,7 @@ impl PartialEq for Member<'_> {
         match (self.0, other.0) {
             // Python finds a NaN by its identity; here there is but one.
             (Value::Float(a), Value::Float(b)) if a.is_nan() => b.is_nan(),
-            (a, b) => equal(a, b),
+            (a, b) => equals(a, b),
         }
     }
 }
@@ -137,10 +137,23 @@ fn whole(value: f64) -> Option<i64> {
 }
 
 /// Python's `a == b`.
-pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
+pub(in crate::managers) fn equal(a: &Value, b: &Value) -> Result<bool, Exception> {
+    Ok(equals(a, b))
+}
+
+/// Python's `a < b`.
+///
+/// # Errors
+///
+/// `TypeError` if Python cannot compare them.
+pub(in crate::managers) fn is_less(a: &Value, b: &Value) -> Result<bool, Exception> {
+    Ok(compare(a, b)? == Some(Ordering::Less))
+}
+
+fn equals(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Tuple(a), Value::Tuple(b)) | (Value::List(a), Value::List(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equals(a, b))
         }
         (
             Value::Bytes(a) | Value::ByteArray(a),
@@ -160,7 +173,8 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
                 let b: HashMap<_, _> =
                     b.iter().map(|(key, value)| (Member(key), value)).collect();
                 a.iter().all(|(key, value)| {
-                    b.get(&Member(key)).is_some_and(|other| equal(value, other))
+                    b.get(&Member(key))
+                        .is_some_and(|other| equals(value, other))
                 })
             }
         }
@@ -176,10 +190,7 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> bool {
 /// # Errors
 ///
 /// `TypeError` where Python cannot compare them.
-pub(in crate::managers) fn compare(
-    a: &Value,
-    b: &Value,
-) -> Result<Option<Ordering>, Exception> {
+fn compare(a: &Value, b: &Value) -> Result<Option<Ordering>, Exception> {
     if let Some((a, b)) = numbers(a, b) {
         return Ok(a.compare(b));
     }
@@ -191,7 +202,7 @@ pub(in crate::managers) fn compare(
         ) => Ok(Some(a.cmp(b))),
         (Value::Tuple(a), Value::Tuple(b)) | (Value::List(a), Value::List(b)) => {
             for (a, b) in a.iter().zip(b) {
-                if !equal(a, b) {
+                if !equals(a, b) {
                     return compare(a, b);
                 }
             }
@@ -275,7 +286,7 @@ mod tests {
                 Value::FrozenSet(vec!["a".into(), 1.0.into()]),
             ),
         ] {
-            assert!(equal(&a, &b), "{a:?} {b:?}");
+            assert!(equals(&a, &b), "{a:?} {b:?}");
             assert_eq!(hash_of(a), hash_of(b));
         }
     }
@@ -294,13 +305,13 @@ mod tests {
     fn big_sets_and_dicts_are_soon_compared() {
         let set = |n: i64| Value::Set((0..n).map(Value::from).collect());
         let count = 100_000;
-        assert!(equal(&set(count), &set(count)));
-        assert!(!equal(&set(count), &set(count - 1)));
+        assert!(equals(&set(count), &set(count)));
+        assert!(!equals(&set(count), &set(count - 1)));
         let dict = |last: i64| {
             let entries = (0..count).map(|n| (n.into(), n.into()));
             Value::Dict(entries.chain([((-1).into(), last.into())]).collect())
         };
-        assert!(equal(&dict(1), &dict(1)));
-        assert!(!equal(&dict(1), &dict(2)));
+        assert!(equals(&dict(1), &dict(1)));
+        assert!(!equals(&dict(1), &dict(2)));
     }
 }

@@ -1,11 +1,10 @@
 //! What can cross the wire.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::managers::objects::Referent;
-use crate::managers::{Address, Managed};
-
-use super::{PickleError, Reader, write};
+use crate::managers::Address;
 
 /// A Python value: all that a manager's messages carry.
 ///
@@ -63,30 +62,6 @@ pub enum Value {
 }
 
 impl Value {
-    /// Reads a pickle: Python's
-    /// [`pickle.loads`](https://docs.python.org/3/library/pickle.html#pickle.loads), but
-    /// safe to call on anybody's bytes. The example is at [`Value`].
-    ///
-    /// # Errors
-    ///
-    /// [`PickleError`] for whatever is not plain data.
-    pub fn loads(pickle: &[u8]) -> Result<Self, PickleError> {
-        Reader::new(pickle).read()
-    }
-
-    /// Writes a pickle of protocol 4: Python's
-    /// [`pickle.dumps`](https://docs.python.org/3/library/pickle.html#pickle.dumps). The
-    /// example is at [`Value`].
-    ///
-    /// # Errors
-    ///
-    /// [`PickleError::TooDeep`].
-    pub fn dumps(&self) -> Result<Vec<u8>, PickleError> {
-        let mut pickle = Vec::new();
-        write::write_value(&mut pickle, self)?;
-        Ok(pickle)
-    }
-
     /// What Python's `type(value).__name__` says.
     #[must_use]
     pub(crate) fn type_name(&self) -> &str {
@@ -107,6 +82,49 @@ impl Value {
             Self::Object(object) => object.name,
             Self::Token(_) => "Token",
             Self::Proxy(proxy) => &proxy.class,
+        }
+    }
+
+    /// Calls this function with every proxy in the value.
+    pub(crate) fn for_each_proxy(&mut self, visit: &mut dyn FnMut(&mut ProxyRef)) {
+        match self {
+            Self::Proxy(proxy) => visit(proxy),
+            Self::Tuple(items)
+            | Self::List(items)
+            | Self::Set(items)
+            | Self::FrozenSet(items) => {
+                for item in items {
+                    item.for_each_proxy(visit);
+                }
+            }
+            Self::Dict(entries) => for_each_proxy_of(entries, visit),
+            Self::Object(object) => {
+                for item in object.args.iter_mut().chain(&mut object.items) {
+                    item.for_each_proxy(visit);
+                }
+                for_each_proxy_of(&mut object.entries, visit);
+            }
+            _ => {}
+        }
+    }
+
+    /// The entries of a mapping; anything else comes back as it is.
+    pub(crate) fn into_entries(self) -> Result<Vec<(Value, Value)>, Value> {
+        match self {
+            Self::Dict(entries) => Ok(entries),
+            Self::Object(object) if object.is_mapping() => {
+                let Object {
+                    args, mut entries, ..
+                } = *object;
+                // A Counter is made of a dict.
+                for arg in args {
+                    if let Self::Dict(counts) = arg {
+                        entries.extend(counts);
+                    }
+                }
+                Ok(entries)
+            }
+            other => Err(other),
         }
     }
 
@@ -132,7 +150,14 @@ impl Value {
                 size_of::<Exception>() + sum(&exception.args)
             }
             Self::Object(object) => {
-                size_of::<Object>() + sum(&object.args) + sum(&object.state)
+                let entries = object.entries.iter();
+                size_of::<Object>()
+                    + sum(&object.args)
+                    + sum(&object.state)
+                    + sum(&object.items)
+                    + entries
+                        .map(|(key, value)| key.size() + value.size())
+                        .sum::<usize>()
             }
             Self::Token(_) => size_of::<Token>(),
             Self::Proxy(_) => size_of::<ProxyRef>(),
@@ -141,7 +166,17 @@ impl Value {
     }
 }
 
-/// An `int` beyond [`i64`]: carried, not calculated with.
+fn for_each_proxy_of(
+    entries: &mut [(Value, Value)],
+    visit: &mut dyn FnMut(&mut ProxyRef),
+) {
+    for (key, value) in entries {
+        key.for_each_proxy(visit);
+        value.for_each_proxy(visit);
+    }
+}
+
+/// An `int` beyond [`i64`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BigInt {
     /// Two's complement, the lowest byte first, no byte more than needed.
@@ -153,7 +188,7 @@ impl BigInt {
         &self.bytes
     }
 
-    pub(super) fn is_negative(&self) -> bool {
+    pub(crate) fn is_negative(&self) -> bool {
         self.bytes.last().is_some_and(|top| top & 0x80 != 0)
     }
 }
@@ -309,18 +344,30 @@ pub struct Object {
     pub(crate) args: Vec<Value>,
     /// What is set on it once it is made.
     pub(super) state: Option<Value>,
+    /// The items of a `deque`.
+    pub(crate) items: Vec<Value>,
+    /// The entries of an `OrderedDict` or a `defaultdict`.
+    pub(crate) entries: Vec<(Value, Value)>,
 }
 
-/// The two ways to make an object of its class.
+/// How an object is made of its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MadeBy {
     /// By calling the class.
     Call,
     /// By the class's `__new__`.
     New,
+    /// Not at all: the value is the class itself.
+    Reference,
 }
 
 impl Object {
+    /// Whether it is one of the dicts of `collections`.
+    pub(crate) fn is_mapping(&self) -> bool {
+        self.made_by != MadeBy::Reference
+            && matches!(self.name, "OrderedDict" | "defaultdict" | "Counter")
+    }
+
     /// What calling a class with these arguments makes. The class must be in the table.
     pub(crate) fn call(
         module: &'static str,
@@ -333,6 +380,43 @@ impl Object {
             made_by: MadeBy::Call,
             args,
             state: None,
+            items: Vec::new(),
+            entries: Vec::new(),
+        }))
+    }
+
+    /// What is made without arguments and then given this state. The class must be in
+    /// the table.
+    pub(crate) fn with_state(
+        module: &'static str,
+        name: &'static str,
+        state: Value,
+    ) -> Value {
+        Value::Object(Box::new(Self {
+            module,
+            name,
+            made_by: MadeBy::New,
+            args: Vec::new(),
+            state: Some(state),
+            items: Vec::new(),
+            entries: Vec::new(),
+        }))
+    }
+
+    /// An iterator over these items, from the last to the first.
+    pub(crate) fn reversed(items: Vec<Value>) -> Value {
+        let last = match items.len() {
+            0 => Value::Int(-1),
+            length => Value::from(length - 1),
+        };
+        Value::Object(Box::new(Self {
+            module: "builtins",
+            name: "reversed",
+            made_by: MadeBy::Call,
+            args: vec![Value::List(items)],
+            state: Some(last),
+            items: Vec::new(),
+            entries: Vec::new(),
         }))
     }
 
@@ -376,22 +460,37 @@ pub struct ProxyRef {
     pub token: Token,
     /// Python's class for the proxy.
     pub(crate) class: String,
-    /// The methods of the object, where the class does not tell.
+    /// The names of the object's methods, if the class does not say them.
     pub(crate) exposed: Option<Vec<String>>,
-    /// In the server that owns the object: keeps it alive while a container of the
-    /// same server holds this.
-    pub(crate) referent: Option<Referent>,
-}
-
-impl ProxyRef {
-    /// The object itself, in the server that owns it.
-    pub(crate) fn managed(&self) -> Option<&Arc<dyn Managed>> {
-        self.referent.as_ref().map(Referent::managed)
-    }
+    /// What keeps the object alive for as long as this value exists, put there by the
+    /// side that read it: in the object's own server the object itself, in a client a
+    /// reference that the server counts.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 impl PartialEq for ProxyRef {
     fn eq(&self, other: &Self) -> bool {
         self.token == other.token
+    }
+}
+
+/// Something that is only kept, and dropped with the last value that keeps it.
+#[derive(Clone)]
+pub(crate) struct Keeper(Arc<dyn Any + Send + Sync>);
+
+impl Keeper {
+    pub(crate) fn new(kept: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(kept))
+    }
+
+    /// What is kept, if it is of this type.
+    pub(crate) fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keeper")
     }
 }

@@ -1,23 +1,15 @@
 //! The writer: protocol 4, which every Python since 3.4 reads, in its simplest form.
 
-use super::value::{Exception, MadeBy, Object, ProxyRef, Token, Value};
+use super::opcode::{
+    ADDITEMS, APPENDS, BINBYTES, BINBYTES8, BINFLOAT, BININT, BININT1, BININT2,
+    BINUNICODE, BINUNICODE8, BUILD, EMPTY_DICT, EMPTY_LIST, EMPTY_SET, EMPTY_TUPLE,
+    FROZENSET, LONG1, LONG4, MARK, NEWFALSE, NEWOBJ, NEWTRUE, NONE, PROTO, REDUCE,
+    SETITEMS, SHORT_BINBYTES, SHORT_BINUNICODE, STACK_GLOBAL, STOP, TUPLE, TUPLE1,
+    TUPLE2, TUPLE3,
+};
+use super::value::{Exception, Keeper, MadeBy, Object, ProxyRef, Token, Value};
 use super::{MAX_DEPTH, PickleError};
 use crate::managers::Address;
-
-const STOP: u8 = b'.';
-const MARK: u8 = b'(';
-const TUPLE: u8 = b't';
-const EMPTY_TUPLE: u8 = b')';
-const TUPLE1: u8 = 0x85;
-const TUPLE2: u8 = 0x86;
-const TUPLE3: u8 = 0x87;
-const EMPTY_DICT: u8 = b'}';
-const SETITEMS: u8 = b'u';
-const STACK_GLOBAL: u8 = 0x93;
-const REDUCE: u8 = b'R';
-const NEWOBJ: u8 = 0x81;
-const BUILD: u8 = b'b';
-const NONE: u8 = b'N';
 
 const MANAGERS: &str = "multiprocessing.managers";
 
@@ -25,8 +17,7 @@ pub(super) fn write_value(
     out: &mut Vec<u8>,
     value: &Value,
 ) -> Result<(), PickleError> {
-    let mut writer = Writer { out };
-    writer.start();
+    let mut writer = Writer::start(out);
     writer.value(value, 0)?;
     writer.out.push(STOP);
     Ok(())
@@ -41,8 +32,7 @@ pub(in crate::managers) fn write_call(
     args: &[Value],
     kwargs: &[(String, Value)],
 ) -> Result<(), PickleError> {
-    let mut writer = Writer { out };
-    writer.start();
+    let mut writer = Writer::start(out);
     writer.out.push(MARK);
     match target {
         Some(ident) => writer.str(ident),
@@ -63,27 +53,33 @@ pub(in crate::managers) fn write_call(
     Ok(())
 }
 
-/// A reply: `(kind, value)`.
+/// A reply: `(kind, value)`. Returns what keeps the objects alive whose proxies are in
+/// it.
 pub(in crate::managers) fn write_reply(
     out: &mut Vec<u8>,
     kind: &str,
     value: &Value,
-) -> Result<(), PickleError> {
-    let mut writer = Writer { out };
-    writer.start();
+) -> Result<Vec<Keeper>, PickleError> {
+    let mut writer = Writer::start(out);
     writer.str(kind);
     writer.value(value, 0)?;
     writer.out.extend([TUPLE2, STOP]);
-    Ok(())
+    Ok(writer.keepers)
 }
 
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    /// Of the proxies that were written.
+    keepers: Vec<Keeper>,
 }
 
-impl Writer<'_> {
-    fn start(&mut self) {
-        self.out.extend([0x80, 4]);
+impl<'a> Writer<'a> {
+    fn start(out: &'a mut Vec<u8>) -> Self {
+        out.extend([PROTO, 4]);
+        Self {
+            out,
+            keepers: Vec::new(),
+        }
     }
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), PickleError> {
@@ -92,12 +88,12 @@ impl Writer<'_> {
         }
         match value {
             Value::None => self.out.push(NONE),
-            Value::Bool(true) => self.out.push(0x88),
-            Value::Bool(false) => self.out.push(0x89),
+            Value::Bool(true) => self.out.push(NEWTRUE),
+            Value::Bool(false) => self.out.push(NEWFALSE),
             Value::Int(value) => self.int(*value),
             Value::BigInt(value) => self.long(value.bytes()),
             Value::Float(value) => {
-                self.out.push(b'G');
+                self.out.push(BINFLOAT);
                 self.out.extend(value.to_be_bytes());
             }
             Value::Str(value) => self.str(value),
@@ -108,14 +104,17 @@ impl Writer<'_> {
                 self.out.extend([TUPLE1, REDUCE]);
             }
             Value::Tuple(items) => self.tuple(items, depth)?,
-            Value::List(items) => self.filled(b']', items, b'e', depth)?,
-            Value::Set(items) => self.filled(0x8f, items, 0x90, depth)?,
+            Value::List(items) => self.filled(EMPTY_LIST, items, APPENDS, depth)?,
+            Value::Set(items) => self.filled(EMPTY_SET, items, ADDITEMS, depth)?,
             Value::FrozenSet(items) => {
                 self.out.push(MARK);
                 self.values(items, depth)?;
-                self.out.push(0x91);
+                self.out.push(FROZENSET);
             }
-            Value::Dict(items) => self.dict(items, depth)?,
+            Value::Dict(entries) => {
+                self.out.push(EMPTY_DICT);
+                self.pairs(entries, depth)?;
+            }
             Value::Exception(exception) => self.exception(exception, depth)?,
             Value::Object(object) => self.object(object, depth)?,
             Value::Token(token) => self.token(token),
@@ -139,10 +138,35 @@ impl Writer<'_> {
         depth: usize,
     ) -> Result<(), PickleError> {
         self.out.push(empty);
+        self.items(items, add, depth)
+    }
+
+    fn items(
+        &mut self,
+        items: &[Value],
+        add: u8,
+        depth: usize,
+    ) -> Result<(), PickleError> {
         if !items.is_empty() {
             self.out.push(MARK);
             self.values(items, depth)?;
             self.out.push(add);
+        }
+        Ok(())
+    }
+
+    fn pairs(
+        &mut self,
+        entries: &[(Value, Value)],
+        depth: usize,
+    ) -> Result<(), PickleError> {
+        if !entries.is_empty() {
+            self.out.push(MARK);
+            for (key, value) in entries {
+                self.value(key, depth + 1)?;
+                self.value(value, depth + 1)?;
+            }
+            self.out.push(SETITEMS);
         }
         Ok(())
     }
@@ -163,31 +187,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn dict(
-        &mut self,
-        items: &[(Value, Value)],
-        depth: usize,
-    ) -> Result<(), PickleError> {
-        self.out.push(EMPTY_DICT);
-        if !items.is_empty() {
-            self.out.push(MARK);
-            for (key, value) in items {
-                self.value(key, depth + 1)?;
-                self.value(value, depth + 1)?;
-            }
-            self.out.push(SETITEMS);
-        }
-        Ok(())
-    }
-
     fn int(&mut self, value: i64) {
         if let Ok(value) = u8::try_from(value) {
-            self.out.extend([b'K', value]);
+            self.out.extend([BININT1, value]);
         } else if let Ok(value) = u16::try_from(value) {
-            self.out.push(b'M');
+            self.out.push(BININT2);
             self.out.extend(value.to_le_bytes());
         } else if let Ok(value) = i32::try_from(value) {
-            self.out.push(b'J');
+            self.out.push(BININT);
             self.out.extend(value.to_le_bytes());
         } else {
             self.long(&value.to_le_bytes());
@@ -197,24 +204,28 @@ impl Writer<'_> {
     /// Two's complement, the lowest byte first.
     fn long(&mut self, bytes: &[u8]) {
         if let Ok(length) = u8::try_from(bytes.len()) {
-            self.out.extend([0x8a, length]);
+            self.out.extend([LONG1, length]);
         } else {
             // A message never holds four thousand million digits.
-            self.out.push(0x8b);
+            self.out.push(LONG4);
             self.out.extend((bytes.len() as u32).to_le_bytes());
         }
         self.out.extend(bytes);
     }
 
     fn str(&mut self, value: &str) {
-        self.sized([0x8c, b'X', 0x8d], value.as_bytes());
+        self.sized(
+            [SHORT_BINUNICODE, BINUNICODE, BINUNICODE8],
+            value.as_bytes(),
+        );
     }
 
     fn bytes(&mut self, value: &[u8]) {
-        self.sized([b'C', b'B', 0x8e], value);
+        self.sized([SHORT_BINBYTES, BINBYTES, BINBYTES8], value);
     }
 
-    /// Bytes behind the shortest length that holds theirs: of one, four or eight bytes.
+    /// The bytes after the shortest form of their length, which has one, four or eight
+    /// bytes.
     fn sized(&mut self, [short, medium, long]: [u8; 3], bytes: &[u8]) {
         let length = bytes.len();
         if let Ok(length) = u8::try_from(length) {
@@ -248,16 +259,19 @@ impl Writer<'_> {
 
     fn object(&mut self, object: &Object, depth: usize) -> Result<(), PickleError> {
         self.class(object.module, object.name);
-        self.tuple(&object.args, depth)?;
-        self.out.push(match object.made_by {
+        let make = match object.made_by {
             MadeBy::Call => REDUCE,
             MadeBy::New => NEWOBJ,
-        });
+            MadeBy::Reference => return Ok(()),
+        };
+        self.tuple(&object.args, depth)?;
+        self.out.push(make);
         if let Some(state) = &object.state {
             self.value(state, depth + 1)?;
             self.out.push(BUILD);
         }
-        Ok(())
+        self.items(&object.items, APPENDS, depth)?;
+        self.pairs(&object.entries, depth)
     }
 
     fn token(&mut self, token: &Token) {
@@ -280,6 +294,7 @@ impl Writer<'_> {
     }
 
     fn proxy(&mut self, proxy: &ProxyRef) {
+        self.keepers.extend(proxy.keeper.clone());
         self.class(MANAGERS, "RebuildProxy");
         self.out.push(MARK);
         self.class(MANAGERS, &proxy.class);

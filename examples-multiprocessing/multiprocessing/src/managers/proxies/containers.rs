@@ -1,7 +1,5 @@
 //! The proxies of lists, dicts and values.
 
-use std::ops::Deref;
-
 use super::proxy_type;
 use crate::managers::convert::FromValue;
 use crate::managers::pickle::Object;
@@ -36,7 +34,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] beyond the ends.
     pub fn get<T: FromValue>(&self, index: i64) -> Result<T, ManagerError> {
-        self.call("__getitem__", (index,))
+        self.proxy.call("__getitem__", (index,))
     }
 
     /// The items from one index to before another: `l[start:stop]`.
@@ -50,7 +48,8 @@ impl ListProxy {
         stop: Option<i64>,
     ) -> Result<Vec<T>, ManagerError> {
         let parts = vec![start.into(), stop.into(), Value::None];
-        self.call("__getitem__", (Object::call("builtins", "slice", parts),))
+        self.proxy
+            .call("__getitem__", (Object::call("builtins", "slice", parts),))
     }
 
     /// Replaces the item of this index.
@@ -63,7 +62,7 @@ impl ListProxy {
         index: i64,
         value: impl Into<Value>,
     ) -> Result<(), ManagerError> {
-        self.call("__setitem__", (index, value))
+        self.proxy.call("__setitem__", (index, value))
     }
 
     /// Removes the item of this index: Python's `del`.
@@ -72,7 +71,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] beyond the ends.
     pub fn delete(&self, index: i64) -> Result<(), ManagerError> {
-        self.call("__delitem__", (index,))
+        self.proxy.call("__delitem__", (index,))
     }
 
     /// Adds an item at the end.
@@ -81,7 +80,7 @@ impl ListProxy {
     ///
     /// [`ManagerError`].
     pub fn append(&self, value: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("append", (value,))
+        self.proxy.call("append", (value,))
     }
 
     /// Adds items at the end, in one call.
@@ -94,7 +93,7 @@ impl ListProxy {
         items: impl IntoIterator<Item = T>,
     ) -> Result<(), ManagerError> {
         let items: Vec<_> = items.into_iter().map(Into::into).collect();
-        self.call("extend", (Value::List(items),))
+        self.proxy.call("extend", (Value::List(items),))
     }
 
     /// Inserts an item before this index.
@@ -107,7 +106,7 @@ impl ListProxy {
         index: i64,
         value: impl Into<Value>,
     ) -> Result<(), ManagerError> {
-        self.call("insert", (index, value))
+        self.proxy.call("insert", (index, value))
     }
 
     /// Takes the last item out.
@@ -116,7 +115,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] where there is none.
     pub fn pop<T: FromValue>(&self) -> Result<T, ManagerError> {
-        self.call("pop", ())
+        self.proxy.call("pop", ())
     }
 
     /// Removes the first item that equals this.
@@ -125,7 +124,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] where there is none.
     pub fn remove(&self, value: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("remove", (value,))
+        self.proxy.call("remove", (value,))
     }
 
     /// Where the first item is that equals this.
@@ -134,7 +133,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] where there is none.
     pub fn index(&self, value: impl Into<Value>) -> Result<usize, ManagerError> {
-        self.call("index", (value,))
+        self.proxy.call("index", (value,))
     }
 
     /// How many items equal this.
@@ -143,7 +142,7 @@ impl ListProxy {
     ///
     /// [`ManagerError`].
     pub fn count(&self, value: impl Into<Value>) -> Result<usize, ManagerError> {
-        self.call("count", (value,))
+        self.proxy.call("count", (value,))
     }
 
     /// Whether an item equals this.
@@ -152,7 +151,7 @@ impl ListProxy {
     ///
     /// [`ManagerError`].
     pub fn contains(&self, value: impl Into<Value>) -> Result<bool, ManagerError> {
-        self.call("__contains__", (value,))
+        self.proxy.call("__contains__", (value,))
     }
 
     /// How many items there are.
@@ -161,7 +160,7 @@ impl ListProxy {
     ///
     /// [`ManagerError`].
     pub fn len(&self) -> Result<usize, ManagerError> {
-        self.call("__len__", ())
+        self.proxy.call("__len__", ())
     }
 
     /// Whether there are none.
@@ -179,7 +178,7 @@ impl ListProxy {
     ///
     /// [`ManagerError::Raised`] for items that do not compare.
     pub fn sort(&self) -> Result<(), ManagerError> {
-        self.call("sort", ())
+        self.proxy.call("sort", ())
     }
 
     /// Puts the items in the opposite order.
@@ -188,7 +187,7 @@ impl ListProxy {
     ///
     /// [`ManagerError`].
     pub fn reverse(&self) -> Result<(), ManagerError> {
-        self.call("reverse", ())
+        self.proxy.call("reverse", ())
     }
 }
 
@@ -210,7 +209,7 @@ impl DictProxy {
         &self,
         key: impl Into<Value>,
     ) -> Result<T, ManagerError> {
-        self.call("get", (key,))
+        self.proxy.call("get", (key,))
     }
 
     /// Sets the value of this key.
@@ -223,7 +222,7 @@ impl DictProxy {
         key: impl Into<Value>,
         value: impl Into<Value>,
     ) -> Result<(), ManagerError> {
-        self.call("__setitem__", (key, value))
+        self.proxy.call("__setitem__", (key, value))
     }
 
     /// Removes this key: Python's `del`.
@@ -232,7 +231,7 @@ impl DictProxy {
     ///
     /// [`ManagerError::Raised`] where it is not there.
     pub fn delete(&self, key: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("__delitem__", (key,))
+        self.proxy.call("__delitem__", (key,))
     }
 
     /// Takes the value of this key out.
@@ -244,7 +243,7 @@ impl DictProxy {
         &self,
         key: impl Into<Value>,
     ) -> Result<T, ManagerError> {
-        self.call("pop", (key,))
+        self.proxy.call("pop", (key,))
     }
 
     /// The value of this key, which is this default from now on if it was not there.
@@ -257,7 +256,7 @@ impl DictProxy {
         key: impl Into<Value>,
         default: impl Into<Value>,
     ) -> Result<T, ManagerError> {
-        self.call("setdefault", (key, default))
+        self.proxy.call("setdefault", (key, default))
     }
 
     /// Sets many at once, in one call.
@@ -271,7 +270,7 @@ impl DictProxy {
     ) -> Result<(), ManagerError> {
         let entries = entries.into_iter();
         let entries = entries.map(|(key, value)| (key.into(), value.into()));
-        self.call("update", (Value::Dict(entries.collect()),))
+        self.proxy.call("update", (Value::Dict(entries.collect()),))
     }
 
     /// Whether this key is there.
@@ -280,7 +279,7 @@ impl DictProxy {
     ///
     /// [`ManagerError`].
     pub fn contains(&self, key: impl Into<Value>) -> Result<bool, ManagerError> {
-        self.call("__contains__", (key,))
+        self.proxy.call("__contains__", (key,))
     }
 
     /// Its keys in the order in which they came.
@@ -289,7 +288,7 @@ impl DictProxy {
     ///
     /// [`ManagerError`].
     pub fn keys<T: FromValue>(&self) -> Result<Vec<T>, ManagerError> {
-        self.call("keys", ())
+        self.proxy.call("keys", ())
     }
 
     /// Its values in the order of the keys.
@@ -298,7 +297,7 @@ impl DictProxy {
     ///
     /// [`ManagerError`].
     pub fn values<T: FromValue>(&self) -> Result<Vec<T>, ManagerError> {
-        self.call("values", ())
+        self.proxy.call("values", ())
     }
 
     /// Its keys and values.
@@ -309,7 +308,7 @@ impl DictProxy {
     pub fn items<K: FromValue, V: FromValue>(
         &self,
     ) -> Result<Vec<(K, V)>, ManagerError> {
-        self.call("items", ())
+        self.proxy.call("items", ())
     }
 
     /// How many keys there are.
@@ -318,7 +317,7 @@ impl DictProxy {
     ///
     /// [`ManagerError`].
     pub fn len(&self) -> Result<usize, ManagerError> {
-        self.call("__len__", ())
+        self.proxy.call("__len__", ())
     }
 
     /// Whether there are none.
@@ -336,7 +335,7 @@ impl DictProxy {
     ///
     /// [`ManagerError`].
     pub fn clear(&self) -> Result<(), ManagerError> {
-        self.call("clear", ())
+        self.proxy.call("clear", ())
     }
 }
 
@@ -368,7 +367,7 @@ impl NamespaceProxy {
     ///
     /// [`ManagerError::Raised`] where there is none.
     pub fn get<T: FromValue>(&self, name: &str) -> Result<T, ManagerError> {
-        self.call("__getattribute__", (name,))
+        self.proxy.call("__getattribute__", (name,))
     }
 
     /// Sets the attribute of this name.
@@ -381,7 +380,7 @@ impl NamespaceProxy {
         name: &str,
         value: impl Into<Value>,
     ) -> Result<(), ManagerError> {
-        self.call("__setattr__", (name, value))
+        self.proxy.call("__setattr__", (name, value))
     }
 
     /// Removes the attribute of this name.
@@ -390,7 +389,7 @@ impl NamespaceProxy {
     ///
     /// [`ManagerError::Raised`] where there is none.
     pub fn delete(&self, name: &str) -> Result<(), ManagerError> {
-        self.call("__delattr__", (name,))
+        self.proxy.call("__delattr__", (name,))
     }
 }
 
@@ -421,7 +420,7 @@ impl ValueProxy {
     ///
     /// [`ManagerError`].
     pub fn get<T: FromValue>(&self) -> Result<T, ManagerError> {
-        self.call("get", ())
+        self.proxy.call("get", ())
     }
 
     /// Replaces the value.
@@ -430,7 +429,7 @@ impl ValueProxy {
     ///
     /// [`ManagerError`].
     pub fn set(&self, value: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("set", (value,))
+        self.proxy.call("set", (value,))
     }
 }
 
@@ -460,7 +459,7 @@ impl ArrayProxy {
     ///
     /// [`ManagerError::Raised`] beyond the ends.
     pub fn get<T: FromValue>(&self, index: i64) -> Result<T, ManagerError> {
-        self.call("__getitem__", (index,))
+        self.proxy.call("__getitem__", (index,))
     }
 
     /// Replaces the number of this index.
@@ -473,7 +472,7 @@ impl ArrayProxy {
         index: i64,
         value: impl Into<Value>,
     ) -> Result<(), ManagerError> {
-        self.call("__setitem__", (index, value))
+        self.proxy.call("__setitem__", (index, value))
     }
 
     /// All numbers.
@@ -492,7 +491,7 @@ impl ArrayProxy {
     ///
     /// [`ManagerError`].
     pub fn len(&self) -> Result<usize, ManagerError> {
-        self.call("__len__", ())
+        self.proxy.call("__len__", ())
     }
 
     /// Whether there are none.

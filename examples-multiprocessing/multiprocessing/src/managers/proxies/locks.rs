@@ -1,7 +1,6 @@
 //! The proxies of locks and of what else clients wait for.
 
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use super::proxy_type;
@@ -91,7 +90,7 @@ macro_rules! acquirer {
             ///
             /// [`ManagerError`].
             pub fn acquire(&self) -> Result<(), ManagerError> {
-                self.call("acquire", ())
+                self.proxy.call("acquire", ())
             }
 
             /// Returns whether it was to be had at once.
@@ -100,7 +99,7 @@ macro_rules! acquirer {
             ///
             /// [`ManagerError`].
             pub fn try_acquire(&self) -> Result<bool, ManagerError> {
-                self.call("acquire", (false,))
+                self.proxy.call("acquire", (false,))
             }
 
             /// Waits for at most this long. Returns whether it was to be had.
@@ -112,7 +111,7 @@ macro_rules! acquirer {
                 &self,
                 timeout: Duration,
             ) -> Result<bool, ManagerError> {
-                self.call("acquire", (true, timeout.as_secs_f64()))
+                self.proxy.call("acquire", (true, timeout.as_secs_f64()))
             }
 
             /// Gives it back.
@@ -121,7 +120,7 @@ macro_rules! acquirer {
             ///
             /// [`ManagerError::Raised`] where that was not for this client to do.
             pub fn release(&self) -> Result<(), ManagerError> {
-                self.call("release", ())
+                self.proxy.call("release", ())
             }
 
             /// Acquires it until the guard is dropped: Python's `with`.
@@ -168,7 +167,7 @@ impl ConditionProxy {
     ///
     /// [`ManagerError::Raised`] where the caller does not hold the lock.
     pub fn wait(&self) -> Result<(), ManagerError> {
-        self.call("wait", ())
+        self.proxy.call("wait", ())
     }
 
     /// [`wait`](Self::wait) for at most this long. Returns whether it was told.
@@ -177,7 +176,7 @@ impl ConditionProxy {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, ManagerError> {
-        self.call("wait", (timeout.as_secs_f64(),))
+        self.proxy.call("wait", (timeout.as_secs_f64(),))
     }
 
     /// Waits until this is true, which is looked at with the lock held.
@@ -227,7 +226,7 @@ impl ConditionProxy {
     ///
     /// [`ManagerError::Raised`] where the caller does not hold the lock.
     pub fn notify(&self) -> Result<(), ManagerError> {
-        self.call("notify", ())
+        self.proxy.call("notify", ())
     }
 
     /// Tells all that wait.
@@ -236,7 +235,7 @@ impl ConditionProxy {
     ///
     /// Those of [`notify`](Self::notify).
     pub fn notify_all(&self) -> Result<(), ManagerError> {
-        self.call("notify_all", ())
+        self.proxy.call("notify_all", ())
     }
 }
 
@@ -266,7 +265,7 @@ impl EventProxy {
     ///
     /// [`ManagerError`].
     pub fn set(&self) -> Result<(), ManagerError> {
-        self.call("set", ())
+        self.proxy.call("set", ())
     }
 
     /// Lowers the flag.
@@ -275,7 +274,7 @@ impl EventProxy {
     ///
     /// [`ManagerError`].
     pub fn clear(&self) -> Result<(), ManagerError> {
-        self.call("clear", ())
+        self.proxy.call("clear", ())
     }
 
     /// Whether the flag is up.
@@ -284,7 +283,7 @@ impl EventProxy {
     ///
     /// [`ManagerError`].
     pub fn is_set(&self) -> Result<bool, ManagerError> {
-        self.call("is_set", ())
+        self.proxy.call("is_set", ())
     }
 
     /// Waits until the flag is up.
@@ -293,7 +292,7 @@ impl EventProxy {
     ///
     /// [`ManagerError`].
     pub fn wait(&self) -> Result<(), ManagerError> {
-        self.call("wait", ())
+        self.proxy.call("wait", ())
     }
 
     /// [`wait`](Self::wait) for at most this long. Returns whether the flag went up.
@@ -302,7 +301,7 @@ impl EventProxy {
     ///
     /// [`ManagerError`].
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, ManagerError> {
-        self.call("wait", (timeout.as_secs_f64(),))
+        self.proxy.call("wait", (timeout.as_secs_f64(),))
     }
 }
 
@@ -334,7 +333,7 @@ impl BarrierProxy {
     ///
     /// [`ManagerError::Raised`] where the barrier is broken.
     pub fn wait(&self) -> Result<usize, ManagerError> {
-        self.call("wait", ())
+        self.proxy.call("wait", ())
     }
 
     /// [`wait`](Self::wait) for at most this long, after which the barrier is broken.
@@ -343,7 +342,7 @@ impl BarrierProxy {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<usize, ManagerError> {
-        self.call("wait", (timeout.as_secs_f64(),))
+        self.proxy.call("wait", (timeout.as_secs_f64(),))
     }
 
     /// Breaks the barrier.
@@ -352,7 +351,7 @@ impl BarrierProxy {
     ///
     /// [`ManagerError`].
     pub fn abort(&self) -> Result<(), ManagerError> {
-        self.call("abort", ())
+        self.proxy.call("abort", ())
     }
 
     /// Mends the barrier. Who waits at the moment finds it broken.
@@ -361,7 +360,7 @@ impl BarrierProxy {
     ///
     /// [`ManagerError`].
     pub fn reset(&self) -> Result<(), ManagerError> {
-        self.call("reset", ())
+        self.proxy.call("reset", ())
     }
 
     /// How many clients meet.
@@ -370,7 +369,7 @@ impl BarrierProxy {
     ///
     /// [`ManagerError`].
     pub fn parties(&self) -> Result<usize, ManagerError> {
-        self.call("__getattribute__", ("parties",))
+        self.proxy.call("__getattribute__", ("parties",))
     }
 
     /// How many wait at the moment.
@@ -379,7 +378,7 @@ impl BarrierProxy {
     ///
     /// [`ManagerError`].
     pub fn n_waiting(&self) -> Result<usize, ManagerError> {
-        self.call("__getattribute__", ("n_waiting",))
+        self.proxy.call("__getattribute__", ("n_waiting",))
     }
 
     /// Whether it is broken.
@@ -388,6 +387,6 @@ impl BarrierProxy {
     ///
     /// [`ManagerError`].
     pub fn broken(&self) -> Result<bool, ManagerError> {
-        self.call("__getattribute__", ("broken",))
+        self.proxy.call("__getattribute__", ("broken",))
     }
 }

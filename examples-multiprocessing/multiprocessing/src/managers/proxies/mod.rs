@@ -10,7 +10,8 @@ pub use locks::{
 };
 pub use queue::QueueProxy;
 
-/// A proxy type: what [`Proxy`](super::Proxy) has in common with the others.
+/// A proxy type: what it has in common with the others. Its own methods call
+/// `self.proxy`.
 macro_rules! proxy_type {
     ($(#[$docs:meta])* $name:ident as $class:literal) => {
         $(#[$docs])*
@@ -32,11 +33,29 @@ macro_rules! proxy_type {
             }
         }
 
-        impl Deref for $name {
-            type Target = Proxy;
-
-            fn deref(&self) -> &Proxy {
+        impl $name {
+            /// The proxy without the methods of its type: to call any other method.
+            #[must_use]
+            pub fn proxy(&self) -> &Proxy {
                 &self.proxy
+            }
+
+            /// A copy of the object, if it has a value.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`Proxy::value`].
+            pub fn value(&self) -> Result<Value, ManagerError> {
+                self.proxy.value()
+            }
+
+            /// The object as Python's `print` shows it.
+            ///
+            /// # Errors
+            ///
+            /// Those of [`Proxy::repr`].
+            pub fn repr(&self) -> Result<String, ManagerError> {
+                self.proxy.repr()
             }
         }
     };

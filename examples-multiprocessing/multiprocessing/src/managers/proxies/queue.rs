@@ -1,6 +1,5 @@
 //! The proxy of a queue.
 
-use std::ops::Deref;
 use std::time::Duration;
 
 use super::proxy_type;
@@ -39,7 +38,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn put(&self, item: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("put", (item,))
+        self.proxy.call("put", (item,))
     }
 
     /// Puts an item in, waiting for room for at most this long.
@@ -52,7 +51,7 @@ impl QueueProxy {
         item: impl Into<Value>,
         timeout: Duration,
     ) -> Result<(), ManagerError> {
-        self.call("put", (item, true, timeout.as_secs_f64()))
+        self.proxy.call("put", (item, true, timeout.as_secs_f64()))
     }
 
     /// Puts an item in if there is room now.
@@ -61,7 +60,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError::Full`] and others.
     pub fn put_nowait(&self, item: impl Into<Value>) -> Result<(), ManagerError> {
-        self.call("put_nowait", (item,))
+        self.proxy.call("put_nowait", (item,))
     }
 
     /// Takes the next item, waiting for one as long as it takes.
@@ -70,7 +69,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`]; an item that is no `T` is lost.
     pub fn get<T: FromValue>(&self) -> Result<T, ManagerError> {
-        self.call("get", ())
+        self.proxy.call("get", ())
     }
 
     /// Takes the next item, waiting for one for at most this long.
@@ -82,7 +81,7 @@ impl QueueProxy {
         &self,
         timeout: Duration,
     ) -> Result<T, ManagerError> {
-        self.call("get", (true, timeout.as_secs_f64()))
+        self.proxy.call("get", (true, timeout.as_secs_f64()))
     }
 
     /// Takes the next item if there is one now.
@@ -91,7 +90,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError::Empty`] and others.
     pub fn get_nowait<T: FromValue>(&self) -> Result<T, ManagerError> {
-        self.call("get_nowait", ())
+        self.proxy.call("get_nowait", ())
     }
 
     /// How many items wait in the queue.
@@ -100,7 +99,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn qsize(&self) -> Result<usize, ManagerError> {
-        self.call("qsize", ())
+        self.proxy.call("qsize", ())
     }
 
     /// Whether no item waits in the queue.
@@ -109,7 +108,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn empty(&self) -> Result<bool, ManagerError> {
-        self.call("empty", ())
+        self.proxy.call("empty", ())
     }
 
     /// Whether the queue has no room.
@@ -118,7 +117,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn full(&self) -> Result<bool, ManagerError> {
-        self.call("full", ())
+        self.proxy.call("full", ())
     }
 
     /// Says that an item that was got has been worked on.
@@ -127,7 +126,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError::Raised`] where that was said of every item already.
     pub fn task_done(&self) -> Result<(), ManagerError> {
-        self.call("task_done", ())
+        self.proxy.call("task_done", ())
     }
 
     /// Waits until that was said of every item that was put.
@@ -136,7 +135,7 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn join(&self) -> Result<(), ManagerError> {
-        self.call("join", ())
+        self.proxy.call("join", ())
     }
 
     /// Ends the queue: nothing more is put, and who gets finds what is left, then
@@ -146,6 +145,6 @@ impl QueueProxy {
     ///
     /// [`ManagerError`].
     pub fn shutdown(&self) -> Result<(), ManagerError> {
-        self.call("shutdown", ())
+        self.proxy.call("shutdown", ())
     }
 }

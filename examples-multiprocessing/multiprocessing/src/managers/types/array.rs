@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::containers::{Subscript, iterate, place};
+use super::containers::{Subscript, iterate, place, replace};
+use super::{Call, Outcome, methods};
 use crate::managers::convert::{Arguments, FromValue, WrongType, required};
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
+use crate::managers::managed::Managed;
 use crate::managers::pickle::{Exception, Object, Value};
 
 /// A fixed number of numbers of one type.
@@ -14,7 +15,7 @@ pub(super) struct Array {
     items: Mutex<Vec<Value>>,
 }
 
-/// What a typecode stands for on this machine, and in the bytes that are sent.
+/// What a typecode stands for, on this machine and in the bytes that are sent.
 #[derive(Debug, Clone, Copy)]
 struct Element {
     typecode: char,
@@ -52,7 +53,7 @@ impl Element {
         Ok(Self { typecode, kind })
     }
 
-    /// The value as it is once it is stored.
+    /// The value as it is stored.
     fn store(self, value: Value) -> Result<Value, Exception> {
         match self.kind {
             Kind::Double => Ok(f64::from_value(value)?.into()),
@@ -76,6 +77,23 @@ impl Element {
                 }
             }
         }
+    }
+
+    /// The numbers of an array of the same type, which is all that a slice can be
+    /// replaced by.
+    fn same_numbers(self, value: Value) -> Result<Vec<Value>, Exception> {
+        let same = matches!(
+            &value,
+            Value::Object(array) if array.name() == "array"
+                && array.args().first() == Some(&Value::Str(self.typecode.into()))
+        );
+        if same {
+            return Ok(numbers(value)?);
+        }
+        Err(Exception::type_error(format!(
+            "can only assign array (not \"{}\") to array slice",
+            value.type_name()
+        )))
     }
 
     fn write(self, item: &Value, bytes: &mut Vec<u8>) {
@@ -116,6 +134,41 @@ impl Array {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn length(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(self.items().len().into())
+    }
+
+    fn get_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key,) = call.parse::<(Value,)>()?;
+        let items = self.items();
+        match Subscript::new(&key, items.len(), "array")? {
+            Subscript::Index(index) => {
+                Ok(items[place(index, items.len(), "array")?].clone().into())
+            }
+            Subscript::Slice(slice) => {
+                let part = slice.places.iter().map(|&at| items[at].clone());
+                Ok(self.to_value(&part.collect::<Vec<_>>()).into())
+            }
+        }
+    }
+
+    fn set_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key, value) = call.parse::<(Value, Value)>()?;
+        let mut items = self.items();
+        match Subscript::new(&key, items.len(), "array")? {
+            Subscript::Index(index) => {
+                let place = place(index, items.len(), "array assignment")?;
+                items[place] = self.element.store(value)?;
+            }
+            Subscript::Slice(slice) => {
+                let values = self.element.same_numbers(value)?;
+                replace(&mut items, &slice, values)?;
+            }
+        }
+        Ok(().into())
+    }
+
     /// `array(typecode, bytes)`, as Python sends it.
     fn to_value(&self, items: &[Value]) -> Value {
         let mut bytes = Vec::new();
@@ -128,40 +181,10 @@ impl Array {
 }
 
 impl Managed for Array {
-    fn methods(&self) -> &[&'static str] {
-        &["__len__", "__getitem__", "__setitem__"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let mut items = self.items();
-        match method {
-            "__len__" => Ok(items.len().into()),
-            "__getitem__" => {
-                let (key,) = args.parse::<(Value,)>(method)?;
-                match Subscript::new(&key, items.len())? {
-                    Subscript::Index(index) => {
-                        Ok(items[place(index, items.len(), "array")?].clone().into())
-                    }
-                    Subscript::Places(places) => {
-                        let part: Vec<_> =
-                            places.iter().map(|&at| items[at].clone()).collect();
-                        Ok(self.to_value(&part).into())
-                    }
-                }
-            }
-            "__setitem__" => {
-                let (index, value) = args.parse::<(i64, Value)>(method)?;
-                let place = place(index, items.len(), "array assignment")?;
-                items[place] = self.element.store(value)?;
-                Ok(().into())
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "__len__" => Self::length,
+        "__getitem__" => Self::get_item,
+        "__setitem__" => Self::set_item,
     }
 
     fn value(&self) -> Option<Value> {
@@ -176,7 +199,7 @@ impl Managed for Array {
 
 /// The numbers in an `array` that was sent.
 pub(in crate::managers) fn numbers(value: Value) -> Result<Vec<Value>, WrongType> {
-    numbers_in(&value).ok_or_else(|| WrongType::new("array", &value))
+    numbers_in(&value).ok_or_else(|| WrongType::new("an array", &value))
 }
 
 fn numbers_in(value: &Value) -> Option<Vec<Value>> {

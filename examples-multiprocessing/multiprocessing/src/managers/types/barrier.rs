@@ -1,19 +1,22 @@
 //! `Barrier`
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::waiting::{Monitor, gone};
-use crate::managers::convert::{Arguments, required, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, Unmet, no_method};
+use super::containers::integer;
+use super::waiting::{Monitor, gone, timeout};
+use super::{Call, Outcome, methods};
+use crate::managers::convert::{Arguments, required};
+use crate::managers::managed::{Caller, Managed, Reply, WaitError};
 use crate::managers::pickle::{Exception, Value};
 
-/// A point that all clients reach before any goes on. One that vanishes while it waits
-/// breaks it for the others.
+/// A point that all clients reach before any continues. A client that vanishes while it
+/// waits breaks it for the others.
 #[derive(Debug)]
 pub(super) struct Barrier {
     parties: usize,
-    /// How long a `wait` may take that does not say.
-    timeout: Option<f64>,
+    /// How long a `wait` without a time-out of its own may take.
+    timeout: Option<Duration>,
     meeting: Monitor<Meeting>,
 }
 
@@ -22,7 +25,8 @@ struct Meeting {
     arrived: usize,
     /// From an abort to a reset.
     broken: bool,
-    /// How the present meeting ends, for those who wait for it; the next has another.
+    /// How the present meeting ends, for the clients that wait for it. The next meeting
+    /// has another.
     end: Arc<OnceLock<End>>,
 }
 
@@ -35,8 +39,8 @@ enum End {
 impl Meeting {
     /// Ends the present meeting and begins the next.
     fn finish(&mut self, end: End) {
-        // Every meeting is ended once: it is replaced here.
-        let _first = std::mem::take(&mut self.end).set(end);
+        // It cannot fail: a meeting is replaced when it ends, so it ends once.
+        std::mem::take(&mut self.end).set(end).ok();
         self.arrived = 0;
     }
 
@@ -55,7 +59,7 @@ impl Barrier {
                 "an action cannot be sent to a manager",
             ));
         }
-        let parties = required::<i64>(parties, "parties")?;
+        let parties = integer(&required(parties, "parties")?)?.for_c()?;
         let parties = usize::try_from(parties).ok().filter(|&parties| parties > 0);
         Ok(Self {
             parties: parties
@@ -65,7 +69,11 @@ impl Barrier {
         })
     }
 
-    fn wait(&self, caller: &Caller, time: Option<f64>) -> Result<usize, Exception> {
+    fn wait(
+        &self,
+        caller: &Caller,
+        time: Option<Duration>,
+    ) -> Result<usize, Exception> {
         let (place, end) = self.meeting.change(|meeting| {
             if meeting.broken {
                 return Err(broken());
@@ -78,12 +86,12 @@ impl Barrier {
             }
             Ok((place, end))
         })?;
-        let time = time.or(self.timeout).and_then(seconds);
+        let time = time.or(self.timeout);
         let waited = self.meeting.wait(caller, time, |_| end.get().copied());
         let end = match waited {
             Ok(end) => end,
-            // Whoever gives up or is gone takes the others' meeting with it, unless it
-            // ended in between.
+            // A party that times out or disconnects breaks the barrier for the others,
+            // unless the barrier has just been passed.
             Err(_) => self.meeting.change(|meeting| {
                 if Arc::ptr_eq(&meeting.end, &end) {
                     meeting.break_up();
@@ -92,9 +100,45 @@ impl Barrier {
             }),
         };
         match (end, waited) {
-            (_, Err(Unmet::Gone)) => Err(gone()),
+            (_, Err(WaitError::Gone)) => Err(gone()),
             (End::Met, _) => Ok(place),
             (End::Broken, _) => Err(broken()),
+        }
+    }
+}
+
+impl Barrier {
+    fn wait_method(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [time] = call.bind(["timeout"])?;
+        self.wait(caller, timeout(time)?).map(Reply::from)
+    }
+
+    fn abort(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        self.meeting.change(Meeting::break_up);
+        Ok(().into())
+    }
+
+    fn reset(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        self.meeting.change(|meeting| {
+            meeting.finish(End::Broken);
+            meeting.broken = false;
+        });
+        Ok(().into())
+    }
+
+    fn attribute(self: &Arc<Self>, call: Call) -> Outcome {
+        let (name,) = call.parse::<(String,)>()?;
+        let meeting = self.meeting.lock();
+        match name.as_str() {
+            "parties" => Ok(self.parties.into()),
+            "n_waiting" => Ok(meeting.arrived.into()),
+            "broken" => Ok(meeting.broken.into()),
+            _ => Err(Exception::attribute_error(format!(
+                "'Barrier' object has no attribute '{name}'"
+            ))),
         }
     }
 }
@@ -104,46 +148,11 @@ fn broken() -> Exception {
 }
 
 impl Managed for Barrier {
-    fn methods(&self) -> &[&'static str] {
-        &["__getattribute__", "wait", "abort", "reset"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "wait" => {
-                let [time] = args.bind(method, ["timeout"])?;
-                self.wait(caller, timeout(time)?).map(Reply::from)
-            }
-            "abort" => {
-                self.meeting.change(Meeting::break_up);
-                Ok(().into())
-            }
-            "reset" => {
-                self.meeting.change(|meeting| {
-                    meeting.finish(End::Broken);
-                    meeting.broken = false;
-                });
-                Ok(().into())
-            }
-            "__getattribute__" => {
-                let (name,) = args.parse::<(String,)>(method)?;
-                let meeting = self.meeting.lock();
-                match name.as_str() {
-                    "parties" => Ok(self.parties.into()),
-                    "n_waiting" => Ok(meeting.arrived.into()),
-                    "broken" => Ok(meeting.broken.into()),
-                    _ => Err(Exception::attribute_error(format!(
-                        "'Barrier' object has no attribute '{name}'"
-                    ))),
-                }
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "__getattribute__" => Self::attribute,
+        "wait" => Self::wait_method,
+        "abort" => Self::abort,
+        "reset" => Self::reset,
     }
 
     fn repr(&self) -> String {

@@ -5,13 +5,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::containers::integer;
 use super::lock::{Kind, Lock};
-use super::waiting::{Monitor, gone};
-use crate::managers::convert::{Arguments, optional, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
+use super::waiting::{Monitor, gone, timeout};
+use super::{Call, Outcome, methods};
+use crate::managers::convert::Arguments;
+use crate::managers::managed::{Caller, Managed, Reply};
 use crate::managers::pickle::{Exception, Value};
+use crate::managers::server::target_of;
 
-/// Clients that wait for each other's news under a lock.
+/// Clients that wait, with a lock, to be notified.
 #[derive(Debug)]
 pub(super) struct Condition {
     lock: Arc<Lock>,
@@ -20,23 +23,24 @@ pub(super) struct Condition {
 
 #[derive(Debug, Default)]
 struct Waiters {
-    /// Who waits, the oldest first.
+    /// Those that wait, the oldest first.
     waiting: VecDeque<u64>,
-    /// Who was told and has not yet gone on.
-    told: Vec<u64>,
+    /// Those that were notified and have not yet continued.
+    notified: Vec<u64>,
     next: u64,
 }
 
 impl Waiters {
     fn notify(&mut self, count: usize) {
         let count = count.min(self.waiting.len());
-        self.told.extend(self.waiting.drain(..count));
+        self.notified.extend(self.waiting.drain(..count));
     }
 
-    /// Whether this one was told; it has gone on then.
-    fn was_told(&mut self, waiter: u64) -> bool {
-        let place = self.told.iter().position(|&told| told == waiter);
-        place.map(|place| self.told.swap_remove(place)).is_some()
+    /// Whether this one was notified. If so, it counts as having continued.
+    fn was_notified(&mut self, waiter: u64) -> bool {
+        let notified = &mut self.notified;
+        let place = notified.iter().position(|&notified| notified == waiter);
+        place.map(|place| notified.swap_remove(place)).is_some()
     }
 }
 
@@ -47,7 +51,7 @@ impl Condition {
             None | Some(Value::None) => Arc::new(Lock::new(Kind::Reentrant)),
             Some(Value::Proxy(proxy)) => {
                 let object: Option<Arc<dyn Any + Send + Sync>> =
-                    proxy.managed().map(|managed| Arc::clone(managed) as _);
+                    target_of(&proxy).map(|managed| Arc::clone(managed) as _);
                 object
                     .and_then(|object| object.downcast::<Lock>().ok())
                     .ok_or_else(|| {
@@ -77,20 +81,20 @@ impl Condition {
         }
     }
 
-    /// Leaves the line. Returns whether somebody has told this waiter.
+    /// Stops waiting. Returns whether this waiter was notified.
     fn leave(&self, waiter: u64) -> bool {
         self.waiters.change(|waiters| {
             waiters.waiting.retain(|&waiting| waiting != waiter);
-            waiters.was_told(waiter)
+            waiters.was_notified(waiter)
         })
     }
 
-    /// What somebody was told who cannot go on with it is the next one's news.
+    /// A notification to a client that cannot act on it goes to the next one.
     fn pass_on(&self) {
         self.waiters.change(|waiters| waiters.notify(1));
     }
 
-    /// Returns whether somebody told it.
+    /// Returns whether it was notified.
     fn wait(
         &self,
         caller: &Caller,
@@ -102,33 +106,61 @@ impl Condition {
             waiters.waiting.push_back(waiters.next);
             waiters.next
         });
-        // In line before the lock is free: what is told from now on is not missed.
+        // It waits before the lock is released: no notification from now on is lost.
         let Some(held) = self.lock.give_up() else {
-            // Anybody may release a plain lock, and somebody just did.
+            // Any client may release a plain lock, and one just has.
             if self.leave(waiter) {
                 self.pass_on();
             }
             return Err(not_held("wait"));
         };
-        let told = self.waiters.wait(caller, timeout, |waiters| {
-            waiters.was_told(waiter).then_some(())
+        let notified = self.waiters.wait(caller, timeout, |waiters| {
+            waiters.was_notified(waiter).then_some(())
         });
-        // One that was told between its last look and its end was told all the same.
-        let told_late = self.leave(waiter);
-        let told = told.is_ok() || told_late;
+        // A notification between the last check and the time-out counts.
+        let notified_late = self.leave(waiter);
+        let notified = notified.is_ok() || notified_late;
         if caller.is_gone() || self.lock.retake(caller, held).is_err() {
-            if told {
+            if notified {
                 self.pass_on();
             }
             return Err(gone());
         }
-        Ok(told)
+        Ok(notified)
     }
 
     fn notify(&self, caller: &Caller, count: usize) -> Result<(), Exception> {
         self.check_lock(caller, "notify")?;
         self.waiters.change(|waiters| waiters.notify(count));
         Ok(())
+    }
+
+    fn acquire_method(self: &Arc<Self>, call: Call) -> Outcome {
+        self.lock.call_acquire(call)
+    }
+
+    fn release_method(self: &Arc<Self>, call: Call) -> Outcome {
+        self.lock.call_release(call)
+    }
+
+    fn wait_method(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [time] = call.bind(["timeout"])?;
+        self.wait(caller, timeout(time)?).map(Reply::from)
+    }
+
+    fn notify_method(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [count] = call.bind(["n"])?;
+        let count = count.map_or(Ok(1), |count| integer(&count)?.for_c())?;
+        let count = usize::try_from(count).unwrap_or(0);
+        self.notify(caller, count).map(Reply::from)
+    }
+
+    fn notify_all_method(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        call.parse::<()>()?;
+        self.notify(caller, usize::MAX).map(Reply::from)
     }
 }
 
@@ -137,38 +169,12 @@ fn not_held(what: &str) -> Exception {
 }
 
 impl Managed for Condition {
-    fn methods(&self) -> &[&'static str] {
-        &["acquire", "release", "wait", "notify", "notify_all"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "acquire" => self.lock.call_acquire(args, caller),
-            "release" => {
-                args.parse::<()>(method)?;
-                self.lock.release(caller).map(Reply::from)
-            }
-            "wait" => {
-                let [time] = args.bind(method, ["timeout"])?;
-                let time = timeout(time)?.and_then(seconds);
-                self.wait(caller, time).map(Reply::from)
-            }
-            "notify" => {
-                let [count] = args.bind(method, ["n"])?;
-                let count = usize::try_from(optional::<i64>(count, 1)?);
-                self.notify(caller, count.unwrap_or(0)).map(Reply::from)
-            }
-            "notify_all" => {
-                args.parse::<()>(method)?;
-                self.notify(caller, usize::MAX).map(Reply::from)
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "acquire" => Self::acquire_method,
+        "release" => Self::release_method,
+        "wait" => Self::wait_method,
+        "notify" => Self::notify_method,
+        "notify_all" => Self::notify_all_method,
     }
 
     fn repr(&self) -> String {

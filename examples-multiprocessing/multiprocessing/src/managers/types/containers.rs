@@ -1,6 +1,7 @@
 //! Python's indices, slices and iterables.
 
 use crate::managers::pickle::{Exception, Value};
+use crate::managers::server::target_of;
 
 /// The place in a sequence of this length that a Python index means, which counts from
 /// the end if it is negative.
@@ -33,28 +34,96 @@ pub(super) fn clamped(index: i64, length: usize) -> usize {
 /// What stands between the brackets.
 pub(super) enum Subscript {
     Index(i64),
-    /// Of a slice: the places, in its order.
-    Places(Vec<usize>),
+    Slice(Places),
+}
+
+/// What a slice selects of a sequence.
+pub(super) struct Places {
+    /// In the order of the slice.
+    pub(super) places: Vec<usize>,
+    /// Where a slice without a step begins: its items may be replaced by more or fewer.
+    pub(super) contiguous: Option<usize>,
 }
 
 impl Subscript {
-    pub(super) fn new(value: &Value, length: usize) -> Result<Self, Exception> {
+    pub(super) fn new(
+        value: &Value,
+        length: usize,
+        what: &str,
+    ) -> Result<Self, Exception> {
         match value {
-            Value::Int(index) => Ok(Self::Index(*index)),
-            Value::Bool(index) => Ok(Self::Index(i64::from(*index))),
+            Value::Int(_) | Value::Bool(_) | Value::BigInt(_) => {
+                let overflow = || {
+                    Exception::index_error(
+                        "cannot fit 'int' into an index-sized integer",
+                    )
+                };
+                integer(value)?
+                    .exact()
+                    .ok_or_else(overflow)
+                    .map(Self::Index)
+            }
             Value::Object(object) if object.name() == "slice" => {
                 match object.args() {
                     [begin, end, stride] => {
-                        slice(begin, end, stride, length).map(Self::Places)
+                        slice(begin, end, stride, length).map(Self::Slice)
                     }
                     _ => Err(Exception::type_error("a slice has three parts")),
                 }
             }
             other => Err(Exception::type_error(format!(
-                "indices must be integers or slices, not {}",
+                "{what} indices must be integers or slices, not {}",
                 other.type_name()
             ))),
         }
+    }
+}
+
+/// An integer that is used as an index or a count.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Integer {
+    Fits(i64),
+    /// Beyond 64 bits, downwards or upwards.
+    TooLow,
+    TooHigh,
+}
+
+impl Integer {
+    pub(super) fn exact(self) -> Option<i64> {
+        match self {
+            Self::Fits(value) => Some(value),
+            Self::TooLow | Self::TooHigh => None,
+        }
+    }
+
+    /// As near as there is.
+    pub(super) fn clamped(self) -> i64 {
+        match self {
+            Self::Fits(value) => value,
+            Self::TooLow => i64::MIN,
+            Self::TooHigh => i64::MAX,
+        }
+    }
+
+    /// The number, for a parameter that Python's implementation keeps in a C type.
+    pub(super) fn for_c(self) -> Result<i64, Exception> {
+        self.exact().ok_or_else(|| {
+            Exception::overflow_error("Python int too large to convert to C ssize_t")
+        })
+    }
+}
+
+/// Python's `operator.index`.
+pub(super) fn integer(value: &Value) -> Result<Integer, Exception> {
+    match value {
+        Value::Int(value) => Ok(Integer::Fits(*value)),
+        Value::Bool(value) => Ok(Integer::Fits(i64::from(*value))),
+        Value::BigInt(value) if value.is_negative() => Ok(Integer::TooLow),
+        Value::BigInt(_) => Ok(Integer::TooHigh),
+        other => Err(Exception::type_error(format!(
+            "'{}' object cannot be interpreted as an integer",
+            other.type_name()
+        ))),
     }
 }
 
@@ -63,13 +132,15 @@ fn slice(
     end: &Value,
     stride: &Value,
     length: usize,
-) -> Result<Vec<usize>, Exception> {
+) -> Result<Places, Exception> {
     let part = |value: &Value| match value {
         Value::None => Ok(None),
-        Value::Int(value) => Ok(Some(*value)),
-        _ => Err(Exception::type_error(
-            "slice indices must be integers or None",
-        )),
+        value => match integer(value) {
+            Ok(value) => Ok(Some(value.clamped())),
+            Err(_) => Err(Exception::type_error(
+                "slice indices must be integers or None or have an __index__ method",
+            )),
+        },
     };
     let stride = part(stride)?.unwrap_or(1);
     if stride == 0 {
@@ -96,15 +167,58 @@ fn slice(
         (lowest, highest)
     };
     let (begin, end) = (bound(part(begin)?, first), bound(part(end)?, last));
-    Ok(strides(begin, end, stride)
-        .map(|place| place as usize)
-        .collect())
+    let places = strides(begin, end, stride).map(|place| place as usize);
+    Ok(Places {
+        places: places.collect(),
+        contiguous: (stride == 1).then_some(begin as usize),
+    })
 }
 
 /// Begin, begin + stride, … up to, but without, the end. The stride is not 0.
 fn strides(begin: i64, end: i64, stride: i64) -> impl Iterator<Item = i64> {
     std::iter::successors(Some(begin), move |place| place.checked_add(stride))
         .take_while(move |&place| if stride < 0 { place > end } else { place < end })
+}
+
+/// Whether Python takes a value for true.
+pub(super) fn is_true(value: &Value) -> bool {
+    match value {
+        Value::None => false,
+        Value::Bool(value) => *value,
+        Value::Int(value) => *value != 0,
+        Value::Float(value) => *value != 0.0,
+        Value::Str(value) => !value.is_empty(),
+        Value::Bytes(value) | Value::ByteArray(value) => !value.is_empty(),
+        Value::Tuple(items)
+        | Value::List(items)
+        | Value::Set(items)
+        | Value::FrozenSet(items) => !items.is_empty(),
+        Value::Dict(entries) => !entries.is_empty(),
+        _ => true,
+    }
+}
+
+/// Places a replacement where a slice is: `items[places] = values`.
+pub(super) fn replace<T>(
+    items: &mut Vec<T>,
+    slice: &Places,
+    values: Vec<T>,
+) -> Result<(), Exception> {
+    let places = &slice.places;
+    if let Some(start) = slice.contiguous {
+        items.splice(start..start + places.len(), values);
+    } else if values.len() == places.len() {
+        for (&place, value) in places.iter().zip(values) {
+            items[place] = value;
+        }
+    } else {
+        return Err(Exception::value_error(format!(
+            "attempt to assign sequence of size {} to extended slice of size {}",
+            values.len(),
+            places.len()
+        )));
+    }
+    Ok(())
 }
 
 /// The items that iterating over a value gives.
@@ -128,8 +242,8 @@ pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
             Err(Exception::memory_error())
         }
         Value::Object(object) if object.name() == "range" => range(object.args()),
-        // Another object of this server: what it holds at this moment.
-        Value::Proxy(proxy) => match proxy.managed().and_then(|m| m.value()) {
+        // Another object of this server: what it contains at this moment.
+        Value::Proxy(proxy) => match target_of(&proxy).and_then(|m| m.value()) {
             Some(value) => iterate(value),
             None => Err(not_iterable(&Value::Proxy(proxy))),
         },

@@ -1,106 +1,120 @@
 //! `dict`, and the iterator over its keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::containers::iterate;
-use crate::managers::convert::{Arguments, FromValue, required};
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
-use crate::managers::pickle::{Exception, Key, Value};
+use hashlink::LinkedHashMap;
 
-/// A dictionary that remembers the order in which its keys came.
+use super::containers::iterate;
+use super::{Call, Outcome, methods};
+use crate::managers::convert::{Arguments, required};
+use crate::managers::managed::{Managed, Reply};
+use crate::managers::pickle::{Exception, Key, Value};
+use crate::managers::server::target_of;
+
+/// A dictionary, in the order in which its keys were added.
 #[derive(Debug, Default)]
 pub(super) struct Dict {
     entries: Mutex<Entries>,
 }
 
-#[derive(Debug, Default)]
-struct Entries {
-    /// Each key's number: keys that came later have higher ones.
-    numbers: HashMap<Key, u64>,
-    by_number: BTreeMap<u64, (Value, Value)>,
-    next: u64,
+type Entries = LinkedHashMap<Key, Value, RandomState>;
+
+/// Sets a key; one that is there already keeps its place.
+fn insert(entries: &mut Entries, key: Key, value: Value) {
+    match entries.get_mut(&key) {
+        Some(held) => *held = value,
+        None => {
+            entries.insert(key, value);
+        }
+    }
 }
 
-impl Entries {
-    fn get(&self, key: &Key) -> Option<&Value> {
-        let number = self.numbers.get(key)?;
-        self.by_number.get(number).map(|(_, value)| value)
+fn to_value(entries: &Entries) -> Value {
+    let entries = entries.iter();
+    let entries = entries.map(|(key, value)| (key.value().clone(), value.clone()));
+    Value::Dict(entries.collect())
+}
+
+/// Sets several keys. As in Python, those before a failure stay set.
+fn update(entries: &mut Entries, pairs: Pairs) -> Result<(), Exception> {
+    for (key, value) in pairs.before_failure {
+        insert(entries, Key::new(key)?, value);
+    }
+    pairs.failure.map_or(Ok(()), Err)
+}
+
+/// What a dict is made of or updated with.
+#[derive(Default)]
+struct Pairs {
+    before_failure: Vec<(Value, Value)>,
+    failure: Option<Exception>,
+}
+
+impl Pairs {
+    /// The one argument and the names that `dict` and `dict.update` take.
+    fn of_arguments(args: Arguments, method: &str) -> Result<Self, Exception> {
+        let (args, named) = args.into_parts();
+        let [other] = Arguments::new(args, Vec::new()).positional(method, 0)?;
+        let mut pairs = other.map(Self::of_value).transpose()?.unwrap_or_default();
+        if pairs.failure.is_none() {
+            let named = named.into_iter();
+            let named = named.map(|(name, value)| (Value::Str(name), value));
+            pairs.before_failure.extend(named);
+        }
+        Ok(pairs)
     }
 
-    /// A key that is there keeps its place.
-    fn insert(&mut self, key: Key, value: Value) {
-        if let Some(number) = self.numbers.get(&key) {
-            if let Some((_, held)) = self.by_number.get_mut(number) {
-                *held = value;
+    /// The entries of a mapping, or the pairs that something iterable gives.
+    fn of_value(value: Value) -> Result<Self, Exception> {
+        if let Value::Proxy(proxy) = &value
+            && let Some(value @ Value::Dict(_)) =
+                target_of(proxy).and_then(|managed| managed.value())
+        {
+            return Self::of_value(value);
+        }
+        let items = match value.into_entries() {
+            Ok(before_failure) => {
+                return Ok(Self {
+                    before_failure,
+                    failure: None,
+                });
             }
-            return;
+            Err(value) => iterate(value)?,
+        };
+        let mut pairs = Self::default();
+        for (index, item) in items.into_iter().enumerate() {
+            match pair(index, item) {
+                Ok(pair) => pairs.before_failure.push(pair),
+                Err(failure) => {
+                    pairs.failure = Some(failure);
+                    break;
+                }
+            }
         }
-        self.by_number
-            .insert(self.next, (key.value().clone(), value));
-        self.numbers.insert(key, self.next);
-        self.next += 1;
-    }
-
-    /// Puts back what was popped, unless somebody has set the key since.
-    fn put_back(&mut self, key: Key, value: Value) {
-        if !self.numbers.contains_key(&key) {
-            self.insert(key, value);
-        }
-    }
-
-    fn remove(&mut self, key: &Key) -> Option<Value> {
-        let number = self.numbers.remove(key)?;
-        self.by_number.remove(&number).map(|(_, value)| value)
-    }
-
-    fn pop_last(&mut self) -> Option<(Value, Value)> {
-        let (_, (key, value)) = self.by_number.pop_last()?;
-        if let Ok(key) = Key::new(key.clone()) {
-            self.numbers.remove(&key);
-        }
-        Some((key, value))
-    }
-
-    fn to_value(&self) -> Value {
-        Value::Dict(self.by_number.values().cloned().collect())
-    }
-
-    /// What `dict.update` takes: a dict, or pairs, and names.
-    fn update(
-        &mut self,
-        other: Option<Value>,
-        named: Vec<(String, Value)>,
-    ) -> Result<(), Exception> {
-        for (key, value) in pairs(other.unwrap_or(Value::List(Vec::new())))? {
-            self.insert(Key::new(key)?, value);
-        }
-        for (name, value) in named {
-            self.insert(Key::new(name.into())?, value);
-        }
-        Ok(())
+        Ok(pairs)
     }
 }
 
-fn pairs(value: Value) -> Result<Vec<(Value, Value)>, Exception> {
-    match value {
-        Value::Dict(entries) => Ok(entries),
-        Value::Proxy(proxy) => match proxy.managed().and_then(|m| m.value()) {
-            Some(value @ (Value::Dict(_) | Value::List(_))) => pairs(value),
-            _ => Err(Exception::type_error("the proxy's object is no dict")),
-        },
-        other => iterate(other)?
-            .into_iter()
-            .map(|pair| Ok(FromValue::from_value(pair)?))
-            .collect(),
-    }
+fn pair(index: usize, item: Value) -> Result<(Value, Value), Exception> {
+    let parts = iterate(item).map_err(|_| {
+        Exception::type_error(format!(
+            "cannot convert dictionary update sequence element #{index} to a sequence"
+        ))
+    })?;
+    let [key, value] = <[Value; 2]>::try_from(parts).map_err(|parts| {
+        Exception::value_error(format!(
+            "dictionary update sequence element #{index} has length {}; 2 is required",
+            parts.len()
+        ))
+    })?;
+    Ok((key, value))
 }
 
 impl Dict {
     pub(super) fn new(args: Arguments) -> Result<Self, Exception> {
         let mut entries = Entries::default();
-        let (other, named) = one_and_names(args, "dict")?;
-        entries.update(other, named)?;
+        update(&mut entries, Pairs::of_arguments(args, "dict")?)?;
         Ok(Self {
             entries: Mutex::new(entries),
         })
@@ -110,209 +124,260 @@ impl Dict {
         // Nothing that can panic runs under the lock.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// What a method takes that takes one argument and any names.
-type OneAndNames = (Option<Value>, Vec<(String, Value)>);
-
-fn one_and_names(args: Arguments, method: &str) -> Result<OneAndNames, Exception> {
-    let (args, named) = args.into_parts();
-    let [other] = Arguments::new(args, Vec::new()).bind(method, ["other"])?;
-    Ok((other, named))
-}
-
-impl Managed for Dict {
-    fn methods(&self) -> &[&'static str] {
-        &[
-            "__contains__",
-            "__delitem__",
-            "__getitem__",
-            "__iter__",
-            "__len__",
-            "__setitem__",
-            "clear",
-            "copy",
-            "get",
-            "items",
-            "keys",
-            "pop",
-            "popitem",
-            "setdefault",
-            "update",
-            "values",
-            "__or__",
-            "__ror__",
-            "__ior__",
-        ]
+    /// Puts back what was taken out, unless a client has set the key in the meantime.
+    fn put_back(&self, key: Key, value: Value) {
+        let mut entries = self.entries();
+        if !entries.contains_key(&key) {
+            entries.insert(key, value);
+        }
     }
 
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let mut entries = self.entries();
-        match method {
-            "get" => {
-                let [key, default] = args.bind(method, ["key", "default"])?;
-                let key = Key::new(required(key, "key")?)?;
-                let value = entries.get(&key).cloned().or(default);
-                return Ok(value.into());
-            }
-            "__setitem__" => {
-                let (key, value) = args.parse::<(Value, Value)>(method)?;
-                entries.insert(Key::new(key)?, value);
-            }
-            "__getitem__" => {
-                let key = Key::new(args.parse::<(Value,)>(method)?.0)?;
-                return match entries.get(&key) {
-                    Some(value) => Ok(value.clone().into()),
-                    None => Err(Exception::key_error(key.into_value())),
-                };
-            }
-            "__delitem__" => {
-                let key = Key::new(args.parse::<(Value,)>(method)?.0)?;
-                if entries.remove(&key).is_none() {
-                    return Err(Exception::key_error(key.into_value()));
-                }
-            }
-            "__contains__" => {
-                let key = Key::new(args.parse::<(Value,)>(method)?.0)?;
-                return Ok(entries.get(&key).is_some().into());
-            }
-            "__len__" => return Ok(entries.by_number.len().into()),
-            "__iter__" => {
-                let keys = entries.by_number.values().map(|(key, _)| key.clone());
-                let keys = Keys::new(keys.collect());
-                return Ok(Reply::object("Iterator", Arc::new(keys)));
-            }
-            "keys" => {
-                let keys = entries.by_number.values().map(|(key, _)| key.clone());
-                return Ok(keys.collect::<Vec<_>>().into());
-            }
-            "values" => {
-                let values =
-                    entries.by_number.values().map(|(_, value)| value.clone());
-                return Ok(values.collect::<Vec<_>>().into());
-            }
-            "items" => {
-                let pairs = entries.by_number.values().cloned().map(Value::from);
-                return Ok(pairs.collect::<Vec<_>>().into());
-            }
-            "pop" => {
-                let [key, default] = args.bind(method, ["key", "default"])?;
-                let key = Key::new(required(key, "key")?)?;
-                let Some(value) = entries.remove(&key) else {
-                    let missing = || Exception::key_error(key.into_value());
-                    return default.map(Reply::from).ok_or_else(missing);
-                };
-                let dict = Arc::clone(&self);
-                return Ok(Reply::taken(value, move |value| {
-                    dict.entries().put_back(key, value);
-                }));
-            }
-            "popitem" => {
-                let item = entries.pop_last().ok_or_else(|| {
-                    Exception::key_error("popitem(): dictionary is empty".into())
-                })?;
-                let dict = Arc::clone(&self);
-                return Ok(Reply::taken(item.into(), move |item| {
-                    if let Ok((key, value)) = FromValue::from_value(item)
-                        && let Ok(key) = Key::new(key)
-                    {
-                        dict.entries().put_back(key, value);
-                    }
-                }));
-            }
-            "setdefault" => {
-                let [key, default] = args.bind(method, ["key", "default"])?;
-                let key = Key::new(required(key, "key")?)?;
-                if let Some(value) = entries.get(&key) {
-                    return Ok(value.clone().into());
-                }
-                let default = default.unwrap_or(Value::None);
-                entries.insert(key, default.clone());
-                return Ok(default.into());
-            }
-            "update" => {
-                let (other, named) = one_and_names(args, method)?;
-                // Free while another object is asked, which may be this one.
-                drop(entries);
-                let other =
-                    Value::Dict(other.map(pairs).transpose()?.unwrap_or_default());
-                self.entries().update(Some(other), named)?;
-            }
-            "__or__" | "__ror__" | "__ior__" => {
-                let (other,) = args.parse(method)?;
-                drop(entries);
-                let other = Value::Dict(pairs(other)?);
-                // What others set in the meantime stays.
-                let mut entries = self.entries();
-                if method == "__ior__" {
-                    entries.update(Some(other), Vec::new())?;
-                    return Ok(entries.to_value().into());
-                }
-                let own = entries.to_value();
-                drop(entries);
-                let (first, second) = match method {
-                    "__ror__" => (other, own),
-                    _ => (own, other),
-                };
-                let mut merged = Entries::default();
-                merged.update(Some(first), Vec::new())?;
-                merged.update(Some(second), Vec::new())?;
-                return Ok(merged.to_value().into());
-            }
-            "clear" => *entries = Entries::default(),
-            "copy" => return Ok(entries.to_value().into()),
-            _ => return Err(no_method(method)),
+    fn contains(self: &Arc<Self>, call: Call) -> Outcome {
+        let key = Key::new(call.parse::<(Value,)>()?.0)?;
+        Ok(self.entries().contains_key(&key).into())
+    }
+
+    fn delete(self: &Arc<Self>, call: Call) -> Outcome {
+        let key = Key::new(call.parse::<(Value,)>()?.0)?;
+        match self.entries().remove(&key) {
+            Some(_) => Ok(().into()),
+            None => Err(Exception::key_error(key.into_value())),
         }
+    }
+
+    fn get_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let key = Key::new(call.parse::<(Value,)>()?.0)?;
+        match self.entries().get(&key) {
+            Some(value) => Ok(value.clone().into()),
+            None => Err(Exception::key_error(key.into_value())),
+        }
+    }
+
+    fn set_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key, value) = call.parse::<(Value, Value)>()?;
+        insert(&mut self.entries(), Key::new(key)?, value);
         Ok(().into())
     }
 
-    fn value(&self) -> Option<Value> {
-        Some(self.entries().to_value())
+    fn iterator(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let keys = Keys::new(Arc::clone(self));
+        Ok(Reply::object("Iterator", Arc::new(keys)))
+    }
+
+    fn length(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(self.entries().len().into())
+    }
+
+    fn clear(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let old = std::mem::take(&mut *self.entries());
+        // Dropped once the dict is unlocked: there may be many values.
+        drop(old);
+        Ok(().into())
+    }
+
+    fn copy(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(to_value(&self.entries()).into())
+    }
+
+    fn get(self: &Arc<Self>, call: Call) -> Outcome {
+        let [key, default] = call.positional(1)?;
+        let key = Key::new(required(key, "key")?)?;
+        let value = self.entries().get(&key).cloned();
+        Ok(value.or(default).into())
+    }
+
+    fn keys(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(Value::List(keys_of(&self.entries())).into())
+    }
+
+    fn values(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(Value::List(self.entries().values().cloned().collect()).into())
+    }
+
+    fn items(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let entries = self.entries();
+        let pairs = entries.iter().map(|(key, value)| {
+            Value::Tuple(vec![key.value().clone(), value.clone()])
+        });
+        Ok(Value::List(pairs.collect()).into())
+    }
+
+    fn pop(self: &Arc<Self>, call: Call) -> Outcome {
+        let [key, default] = call.positional(1)?;
+        let key = Key::new(required(key, "key")?)?;
+        let Some(value) = self.entries().remove(&key) else {
+            let missing = || Exception::key_error(key.into_value());
+            return default.map(Reply::from).ok_or_else(missing);
+        };
+        let dict = Arc::clone(self);
+        Ok(Reply::taken(value, move |value| dict.put_back(key, value)))
+    }
+
+    fn pop_item(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let last = self.entries().pop_back();
+        let (key, value) = last.ok_or_else(|| {
+            Exception::key_error("popitem(): dictionary is empty".into())
+        })?;
+        let dict = Arc::clone(self);
+        let item = Value::Tuple(vec![key.value().clone(), value]);
+        Ok(Reply::taken(item, move |item| {
+            if let Value::Tuple(mut parts) = item
+                && let Some(value) = parts.pop()
+            {
+                dict.put_back(key, value);
+            }
+        }))
+    }
+
+    fn set_default(self: &Arc<Self>, call: Call) -> Outcome {
+        let [key, default] = call.positional(1)?;
+        let key = Key::new(required(key, "key")?)?;
+        let mut entries = self.entries();
+        if let Some(value) = entries.get(&key) {
+            return Ok(value.clone().into());
+        }
+        let default = default.unwrap_or(Value::None);
+        entries.insert(key, default.clone());
+        Ok(default.into())
+    }
+
+    fn update(self: &Arc<Self>, call: Call) -> Outcome {
+        // Read before this dict is locked: it may be another object's, or this one's.
+        let pairs = Pairs::of_arguments(call.args, call.method)?;
+        update(&mut self.entries(), pairs)?;
+        Ok(().into())
+    }
+
+    fn or(self: &Arc<Self>, call: Call) -> Outcome {
+        let other = Pairs::of_value(call.parse::<(Value,)>()?.0)?;
+        let mut merged = self.entries().clone();
+        update(&mut merged, other)?;
+        Ok(to_value(&merged).into())
+    }
+
+    fn reverse_or(self: &Arc<Self>, call: Call) -> Outcome {
+        let mut merged = Entries::default();
+        update(&mut merged, Pairs::of_value(call.parse::<(Value,)>()?.0)?)?;
+        for (key, value) in self.entries().iter() {
+            insert(&mut merged, key.clone(), value.clone());
+        }
+        Ok(to_value(&merged).into())
+    }
+
+    fn or_in_place(self: &Arc<Self>, call: Call) -> Outcome {
+        let other = Pairs::of_value(call.parse::<(Value,)>()?.0)?;
+        // Keys that others have set in the meantime stay.
+        let mut entries = self.entries();
+        update(&mut entries, other)?;
+        Ok(to_value(&entries).into())
     }
 }
 
-/// The keys that a dictionary had when somebody began to iterate.
+fn keys_of(entries: &Entries) -> Vec<Value> {
+    entries.keys().map(|key| key.value().clone()).collect()
+}
+
+impl Managed for Dict {
+    methods! {
+        "__contains__" => Self::contains,
+        "__delitem__" => Self::delete,
+        "__getitem__" => Self::get_item,
+        "__iter__" => Self::iterator,
+        "__len__" => Self::length,
+        "__setitem__" => Self::set_item,
+        "clear" => Self::clear,
+        "copy" => Self::copy,
+        "get" => Self::get,
+        "items" => Self::items,
+        "keys" => Self::keys,
+        "pop" => Self::pop,
+        "popitem" => Self::pop_item,
+        "setdefault" => Self::set_default,
+        "update" => Self::update,
+        "values" => Self::values,
+        "__or__" => Self::or,
+        "__ror__" => Self::reverse_or,
+        "__ior__" => Self::or_in_place,
+    }
+
+    fn value(&self) -> Option<Value> {
+        Some(to_value(&self.entries()))
+    }
+}
+
+/// An iterator over the keys that a dict had when the iteration began.
 #[derive(Debug)]
 struct Keys {
-    left: Mutex<std::vec::IntoIter<Value>>,
+    dict: Arc<Dict>,
+    state: Mutex<Iteration>,
+}
+
+#[derive(Debug)]
+struct Iteration {
+    /// The number of keys at the beginning: the iteration fails if it changes.
+    size: usize,
+    left: std::vec::IntoIter<Value>,
+    end: Option<End>,
+}
+
+/// How an iteration ended. It stays ended, whatever becomes of the dict.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Exhausted,
+    SizeChanged,
 }
 
 impl Keys {
-    fn new(keys: Vec<Value>) -> Self {
+    fn new(dict: Arc<Dict>) -> Self {
+        let keys = keys_of(&dict.entries());
         Self {
-            left: Mutex::new(keys.into_iter()),
+            dict,
+            state: Mutex::new(Iteration {
+                size: keys.len(),
+                left: keys.into_iter(),
+                end: None,
+            }),
+        }
+    }
+
+    fn next(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let size = self.dict.entries().len();
+        // Nothing that can panic runs under the lock.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.end.is_none() && state.size != size {
+            state.end = Some(End::SizeChanged);
+        }
+        let next = match state.end {
+            None => state.left.next(),
+            Some(_) => None,
+        };
+        match (next, state.end) {
+            (Some(key), _) => Ok(key.into()),
+            (None, Some(End::SizeChanged)) => Err(Exception::runtime_error(
+                "dictionary changed size during iteration",
+            )),
+            (None, _) => {
+                state.end = Some(End::Exhausted);
+                Err(Exception::stop_iteration())
+            }
         }
     }
 }
 
 impl Managed for Keys {
-    fn methods(&self) -> &[&'static str] {
-        // `send` and `throw` are for generators, which this is not.
-        &["__next__", "close"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        _args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        match method {
-            "__next__" => match left.next() {
-                Some(key) => Ok(key.into()),
-                None => Err(Exception::stop_iteration()),
-            },
-            "close" => {
-                *left = Vec::new().into_iter();
-                Ok(().into())
-            }
-            _ => Err(no_method(method)),
-        }
+    // A proxy of an iterator has `send`, `throw` and `close` too: those are for
+    // generators, and raise here as they do for Python's iterators of dicts.
+    methods! {
+        "__next__" => Self::next,
     }
 }

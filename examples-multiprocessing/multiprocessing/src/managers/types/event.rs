@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::waiting::{Monitor, gone};
-use crate::managers::convert::{Arguments, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, Unmet, no_method};
-use crate::managers::pickle::Exception;
+use super::waiting::{Monitor, gone, timeout};
+use super::{Call, Outcome, methods};
+use crate::managers::managed::{Managed, WaitError};
 
 /// A flag that clients wait for.
 #[derive(Debug, Default)]
@@ -16,7 +15,8 @@ pub(super) struct Event {
 #[derive(Debug, Default)]
 struct Flag {
     up: bool,
-    /// How often it went up: who waited then goes on even where it is down again.
+    /// The number of times it was set: a client that waited then continues even if the
+    /// flag has been cleared again.
     times_set: u64,
 }
 
@@ -24,47 +24,48 @@ impl Event {
     pub(super) fn new() -> Self {
         Self::default()
     }
+
+    fn is_set(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(self.flag.lock().up.into())
+    }
+
+    fn set(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        self.flag.change(|flag| {
+            flag.up = true;
+            flag.times_set += 1;
+        });
+        Ok(().into())
+    }
+
+    fn clear(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        self.flag.lock().up = false;
+        Ok(().into())
+    }
+
+    fn wait(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [time] = call.bind(["timeout"])?;
+        let at_entry = self.flag.lock().times_set;
+        let waited = self.flag.wait(caller, timeout(time)?, |flag| {
+            (flag.up || flag.times_set != at_entry).then_some(())
+        });
+        match waited {
+            Ok(()) => Ok(true.into()),
+            Err(WaitError::TimedOut) => Ok(false.into()),
+            Err(WaitError::Gone) => Err(gone()),
+        }
+    }
 }
 
 impl Managed for Event {
-    fn methods(&self) -> &[&'static str] {
-        &["is_set", "set", "clear", "wait"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "is_set" => Ok(self.flag.lock().up.into()),
-            "set" => {
-                self.flag.change(|flag| {
-                    flag.up = true;
-                    flag.times_set += 1;
-                });
-                Ok(().into())
-            }
-            "clear" => {
-                self.flag.lock().up = false;
-                Ok(().into())
-            }
-            "wait" => {
-                let [time] = args.bind(method, ["timeout"])?;
-                let time = timeout(time)?.and_then(seconds);
-                let at_entry = self.flag.lock().times_set;
-                let waited = self.flag.wait(caller, time, |flag| {
-                    (flag.up || flag.times_set != at_entry).then_some(())
-                });
-                match waited {
-                    Ok(()) => Ok(true.into()),
-                    Err(Unmet::TimedOut) => Ok(false.into()),
-                    Err(Unmet::Gone) => Err(gone()),
-                }
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "is_set" => Self::is_set,
+        "set" => Self::set,
+        "clear" => Self::clear,
+        "wait" => Self::wait,
     }
 
     fn repr(&self) -> String {

@@ -1,13 +1,17 @@
 //! `list`
 
-use std::cmp::Ordering;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::containers::{Subscript, clamped, iterate, place};
-use crate::managers::convert::{Arguments, optional, required};
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
-use crate::managers::pickle::{Exception, MAX_MEMORY, Value, compare, equal};
+use super::containers::{
+    Subscript, clamped, integer, is_true, iterate, place, replace,
+};
+use super::{Call, Outcome, methods};
+use crate::managers::convert::{Arguments, required};
+use crate::managers::managed::{Managed, Reply};
+use crate::managers::pickle::{
+    Exception, MAX_MEMORY, Object, Value, equal, is_less,
+};
 
 /// A list of any values.
 #[derive(Debug, Default)]
@@ -17,7 +21,7 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn new(args: Arguments) -> Result<Self, Exception> {
-        let [items] = args.bind("list", ["iterable"])?;
+        let [items] = args.positional("list", 0)?;
         let items = items.map(iterate).transpose()?.unwrap_or_default();
         Ok(Self {
             items: Mutex::new(items),
@@ -28,191 +32,266 @@ impl List {
         // Nothing that can panic runs under the lock.
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn add(self: &Arc<Self>, call: Call) -> Outcome {
+        match call.parse()? {
+            (Value::List(values),) => {
+                let mut sum = self.items().clone();
+                sum.extend(values);
+                Ok(Value::List(sum).into())
+            }
+            (other,) => Err(Exception::type_error(format!(
+                "can only concatenate list (not \"{}\") to list",
+                other.type_name()
+            ))),
+        }
+    }
+
+    fn contains(self: &Arc<Self>, call: Call) -> Outcome {
+        let (value,) = call.parse()?;
+        Ok(position(&self.items(), &value)?.is_some().into())
+    }
+
+    fn delete(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key,) = call.parse::<(Value,)>()?;
+        let mut items = self.items();
+        match Subscript::new(&key, items.len(), "list")? {
+            Subscript::Index(index) => {
+                let place = place(index, items.len(), "list assignment")?;
+                items.remove(place);
+            }
+            Subscript::Slice(mut slice) => {
+                slice.places.sort_unstable();
+                let mut at = 0..;
+                items.retain(|_| {
+                    let at = at.next().unwrap_or_default();
+                    slice.places.binary_search(&at).is_err()
+                });
+            }
+        }
+        Ok(().into())
+    }
+
+    fn get_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key,) = call.parse::<(Value,)>()?;
+        let items = self.items();
+        Ok(match Subscript::new(&key, items.len(), "list")? {
+            Subscript::Index(index) => {
+                items[place(index, items.len(), "list")?].clone().into()
+            }
+            Subscript::Slice(slice) => {
+                let places = slice.places.iter();
+                let copies = places.map(|&place| items[place].clone());
+                Value::List(copies.collect()).into()
+            }
+        })
+    }
+
+    fn set_item(self: &Arc<Self>, call: Call) -> Outcome {
+        let (key, value) = call.parse::<(Value, Value)>()?;
+        let mut items = self.items();
+        match Subscript::new(&key, items.len(), "list")? {
+            Subscript::Index(index) => {
+                let place = place(index, items.len(), "list assignment")?;
+                items[place] = value;
+            }
+            Subscript::Slice(_) => {
+                // Unlocked while another object is read, which may be this one.
+                drop(items);
+                let values = iterate(value).map_err(|error| {
+                    // Too many items are another error.
+                    match error.name() {
+                        "TypeError" => {
+                            Exception::type_error("can only assign an iterable")
+                        }
+                        _ => error,
+                    }
+                })?;
+                let mut items = self.items();
+                // Their number may have changed in the meantime.
+                if let Subscript::Slice(slice) =
+                    Subscript::new(&key, items.len(), "list")?
+                {
+                    replace(&mut items, &slice, values)?;
+                }
+            }
+        }
+        Ok(().into())
+    }
+
+    fn length(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(self.items().len().into())
+    }
+
+    fn multiply(self: &Arc<Self>, call: Call) -> Outcome {
+        let (count,) = call.parse::<(Value,)>()?;
+        Ok(Value::List(repeated(&self.items(), &count)?).into())
+    }
+
+    fn multiply_in_place(self: &Arc<Self>, call: Call) -> Outcome {
+        let (count,) = call.parse::<(Value,)>()?;
+        let mut items = self.items();
+        *items = repeated(&items, &count)?;
+        Ok(().into())
+    }
+
+    /// An iterator over a copy, which runs at the client: what Python's server sends.
+    fn reversed(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let items = self.items().clone();
+        Ok(Object::reversed(items).into())
+    }
+
+    fn append(self: &Arc<Self>, call: Call) -> Outcome {
+        let (item,) = call.parse()?;
+        self.items().push(item);
+        Ok(().into())
+    }
+
+    fn count(self: &Arc<Self>, call: Call) -> Outcome {
+        let (value,) = call.parse::<(Value,)>()?;
+        let mut count = 0_usize;
+        for item in self.items().iter() {
+            count += usize::from(equal(item, &value)?);
+        }
+        Ok(count.into())
+    }
+
+    fn extend(self: &Arc<Self>, call: Call) -> Outcome {
+        let (values,) = call.parse()?;
+        // Read before this list is locked: it may be another object's, or this one's.
+        let values = iterate(values)?;
+        self.items().extend(values);
+        Ok(().into())
+    }
+
+    fn index(self: &Arc<Self>, call: Call) -> Outcome {
+        let [value, start, stop] = call.positional(1)?;
+        let value: Value = required(value, "value")?;
+        let items = self.items();
+        let bound = |index: Option<Value>, default: i64| {
+            let index = match index {
+                None => default,
+                Some(index) => integer(&index)
+                    .map_err(|_| {
+                        Exception::type_error(
+                            "slice indices must be integers or have an __index__ \
+                             method",
+                        )
+                    })?
+                    .clamped(),
+            };
+            Ok::<_, Exception>(clamped(index, items.len()))
+        };
+        let (start, stop) = (bound(start, 0)?, bound(stop, i64::MAX)?);
+        match position(&items[start..stop.max(start)], &value)? {
+            Some(place) => Ok((start + place).into()),
+            None => Err(Exception::value_error(format!(
+                "{} is not in list",
+                value.py_repr()
+            ))),
+        }
+    }
+
+    fn insert(self: &Arc<Self>, call: Call) -> Outcome {
+        let (index, value) = call.parse::<(Value, Value)>()?;
+        let index = integer(&index)?.for_c()?;
+        let mut items = self.items();
+        let place = clamped(index, items.len());
+        items.insert(place, value);
+        Ok(().into())
+    }
+
+    fn pop(self: &Arc<Self>, call: Call) -> Outcome {
+        let [index] = call.positional(0)?;
+        let index = index.map_or(Ok(-1), |index| integer(&index)?.for_c())?;
+        let mut items = self.items();
+        if items.is_empty() {
+            return Err(Exception::index_error("pop from empty list"));
+        }
+        let place = place(index, items.len(), "pop")?;
+        let list = Arc::clone(self);
+        Ok(Reply::taken(items.remove(place), move |item| {
+            let mut items = list.items();
+            let place = place.min(items.len());
+            items.insert(place, item);
+        }))
+    }
+
+    fn remove(self: &Arc<Self>, call: Call) -> Outcome {
+        let (value,) = call.parse::<(Value,)>()?;
+        let mut items = self.items();
+        match position(&items, &value)? {
+            Some(place) => drop(items.remove(place)),
+            None => {
+                return Err(Exception::value_error("list.remove(x): x not in list"));
+            }
+        }
+        Ok(().into())
+    }
+
+    fn reverse(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        self.items().reverse();
+        Ok(().into())
+    }
+
+    fn sort(self: &Arc<Self>, call: Call) -> Outcome {
+        let (args, named) = call.args.into_parts();
+        if !args.is_empty() {
+            return Err(Exception::type_error(
+                "sort() takes no positional arguments",
+            ));
+        }
+        let [key, reverse] =
+            Arguments::new(args, named).bind("sort", ["key", "reverse"])?;
+        if key.is_some_and(|key| key != Value::None) {
+            return Err(Exception::type_error(
+                "a key function cannot be sent to a manager",
+            ));
+        }
+        sort(&mut self.items(), reverse.as_ref().is_some_and(is_true))?;
+        Ok(().into())
+    }
+
+    fn clear(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        let old = mem::take(&mut *self.items());
+        // Dropped once the list is unlocked: there may be many items.
+        drop(old);
+        Ok(().into())
+    }
+
+    fn copy(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(Value::List(self.items().clone()).into())
+    }
 }
 
 impl Managed for List {
-    fn methods(&self) -> &[&'static str] {
-        &[
-            "__add__",
-            "__contains__",
-            "__delitem__",
-            "__getitem__",
-            "__len__",
-            "__mul__",
-            "__reversed__",
-            "__rmul__",
-            "__setitem__",
-            "append",
-            "count",
-            "extend",
-            "index",
-            "insert",
-            "pop",
-            "remove",
-            "reverse",
-            "sort",
-            "__imul__",
-            "clear",
-            "copy",
-        ]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let mut items = self.items();
-        match method {
-            "append" => {
-                let (item,) = args.parse(method)?;
-                items.push(item);
-            }
-            "__getitem__" => {
-                let (key,) = args.parse::<(Value,)>(method)?;
-                return Ok(match Subscript::new(&key, items.len())? {
-                    Subscript::Index(index) => {
-                        items[place(index, items.len(), "list")?].clone().into()
-                    }
-                    Subscript::Places(places) => {
-                        Value::List(copies(&items, &places)).into()
-                    }
-                });
-            }
-            "__setitem__" => {
-                let (key, value) = args.parse::<(Value, Value)>(method)?;
-                match Subscript::new(&key, items.len())? {
-                    Subscript::Index(index) => {
-                        let place = place(index, items.len(), "list assignment")?;
-                        items[place] = value;
-                    }
-                    Subscript::Places(_) => {
-                        // Free while another object is asked, which may be this one.
-                        drop(items);
-                        let values = iterate(value)?;
-                        let mut items = self.items();
-                        // There may be more items or fewer by now.
-                        if let Subscript::Places(places) =
-                            Subscript::new(&key, items.len())?
-                        {
-                            replace(&mut items, &key, &places, values)?;
-                        }
-                    }
-                }
-            }
-            "__delitem__" => {
-                let (key,) = args.parse::<(Value,)>(method)?;
-                match Subscript::new(&key, items.len())? {
-                    Subscript::Index(index) => {
-                        let place = place(index, items.len(), "list assignment")?;
-                        items.remove(place);
-                    }
-                    Subscript::Places(mut places) => {
-                        places.sort_unstable();
-                        let mut at = 0..;
-                        items.retain(|_| {
-                            let at = at.next().unwrap_or_default();
-                            places.binary_search(&at).is_err()
-                        });
-                    }
-                }
-            }
-            "__len__" => return Ok(items.len().into()),
-            "__contains__" => {
-                let (value,) = args.parse(method)?;
-                return Ok(items.iter().any(|item| equal(item, &value)).into());
-            }
-            "extend" => {
-                let (values,) = args.parse(method)?;
-                // Free while another object is asked, which may be this one.
-                drop(items);
-                let values = iterate(values)?;
-                self.items().extend(values);
-            }
-            "__add__" => {
-                let (values,) = args.parse(method)?;
-                let mut sum = items.clone();
-                drop(items);
-                sum.extend(iterate(values)?);
-                return Ok(Value::List(sum).into());
-            }
-            "__mul__" | "__rmul__" => {
-                let (count,) = args.parse(method)?;
-                return Ok(Value::List(repeated(&items, count)?).into());
-            }
-            "__imul__" => {
-                let (count,) = args.parse(method)?;
-                *items = repeated(&items, count)?;
-            }
-            "count" => {
-                let (value,) = args.parse(method)?;
-                let equals = items.iter().filter(|item| equal(item, &value));
-                return Ok(equals.count().into());
-            }
-            "index" => {
-                let [value, start, stop] =
-                    args.bind(method, ["value", "start", "stop"])?;
-                let value: Value = required(value, "value")?;
-                let start = clamped(optional(start, 0)?, items.len());
-                let stop = clamped(optional(stop, i64::MAX)?, items.len());
-                let range = start..stop.max(start);
-                return match items[range].iter().position(|i| equal(i, &value)) {
-                    Some(place) => Ok((start + place).into()),
-                    None => Err(Exception::value_error(format!(
-                        "{} is not in list",
-                        value.py_repr()
-                    ))),
-                };
-            }
-            "insert" => {
-                let (index, value) = args.parse::<(i64, Value)>(method)?;
-                let place = clamped(index, items.len());
-                items.insert(place, value);
-            }
-            "pop" => {
-                let [index] = args.bind(method, ["index"])?;
-                if items.is_empty() {
-                    return Err(Exception::index_error("pop from empty list"));
-                }
-                let index = optional(index, -1)?;
-                let place = place(index, items.len(), "pop")?;
-                let list = Arc::clone(&self);
-                return Ok(Reply::taken(items.remove(place), move |item| {
-                    let mut items = list.items();
-                    let place = place.min(items.len());
-                    items.insert(place, item);
-                }));
-            }
-            "remove" => {
-                let (value,) = args.parse::<(Value,)>(method)?;
-                match items.iter().position(|item| equal(item, &value)) {
-                    Some(place) => drop(items.remove(place)),
-                    None => {
-                        return Err(Exception::value_error(
-                            "list.remove(x): x not in list",
-                        ));
-                    }
-                }
-            }
-            "reverse" => items.reverse(),
-            "__reversed__" => {
-                return Ok(items.iter().rev().cloned().collect::<Vec<_>>().into());
-            }
-            "sort" => {
-                let [key, reverse] = args.bind(method, ["key", "reverse"])?;
-                if key.is_some_and(|key| key != Value::None) {
-                    return Err(Exception::type_error(
-                        "a key function cannot be sent to a manager",
-                    ));
-                }
-                sort(&mut items, optional(reverse, false)?)?;
-            }
-            "clear" => items.clear(),
-            "copy" => return Ok(items.clone().into()),
-            _ => return Err(no_method(method)),
-        }
-        Ok(().into())
+    methods! {
+        "__add__" => Self::add,
+        "__contains__" => Self::contains,
+        "__delitem__" => Self::delete,
+        "__getitem__" => Self::get_item,
+        "__len__" => Self::length,
+        "__mul__" => Self::multiply,
+        "__reversed__" => Self::reversed,
+        "__rmul__" => Self::multiply,
+        "__setitem__" => Self::set_item,
+        "append" => Self::append,
+        "count" => Self::count,
+        "extend" => Self::extend,
+        "index" => Self::index,
+        "insert" => Self::insert,
+        "pop" => Self::pop,
+        "remove" => Self::remove,
+        "reverse" => Self::reverse,
+        "sort" => Self::sort,
+        "__imul__" => Self::multiply_in_place,
+        "clear" => Self::clear,
+        "copy" => Self::copy,
     }
 
     fn value(&self) -> Option<Value> {
@@ -220,42 +299,26 @@ impl Managed for List {
     }
 }
 
-fn copies(items: &[Value], places: &[usize]) -> Vec<Value> {
-    places.iter().map(|&place| items[place].clone()).collect()
-}
-
-/// `items[places] = values`. A slice without a step may change its length.
-fn replace(
-    items: &mut Vec<Value>,
-    key: &Value,
-    places: &[usize],
-    values: Vec<Value>,
-) -> Result<(), Exception> {
-    let Value::Object(slice) = key else {
-        unreachable!("only a slice has places");
-    };
-    if let [start, _, Value::None | Value::Int(1)] = slice.args() {
-        let start = match (places.first(), start) {
-            (Some(&first), _) => first,
-            (None, Value::Int(start)) => clamped(*start, items.len()),
-            (None, _) => 0,
-        };
-        items.splice(start..start + places.len(), values);
-    } else if values.len() == places.len() {
-        for (&place, value) in places.iter().zip(values) {
-            items[place] = value;
+/// The place of the first item that equals a value.
+fn position(items: &[Value], value: &Value) -> Result<Option<usize>, Exception> {
+    for (place, item) in items.iter().enumerate() {
+        if equal(item, value)? {
+            return Ok(Some(place));
         }
-    } else {
-        return Err(Exception::value_error(format!(
-            "attempt to assign sequence of size {} to extended slice of size {}",
-            values.len(),
-            places.len()
-        )));
     }
-    Ok(())
+    Ok(None)
 }
 
-fn repeated(items: &[Value], count: i64) -> Result<Vec<Value>, Exception> {
+fn repeated(items: &[Value], count: &Value) -> Result<Vec<Value>, Exception> {
+    let Ok(count) = integer(count) else {
+        return Err(Exception::type_error(format!(
+            "can't multiply sequence by non-int of type '{}'",
+            count.type_name()
+        )));
+    };
+    let count = count.exact().ok_or_else(|| {
+        Exception::overflow_error("cannot fit 'int' into an index-sized integer")
+    })?;
     let count = usize::try_from(count).unwrap_or(0);
     let bytes: usize = items.iter().map(Value::size).sum();
     match bytes.checked_mul(count) {
@@ -268,18 +331,16 @@ fn repeated(items: &[Value], count: i64) -> Result<Vec<Value>, Exception> {
 }
 
 /// Stable, like Python's, by merging ever longer runs. An error leaves the items as they
-/// were.
+/// were. Descending order is that of the reversed list, reversed: equal items keep their
+/// order.
 ///
-/// Not std's: with a NaN among them the items have no total order, and std's sort may
-/// panic then. Like Python's it compares by `<` alone, so that a NaN stays about where
-/// it was.
-fn sort(items: &mut Vec<Value>, reverse: bool) -> Result<(), Exception> {
-    let before = if reverse {
-        Ordering::Greater
-    } else {
-        Ordering::Less
-    };
+/// Not std's sort: with a NaN among them the items have no total order, and std's may
+/// panic then. Like Python's this one compares by `<` alone.
+fn sort(items: &mut Vec<Value>, descending: bool) -> Result<(), Exception> {
     let mut order: Vec<usize> = (0..items.len()).collect();
+    if descending {
+        order.reverse();
+    }
     let mut merged = Vec::with_capacity(order.len());
     let mut length = 1;
     while length < order.len() {
@@ -288,8 +349,8 @@ fn sort(items: &mut Vec<Value>, reverse: bool) -> Result<(), Exception> {
             while let ([first, left_rest @ ..], [second, right_rest @ ..]) =
                 (left, right)
             {
-                // The later against the earlier, which is what Python's message names.
-                if compare(&items[*second], &items[*first])? == Some(before) {
+                // The later against the earlier: Python's message names them so.
+                if is_less(&items[*second], &items[*first])? {
                     merged.push(*second);
                     right = right_rest;
                 } else {
@@ -303,6 +364,9 @@ fn sort(items: &mut Vec<Value>, reverse: bool) -> Result<(), Exception> {
         mem::swap(&mut order, &mut merged);
         merged.clear();
         length *= 2;
+    }
+    if descending {
+        order.reverse();
     }
     let sorted = order
         .into_iter()

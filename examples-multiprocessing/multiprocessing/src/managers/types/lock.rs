@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::waiting::{Monitor, gone};
-use crate::managers::convert::{Arguments, optional, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, Unmet, no_method};
-use crate::managers::pickle::{Exception, Value};
+use super::containers::is_true;
+use super::waiting::{Monitor, gone, number_of_seconds, within_clock};
+use super::{Call, Outcome, methods};
+use crate::managers::managed::{Caller, Managed, Reply, WaitError};
+use crate::managers::pickle::Exception;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Anybody may release it.
+    /// Any client may release it.
     Plain,
-    /// Only its owner may, who may take it again.
+    /// Only its owner may release it, and may take it again.
     Reentrant,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Lock {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holder {
     caller: u64,
-    /// How often it has taken the lock.
+    /// The number of times it has taken the lock.
     level: usize,
 }
 
@@ -43,7 +44,7 @@ impl Lock {
         &self,
         caller: &Caller,
         timeout: Option<Duration>,
-    ) -> Result<(), Unmet> {
+    ) -> Result<(), WaitError> {
         self.holder.wait(caller, timeout, |holder| match holder {
             None => {
                 *holder = Some(Holder {
@@ -94,7 +95,11 @@ impl Lock {
         self.holder.change(Option::take)
     }
 
-    pub(super) fn retake(&self, caller: &Caller, held: Holder) -> Result<(), Unmet> {
+    pub(super) fn retake(
+        &self,
+        caller: &Caller,
+        held: Holder,
+    ) -> Result<(), WaitError> {
         self.acquire(caller, None)?;
         self.holder.change(|holder| {
             *holder = Some(Holder {
@@ -114,44 +119,56 @@ impl Lock {
     }
 
     /// `acquire(blocking=True, timeout=-1)`
-    pub(super) fn call_acquire(
-        &self,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let timeout = acquire_timeout(args)?;
+    pub(super) fn call_acquire(&self, call: Call) -> Outcome {
+        let caller = call.caller;
+        let timeout = acquire_timeout(call)?;
         acquired(self.acquire(caller, timeout))
     }
-}
 
-/// How long an `acquire` may wait, from Python's two ways to say so.
-pub(super) fn acquire_timeout(
-    args: Arguments,
-) -> Result<Option<Duration>, Exception> {
-    let [blocking, time] = args.bind("acquire", ["blocking", "timeout"])?;
-    let blocking = match blocking {
-        Some(Value::Int(number)) => number != 0,
-        blocking => optional(blocking, true)?,
-    };
-    match (blocking, timeout(time)?) {
-        // Python's way of saying: for ever.
-        (true, None | Some(-1.0)) => Ok(None),
-        (true, Some(time)) if time < 0.0 => Err(Exception::value_error(
-            "timeout value must be a non-negative number",
-        )),
-        (true, Some(time)) => Ok(seconds(time)),
-        (false, None | Some(-1.0)) => Ok(Some(Duration::ZERO)),
-        (false, Some(_)) => Err(Exception::value_error(
-            "can't specify a timeout for a non-blocking call",
-        )),
+    pub(super) fn call_release(&self, call: Call) -> Outcome {
+        let caller = call.caller;
+        call.parse::<()>()?;
+        self.release(caller).map(Reply::from)
+    }
+
+    fn acquire_method(self: &Arc<Self>, call: Call) -> Outcome {
+        self.call_acquire(call)
+    }
+
+    fn release_method(self: &Arc<Self>, call: Call) -> Outcome {
+        self.call_release(call)
     }
 }
 
-pub(super) fn acquired(acquired: Result<(), Unmet>) -> Result<Reply, Exception> {
+/// How long an `acquire` of a lock may wait, from Python's two ways to say so.
+fn acquire_timeout(call: Call) -> Result<Option<Duration>, Exception> {
+    let [blocking, time] = call.bind(["blocking", "timeout"])?;
+    let blocking = blocking.as_ref().is_none_or(is_true);
+    let time = time.map_or(Ok(-1.0), number_of_seconds)?;
+    // -1 is Python's way to say: for ever.
+    let for_ever = time.to_bits() == (-1.0_f64).to_bits();
+    if !blocking && !for_ever {
+        return Err(Exception::value_error(
+            "can't specify a timeout for a non-blocking call",
+        ));
+    }
+    if time < 0.0 && !for_ever {
+        return Err(Exception::value_error(
+            "timeout value must be a non-negative number",
+        ));
+    }
+    match (blocking, for_ever) {
+        (false, _) => Ok(Some(Duration::ZERO)),
+        (true, true) => Ok(None),
+        (true, false) => within_clock(time).map(Some),
+    }
+}
+
+pub(super) fn acquired(acquired: Result<(), WaitError>) -> Outcome {
     match acquired {
         Ok(()) => Ok(true.into()),
-        Err(Unmet::TimedOut) => Ok(false.into()),
-        Err(Unmet::Gone) => Err(gone()),
+        Err(WaitError::TimedOut) => Ok(false.into()),
+        Err(WaitError::Gone) => Err(gone()),
     }
 }
 
@@ -160,24 +177,9 @@ fn not_the_owner() -> Exception {
 }
 
 impl Managed for Lock {
-    fn methods(&self) -> &[&'static str] {
-        &["acquire", "release"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "acquire" => self.call_acquire(args, caller),
-            "release" => {
-                args.parse::<()>(method)?;
-                self.release(caller).map(Reply::from)
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "acquire" => Self::acquire_method,
+        "release" => Self::release_method,
     }
 
     fn repr(&self) -> String {

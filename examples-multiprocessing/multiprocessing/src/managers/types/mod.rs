@@ -21,12 +21,14 @@ use ::queue::Queue;
 pub(super) use array::numbers;
 
 use super::BaseManager;
-use super::convert::{optional, required};
-use super::pickle::Value;
+use super::convert::{Arguments, FromArgs, required};
+use super::managed::{Caller, Reply};
+use super::pickle::{Exception, Value};
 
 use array::Array;
 use barrier::Barrier;
 use condition::Condition;
+use containers::integer;
 use dict::Dict;
 use event::Event;
 use list::List;
@@ -34,14 +36,70 @@ use lock::{Kind, Lock};
 use namespace::Namespace;
 use semaphore::Semaphore;
 
+/// One call of a method.
+struct Call<'a> {
+    method: &'a str,
+    args: Arguments,
+    caller: &'a Caller,
+}
+
+type Outcome = Result<Reply, Exception>;
+
+impl Call<'_> {
+    /// The arguments of a method that takes exactly these, and none by name.
+    fn parse<T: FromArgs>(self) -> Result<T, Exception> {
+        self.args.parse(self.method)
+    }
+
+    /// See [`Arguments::bind`].
+    fn bind<const N: usize>(
+        self,
+        names: [&str; N],
+    ) -> Result<[Option<Value>; N], Exception> {
+        self.args.bind(self.method, names)
+    }
+
+    /// See [`Arguments::positional`].
+    fn positional<const N: usize>(
+        self,
+        required: usize,
+    ) -> Result<[Option<Value>; N], Exception> {
+        self.args.positional(self.method, required)
+    }
+}
+
+/// The methods of a managed type, each with the function that carries it out: both the
+/// list and the dispatch.
+macro_rules! methods {
+    ($($name:literal => $function:path),* $(,)?) => {
+        fn methods(&self) -> &[&'static str] {
+            &[$($name),*]
+        }
+
+        fn call(
+            self: std::sync::Arc<Self>,
+            method: &str,
+            args: $crate::managers::convert::Arguments,
+            caller: &$crate::managers::managed::Caller,
+        ) -> $crate::managers::types::Outcome {
+            let call = $crate::managers::types::Call { method, args, caller };
+            match method {
+                $($name => $function(&self, call),)*
+                _ => Err($crate::managers::managed::no_method(method)),
+            }
+        }
+    };
+}
+use methods;
+
 /// Registers all of them under Python's names.
 pub(super) fn register(manager: &mut BaseManager) {
     for queue in ["Queue", "JoinableQueue"] {
         manager.register_with(queue, |args| {
             let [maxsize] = args.bind("Queue", ["maxsize"])?;
-            let maxsize = optional::<i64>(maxsize, 0)?;
-            // As in Python, less than one is any number.
-            let maxsize = usize::try_from(maxsize).unwrap_or(0);
+            let maxsize = maxsize.unwrap_or(Value::Int(0));
+            // As in Python, a queue of size zero or less is unbounded.
+            let maxsize = usize::try_from(integer(&maxsize)?.clamped()).unwrap_or(0);
             Ok(Arc::new(Queue::<Value>::new(maxsize)))
         });
     }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::{Call, Outcome, methods};
 use crate::managers::convert::Arguments;
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
-use crate::managers::pickle::{Exception, Value};
+use crate::managers::managed::{Managed, Reply};
+use crate::managers::pickle::{Exception, Object, Value};
+
+/// Where Python has the classes of these two.
+const MODULE: &str = "multiprocessing.managers";
 
 /// Attributes by name.
 #[derive(Debug, Default)]
@@ -34,43 +38,48 @@ impl Namespace {
     }
 }
 
-impl Managed for Namespace {
-    fn methods(&self) -> &[&'static str] {
-        &["__getattribute__", "__setattr__", "__delattr__"]
+impl Namespace {
+    fn get(self: &Arc<Self>, call: Call) -> Outcome {
+        let (name,) = call.parse::<(String,)>()?;
+        let value = self.attributes().get(&name).cloned();
+        value.map(Reply::from).ok_or_else(|| missing(&name))
     }
 
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        let missing = |name: &str| {
-            Exception::attribute_error(format!(
-                "'Namespace' object has no attribute '{name}'"
-            ))
-        };
-        let mut attributes = self.attributes();
-        match method {
-            "__getattribute__" => {
-                let (name,) = args.parse::<(String,)>(method)?;
-                let value = attributes.get(&name).cloned();
-                value.map(Reply::from).ok_or_else(|| missing(&name))
-            }
-            "__setattr__" => {
-                let (name, value) = args.parse(method)?;
-                attributes.insert(name, value);
-                Ok(().into())
-            }
-            "__delattr__" => {
-                let (name,) = args.parse::<(String,)>(method)?;
-                match attributes.remove(&name) {
-                    Some(_) => Ok(().into()),
-                    None => Err(missing(&name)),
-                }
-            }
-            _ => Err(no_method(method)),
+    fn set(self: &Arc<Self>, call: Call) -> Outcome {
+        let (name, value) = call.parse::<(String, Value)>()?;
+        self.attributes().insert(name, value);
+        Ok(().into())
+    }
+
+    fn delete(self: &Arc<Self>, call: Call) -> Outcome {
+        let (name,) = call.parse::<(String,)>()?;
+        match self.attributes().remove(&name) {
+            Some(_) => Ok(().into()),
+            None => Err(missing(&name)),
         }
+    }
+}
+
+fn missing(name: &str) -> Exception {
+    Exception::attribute_error(format!(
+        "'Namespace' object has no attribute '{name}'"
+    ))
+}
+
+impl Managed for Namespace {
+    methods! {
+        "__getattribute__" => Self::get,
+        "__setattr__" => Self::set,
+        "__delattr__" => Self::delete,
+    }
+
+    fn value(&self) -> Option<Value> {
+        let attributes = self.attributes();
+        let attributes = attributes.iter();
+        let attributes = attributes
+            .map(|(name, value)| (Value::from(name.as_str()), value.clone()));
+        let state = Value::Dict(attributes.collect());
+        Some(Object::with_state(MODULE, "Namespace", state))
     }
 
     fn repr(&self) -> String {
@@ -86,7 +95,7 @@ impl Managed for Namespace {
 /// One value.
 #[derive(Debug)]
 pub(super) struct Cell {
-    /// Python keeps it for its `repr` only, and so does this.
+    /// Only shown by `repr`, as in Python.
     typecode: Value,
     value: Mutex<Value>,
 }
@@ -105,29 +114,31 @@ impl Cell {
     }
 }
 
-impl Managed for Cell {
-    fn methods(&self) -> &[&'static str] {
-        &["get", "set"]
+impl Cell {
+    fn get(self: &Arc<Self>, call: Call) -> Outcome {
+        call.parse::<()>()?;
+        Ok(self.held().clone().into())
     }
 
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        _caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "get" => {
-                args.parse::<()>(method)?;
-                Ok(self.held().clone().into())
-            }
-            "set" => {
-                let (value,) = args.parse(method)?;
-                *self.held() = value;
-                Ok(().into())
-            }
-            _ => Err(no_method(method)),
-        }
+    fn set(self: &Arc<Self>, call: Call) -> Outcome {
+        let (value,) = call.parse::<(Value,)>()?;
+        *self.held() = value;
+        Ok(().into())
+    }
+}
+
+impl Managed for Cell {
+    methods! {
+        "get" => Self::get,
+        "set" => Self::set,
+    }
+
+    fn value(&self) -> Option<Value> {
+        let state = vec![
+            ("_typecode".into(), self.typecode.clone()),
+            ("_value".into(), self.held().clone()),
+        ];
+        Some(Object::with_state(MODULE, "Value", Value::Dict(state)))
     }
 
     fn repr(&self) -> String {

@@ -1,116 +1,127 @@
 //! `queue.Queue`: the threading section's own queue, of values.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::queue::{GetError, PutError, Queue};
 
-use super::waiting::gone;
-use crate::managers::convert::{Arguments, optional, required, seconds, timeout};
-use crate::managers::managed::{Caller, Managed, Reply, Unmet, no_method};
+use super::containers::is_true;
+use super::waiting::{gone, number_of_seconds, within_clock};
+use super::{Call, Outcome, methods};
+use crate::managers::convert::required;
+use crate::managers::managed::{Caller, Managed, Reply, WaitError};
 use crate::managers::pickle::{Exception, Value};
 
-/// A queue of values can be managed as it is. What is got on behalf of a client that
+/// A queue of values can be managed as it is. An item that was taken for a client which
 /// has died in the meantime goes back to where it was.
 impl Managed for Queue<Value> {
-    fn methods(&self) -> &[&'static str] {
-        &[
-            "empty",
-            "full",
-            "get",
-            "get_nowait",
-            "join",
-            "put",
-            "put_nowait",
-            "qsize",
-            "shutdown",
-            "task_done",
-        ]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "put" => {
-                let [item, block, time] =
-                    args.bind("put", ["item", "block", "timeout"])?;
-                put(&self, required(item, "item")?, wait(block, time)?, caller)
-            }
-            "put_nowait" => {
-                let [item] = args.bind("put_nowait", ["item"])?;
-                put(&self, required(item, "item")?, Some(0.0), caller)
-            }
-            "get" => {
-                let [block, time] = args.bind("get", ["block", "timeout"])?;
-                get(&self, wait(block, time)?, caller)
-            }
-            "get_nowait" => {
-                args.parse::<()>("get_nowait")?;
-                get(&self, Some(0.0), caller)
-            }
-            "task_done" => {
-                args.parse::<()>("task_done")?;
-                self.task_done().map(Reply::from).map_err(|_| {
-                    Exception::value_error("task_done() called too many times")
-                })
-            }
-            "join" => {
-                args.parse::<()>("join")?;
-                caller
-                    .wait(None, |patience| self.join_timeout(patience).then_some(()))
-                    .map(Reply::from)
-                    .map_err(|_| gone())
-            }
-            "qsize" => Ok(self.qsize().into()),
-            "empty" => Ok(self.empty().into()),
-            "full" => Ok(self.full().into()),
-            "shutdown" => {
-                let [immediate] = args.bind("shutdown", ["immediate"])?;
-                if optional(immediate, false)? {
-                    drop(self.shutdown_immediate());
-                } else {
-                    self.shutdown();
-                }
-                Ok(().into())
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "empty" => empty,
+        "full" => full,
+        "get" => get,
+        "get_nowait" => get_nowait,
+        "join" => join,
+        "put" => put,
+        "put_nowait" => put_nowait,
+        "qsize" => qsize,
+        "shutdown" => shutdown,
+        "task_done" => task_done,
     }
 }
 
-/// How many seconds to wait at most, from Python's `block` and `timeout`.
+fn empty(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    call.parse::<()>()?;
+    Ok(queue.empty().into())
+}
+
+fn full(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    call.parse::<()>()?;
+    Ok(queue.full().into())
+}
+
+fn qsize(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    call.parse::<()>()?;
+    Ok(queue.qsize().into())
+}
+
+fn put(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let caller = call.caller;
+    let [item, block, time] = call.bind(["item", "block", "timeout"])?;
+    put_within(queue, required(item, "item")?, wait(block, time)?, caller)
+}
+
+fn put_nowait(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let caller = call.caller;
+    let [item] = call.bind(["item"])?;
+    put_within(queue, required(item, "item")?, Some(Duration::ZERO), caller)
+}
+
+fn get(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let caller = call.caller;
+    let [block, time] = call.bind(["block", "timeout"])?;
+    get_within(queue, wait(block, time)?, caller)
+}
+
+fn get_nowait(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let caller = call.caller;
+    call.parse::<()>()?;
+    get_within(queue, Some(Duration::ZERO), caller)
+}
+
+fn task_done(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    call.parse::<()>()?;
+    queue
+        .task_done()
+        .map(Reply::from)
+        .map_err(|_| Exception::value_error("task_done() called too many times"))
+}
+
+fn join(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let caller = call.caller;
+    call.parse::<()>()?;
+    caller
+        .wait(None, |patience| queue.join_timeout(patience).then_some(()))
+        .map(Reply::from)
+        .map_err(|_| gone())
+}
+
+fn shutdown(queue: &Arc<Queue<Value>>, call: Call) -> Outcome {
+    let [immediate] = call.bind(["immediate"])?;
+    if immediate.as_ref().is_some_and(is_true) {
+        drop(queue.shutdown_immediate());
+    } else {
+        queue.shutdown();
+    }
+    Ok(().into())
+}
+
+/// How long to wait at most, from Python's `block` and `timeout`.
 fn wait(
     block: Option<Value>,
     time: Option<Value>,
-) -> Result<Option<f64>, Exception> {
-    // Python takes anything for a truth value; these are what programs give.
-    let block = match block {
-        None => true,
-        Some(Value::Int(number)) => number != 0,
-        Some(Value::None) => false,
-        block => optional(block, true)?,
-    };
-    let time = timeout(time)?;
+) -> Result<Option<Duration>, Exception> {
+    if !block.as_ref().is_none_or(is_true) {
+        return Ok(Some(Duration::ZERO));
+    }
     match time {
-        _ if !block => Ok(Some(0.0)),
-        Some(time) if time < 0.0 => Err(Exception::value_error(
-            "'timeout' must be a non-negative number",
-        )),
-        time => Ok(time),
+        None | Some(Value::None) => Ok(None),
+        Some(time) => match number_of_seconds(time)? {
+            time if time < 0.0 => Err(Exception::value_error(
+                "'timeout' must be a non-negative number",
+            )),
+            time => within_clock(time).map(Some),
+        },
     }
 }
 
-fn put(
+fn put_within(
     queue: &Queue<Value>,
     item: Value,
-    time: Option<f64>,
+    time: Option<Duration>,
     caller: &Caller,
-) -> Result<Reply, Exception> {
+) -> Outcome {
     let mut item = Some(item);
-    let put = caller.wait(time.and_then(seconds), |patience| {
+    let put = caller.wait(time, |patience| {
         match queue.put_timeout(item.take()?, patience) {
             Ok(()) => Some(Ok(())),
             Err(PutError::Full(back)) => {
@@ -122,18 +133,18 @@ fn put(
     });
     match put {
         Ok(put) => put.map(Reply::from),
-        Err(Unmet::TimedOut) => Err(Exception::new("queue", "Full", Vec::new())),
-        Err(Unmet::Gone) => Err(gone()),
+        Err(WaitError::TimedOut) => Err(Exception::new("queue", "Full", Vec::new())),
+        Err(WaitError::Gone) => Err(gone()),
     }
 }
 
-fn get(
+fn get_within(
     queue: &Arc<Queue<Value>>,
-    time: Option<f64>,
+    time: Option<Duration>,
     caller: &Caller,
-) -> Result<Reply, Exception> {
-    let got = caller.wait(time.and_then(seconds), |patience| {
-        // Over TCP a dead client would not refuse it.
+) -> Outcome {
+    let got = caller.wait(time, |patience| {
+        // A client that has died over TCP would not refuse the reply.
         match queue.get_timeout_if(patience, || !caller.is_gone()) {
             Ok(Some(item)) => Some(Ok(item)),
             Ok(None) | Err(GetError::Empty) => None,
@@ -145,8 +156,10 @@ fn get(
             let queue = Arc::clone(queue);
             Ok(Reply::taken(item?, move |item| queue.put_back(item)))
         }
-        Err(Unmet::TimedOut) => Err(Exception::new("queue", "Empty", Vec::new())),
-        Err(Unmet::Gone) => Err(gone()),
+        Err(WaitError::TimedOut) => {
+            Err(Exception::new("queue", "Empty", Vec::new()))
+        }
+        Err(WaitError::Gone) => Err(gone()),
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::lock::{acquire_timeout, acquired};
-use super::waiting::Monitor;
-use crate::managers::convert::{Arguments, optional};
-use crate::managers::managed::{Caller, Managed, Reply, no_method};
+use super::containers::{integer, is_true};
+use super::lock::acquired;
+use super::waiting::{Monitor, timeout};
+use super::{Call, Outcome, methods};
+use crate::managers::convert::Arguments;
+use crate::managers::managed::{Managed, Reply};
 use crate::managers::pickle::Exception;
 
-/// Permits. Those of a client that ends or dies come back, unless the semaphore is used
-/// to count events: by clients that release what they never acquired.
+/// Permits. Those of a client that ends or dies come back, unless the semaphore counts
+/// events, as shown by clients that release permits they never acquired.
 #[derive(Debug)]
 pub(super) struct Semaphore {
     /// The most permits there may be, if it is bounded.
@@ -21,16 +24,16 @@ pub(super) struct Semaphore {
 #[derive(Debug)]
 struct Permits {
     free: usize,
-    /// How many each client has acquired and not released.
+    /// The number that each client has acquired and not released.
     held: HashMap<u64, usize>,
-    /// Whether somebody has released what it never acquired.
+    /// Whether a client has released a permit that it never acquired.
     counts_events: bool,
 }
 
 impl Semaphore {
     pub(super) fn new(args: Arguments) -> Result<Self, Exception> {
         let [value] = args.bind("Semaphore", ["value"])?;
-        let value = optional::<i64>(value, 1)?;
+        let value = value.map_or(Ok(1), |value| integer(&value)?.for_c())?;
         let free = usize::try_from(value).map_err(|_| {
             Exception::value_error("semaphore initial value must be >= 0")
         })?;
@@ -70,39 +73,42 @@ impl Semaphore {
             Ok(())
         })
     }
+
+    fn acquire(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [blocking, time] = call.bind(["blocking", "timeout"])?;
+        let blocking = blocking.as_ref().is_none_or(is_true);
+        let timeout = match (blocking, timeout(time)?) {
+            (true, timeout) => timeout,
+            (false, None) => Some(Duration::ZERO),
+            (false, Some(_)) => {
+                return Err(Exception::value_error(
+                    "can't specify timeout for non-blocking acquire",
+                ));
+            }
+        };
+        acquired(self.permits.wait(caller, timeout, |permits| {
+            permits.free = permits.free.checked_sub(1)?;
+            *permits.held.entry(caller.id()).or_default() += 1;
+            Some(())
+        }))
+    }
+
+    fn release_method(self: &Arc<Self>, call: Call) -> Outcome {
+        let caller = call.caller;
+        let [count] = call.bind(["n"])?;
+        let count = count.map_or(Ok(1), |count| integer(&count)?.for_c())?;
+        let count = usize::try_from(count).ok().filter(|&count| count > 0);
+        let count =
+            count.ok_or_else(|| Exception::value_error("n must be one or more"))?;
+        self.release(count, caller.id()).map(Reply::from)
+    }
 }
 
 impl Managed for Semaphore {
-    fn methods(&self) -> &[&'static str] {
-        &["acquire", "release"]
-    }
-
-    fn call(
-        self: Arc<Self>,
-        method: &str,
-        args: Arguments,
-        caller: &Caller,
-    ) -> Result<Reply, Exception> {
-        match method {
-            "acquire" => {
-                let timeout = acquire_timeout(args)?;
-                acquired(self.permits.wait(caller, timeout, |permits| {
-                    permits.free = permits.free.checked_sub(1)?;
-                    *permits.held.entry(caller.id()).or_default() += 1;
-                    Some(())
-                }))
-            }
-            "release" => {
-                let [count] = args.bind(method, ["n"])?;
-                let count = usize::try_from(optional::<i64>(count, 1)?);
-                let count = count.ok().filter(|&count| count > 0);
-                let count = count.ok_or_else(|| {
-                    Exception::value_error("n must be one or more")
-                })?;
-                self.release(count, caller.id()).map(Reply::from)
-            }
-            _ => Err(no_method(method)),
-        }
+    methods! {
+        "acquire" => Self::acquire,
+        "release" => Self::release_method,
     }
 
     fn repr(&self) -> String {

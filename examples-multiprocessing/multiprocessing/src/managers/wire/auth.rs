@@ -12,12 +12,12 @@ use md5::Md5;
 use sha2::{Sha256, Sha384};
 use sha3::{Sha3_256, Sha3_384};
 
-use super::Digests;
-use super::connection::Connection;
+use super::MessageStream;
 use super::frame::FrameError;
+use crate::managers::Digests;
 use crate::sys::random;
 
-/// The longest message before the two sides know each other.
+/// The longest message that is received before the other side has proved the key.
 const MAX_MESSAGE: usize = 256;
 
 const CHALLENGE: &[u8] = b"#CHALLENGE#";
@@ -31,16 +31,16 @@ const LEGACY_CHALLENGE: usize = 20;
 /// The length of an answer without a prefix: of a bare MD5.
 const LEGACY_ANSWER: usize = 16;
 
-/// Why two sides did not come together.
+/// Why the two sides did not authenticate each other.
 #[derive(Debug)]
-pub(super) enum AuthError {
+pub(in crate::managers) enum AuthError {
     /// The other side does not have our key, or says that we do not have its.
     WrongKey,
     /// It speaks something else.
     Protocol(&'static str),
     /// It offers only MD5, and that was ruled out.
     LegacyDigest,
-    /// It said nothing, or vanished.
+    /// It sent nothing in time, or vanished.
     Io(io::Error),
 }
 
@@ -50,7 +50,7 @@ impl From<FrameError> for AuthError {
             FrameError::Io(error) => Self::Io(error),
             FrameError::Cut => Self::Io(ErrorKind::UnexpectedEof.into()),
             FrameError::Negative | FrameError::Empty | FrameError::TooLong(_) => {
-                Self::Protocol("its messages are of no manager")
+                Self::Protocol("its messages are not a manager's")
             }
         }
     }
@@ -172,8 +172,8 @@ fn is_answer(challenge: &[u8], key: &[u8], answer: &[u8], digests: Digests) -> b
 }
 
 /// Lets the other side prove that it knows the key.
-pub(super) fn deliver_challenge(
-    connection: &mut Connection,
+pub(in crate::managers) fn deliver_challenge(
+    connection: &mut MessageStream,
     key: &[u8],
     digests: Digests,
 ) -> Result<(), AuthError> {
@@ -192,8 +192,8 @@ pub(super) fn deliver_challenge(
 }
 
 /// Proves to the other side that we know the key.
-pub(super) fn answer_challenge(
-    connection: &mut Connection,
+pub(in crate::managers) fn answer_challenge(
+    connection: &mut MessageStream,
     key: &[u8],
     digests: Digests,
 ) -> Result<(), AuthError> {
@@ -210,7 +210,7 @@ pub(super) fn answer_challenge(
     }
 }
 
-fn receive(connection: &mut Connection) -> Result<&[u8], AuthError> {
+fn receive(connection: &mut MessageStream) -> Result<&[u8], AuthError> {
     let message = connection.receive_short(MAX_MESSAGE)?;
     message.ok_or_else(|| AuthError::Io(ErrorKind::UnexpectedEof.into()))
 }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_digest_is_answered_in_kind() {
+    fn a_challenge_is_answered_with_the_digest_it_names() {
         for name in ["md5", "sha256", "sha384", "sha3_256", "sha3_384"] {
             let challenge =
                 format!("{{{name}}}0123456789012345678901234567890123456789");
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_is_no_answer() {
+    fn a_wrong_answer_is_refused() {
         let challenge = modern("00010203");
         let good = answer(&challenge, KEY, Digests::All).unwrap();
         assert!(is_answer(&challenge, KEY, &good, Digests::All));

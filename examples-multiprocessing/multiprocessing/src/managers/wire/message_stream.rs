@@ -4,28 +4,31 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::address::Stream;
 use super::frame::{FrameError, FrameReader, FrameWriter};
-use super::pickle::{MAX_MESSAGE, PickleError, Value, write_call, write_reply};
+use super::{ReplyKind, Stream};
+use crate::managers::pickle::{
+    Keeper, MAX_MESSAGE, PickleError, Value, write_call, write_reply,
+};
 
+/// Sends and receives whole messages, before a deadline or without one.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::managers) struct MessageStream {
     stream: Arc<Stream>,
     reader: FrameReader,
     writer: FrameWriter,
-    /// When everything must be through, however slowly the bytes come. Without it there
-    /// is no hurry.
+    /// When everything must be through, however slowly the bytes come. `None` waits
+    /// for ever.
     deadline: Option<Instant>,
 }
 
 /// Why a message could not be sent.
 #[derive(Debug)]
-pub(super) enum SendError {
-    /// Nothing was sent, and the connection is as it was.
+pub(in crate::managers) enum SendError {
+    /// Nothing was sent, and the stream can still be used.
     Pickle(PickleError),
-    /// The connection is of no more use.
+    /// The other side has closed the connection; it cannot be used any more.
     Lost,
-    /// Nor is this: the deadline has passed.
+    /// The deadline has passed; the connection cannot be used any more.
     TimedOut,
 }
 
@@ -44,9 +47,9 @@ impl From<io::Error> for SendError {
     }
 }
 
-impl Connection {
-    /// Everything on it must be through by the deadline.
-    pub(super) fn new(stream: Arc<Stream>, deadline: Instant) -> Self {
+impl MessageStream {
+    /// Every message must be through by the deadline.
+    pub(in crate::managers) fn new(stream: Arc<Stream>, deadline: Instant) -> Self {
         Self {
             stream,
             reader: FrameReader::default(),
@@ -55,19 +58,21 @@ impl Connection {
         }
     }
 
-    /// Lifts the deadline.
-    pub(super) fn wait_for_ever(&mut self) -> io::Result<()> {
+    /// Removes the deadline.
+    pub(in crate::managers) fn wait_for_ever(&mut self) -> io::Result<()> {
         self.deadline = None;
         self.stream.set_deadline(None)
     }
 
-    /// Waits for a message.
-    pub(super) fn receive(&mut self) -> Result<Option<&[u8]>, FrameError> {
+    /// Waits for a message. `None` means that the stream has ended.
+    pub(in crate::managers) fn receive(
+        &mut self,
+    ) -> Result<Option<&[u8]>, FrameError> {
         self.receive_short(MAX_MESSAGE)
     }
 
-    /// Waits for a message of at most so many bytes.
-    pub(super) fn receive_short(
+    /// Waits for a message of at most `cap` bytes.
+    pub(in crate::managers) fn receive_short(
         &mut self,
         cap: usize,
     ) -> Result<Option<&[u8]>, FrameError> {
@@ -75,12 +80,12 @@ impl Connection {
         self.reader.read(stream, cap)
     }
 
-    pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
+    pub(in crate::managers) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         let stream = Until::new(&self.stream, self.deadline);
         self.writer.write(stream, message)
     }
 
-    pub(super) fn send_call(
+    pub(in crate::managers) fn send_call(
         &mut self,
         target: Option<&str>,
         method: &str,
@@ -90,26 +95,27 @@ impl Connection {
         self.send_pickle(|body| write_call(body, target, method, args, kwargs))
     }
 
-    pub(super) fn send_reply(
+    /// Sends a reply. Returns what keeps the objects alive whose proxies are in it.
+    pub(in crate::managers) fn send_reply(
         &mut self,
-        kind: &str,
+        kind: ReplyKind,
         value: &Value,
-    ) -> Result<(), SendError> {
-        self.send_pickle(|body| write_reply(body, kind, value))
+    ) -> Result<Vec<Keeper>, SendError> {
+        self.send_pickle(|body| write_reply(body, kind.name(), value))
     }
 
-    fn send_pickle(
+    fn send_pickle<T>(
         &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), PickleError>,
-    ) -> Result<(), SendError> {
+        write: impl FnOnce(&mut Vec<u8>) -> Result<T, PickleError>,
+    ) -> Result<T, SendError> {
         let stream = Until::new(&self.stream, self.deadline);
         self.writer.write_with(stream, |body| {
             let start = body.len();
-            write(body)?;
+            let written = write(body)?;
             if body.len() - start > MAX_MESSAGE {
                 return Err(PickleError::TooLong.into());
             }
-            Ok(())
+            Ok(written)
         })
     }
 }
@@ -125,8 +131,8 @@ impl<'a> Until<'a> {
         Self { stream, deadline }
     }
 
-    fn keep_deadline(&self) -> io::Result<()> {
-        // Without one the stream was told so once.
+    fn set_deadline(&self) -> io::Result<()> {
+        // Without a deadline the stream's time-out was removed once and for all.
         match self.deadline {
             Some(_) => self.stream.set_deadline(self.deadline),
             None => Ok(()),
@@ -134,8 +140,8 @@ impl<'a> Until<'a> {
     }
 }
 
-/// What the system says when a time-out has passed.
-fn told_plainly(error: io::Error) -> io::Error {
+/// The system reports a passed time-out as `WouldBlock`.
+fn as_timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
         _ => error,
@@ -144,17 +150,17 @@ fn told_plainly(error: io::Error) -> io::Error {
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.keep_deadline()?;
+        self.set_deadline()?;
         let mut stream = self.stream;
-        stream.read(buffer).map_err(told_plainly)
+        stream.read(buffer).map_err(as_timed_out)
     }
 }
 
 impl Write for Until<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.keep_deadline()?;
+        self.set_deadline()?;
         let mut stream = self.stream;
-        stream.write(bytes).map_err(told_plainly)
+        stream.write(bytes).map_err(as_timed_out)
     }
 
     fn flush(&mut self) -> io::Result<()> {

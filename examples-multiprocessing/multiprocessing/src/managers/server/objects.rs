@@ -6,52 +6,51 @@ use std::fmt::Write;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 
-use super::managed::Managed;
-use super::pickle::Value;
+use crate::managers::managed::Managed;
+use crate::managers::pickle::{Keeper, ProxyRef, Value};
 use crate::sys::random;
 
 /// A managed object under its name.
-pub(crate) struct Object {
+pub(in crate::managers) struct ManagedObject {
     pub(super) ident: String,
     pub(super) typeid: String,
     pub(super) managed: Arc<dyn Managed>,
 }
 
-/// Holds an object.
-pub(crate) type Kept = Arc<Object>;
+/// Keeps an object alive.
+pub(super) type ObjectRef = Arc<ManagedObject>;
 
-/// Holds an object for as long as a container of the same server has a proxy of it.
+/// Keeps an object alive for as long as a container of the same server has a proxy of
+/// it.
 ///
 /// The object may be a container too, and so on for thousands: each would be dropped
-/// inside of the one before, which no stack has room for. So they are dropped one after
-/// the other.
-#[derive(Clone)]
-pub(crate) struct Referent(Option<Kept>);
+/// inside the drop of the one before, for which no stack is large enough. So they are
+/// dropped one after the other.
+struct ProxyTarget(Option<ObjectRef>);
 
 thread_local! {
-    /// What is left to be dropped by the drop that is in progress in this thread.
-    static DROPPING: RefCell<Option<Vec<Kept>>> = const { RefCell::new(None) };
+    /// What the drop that is in progress in this thread has still to drop.
+    static DROPPING: RefCell<Option<Vec<ObjectRef>>> = const { RefCell::new(None) };
 }
 
-impl Referent {
-    pub(super) fn new(object: Kept) -> Self {
-        Self(Some(object))
-    }
-
-    pub(super) fn managed(&self) -> &Arc<dyn Managed> {
-        match &self.0 {
-            Some(object) => &object.managed,
-            None => unreachable!("only a drop takes it away"),
-        }
-    }
+/// What keeps this object alive in a proxy that a container holds.
+pub(super) fn keeper_of(object: ObjectRef) -> Keeper {
+    Keeper::new(ProxyTarget(Some(object)))
 }
 
-impl Drop for Referent {
+/// The object that a proxy stands for, if it lives in this server.
+pub(in crate::managers) fn target_of(proxy: &ProxyRef) -> Option<&Arc<dyn Managed>> {
+    let target = proxy.keeper.as_ref()?.get::<ProxyTarget>()?;
+    target.0.as_ref().map(|object| &object.managed)
+}
+
+impl Drop for ProxyTarget {
     fn drop(&mut self) {
         let Some(object) = self.0.take() else {
             return;
         };
-        // In a thread that is about to end there is no list, and it is dropped at once.
+        // A thread that is about to end has no list any more; the object is dropped at
+        // once there.
         let is_outermost = DROPPING.try_with(|dropping| {
             let mut dropping = dropping.borrow_mut();
             let is_outermost = dropping.is_none();
@@ -71,13 +70,14 @@ impl Drop for Referent {
             })
         };
         while let Some(object) = next() {
-            // A panic in a drop of the user's has been told; the others still go.
-            let _told = panic::catch_unwind(AssertUnwindSafe(|| drop(object)));
+            // The panic hook has reported a panic in a user's drop; the others are
+            // still dropped.
+            panic::catch_unwind(AssertUnwindSafe(|| drop(object))).ok();
         }
     }
 }
 
-impl Object {
+impl ManagedObject {
     pub(super) fn methods(&self) -> Value {
         let names = self.managed.methods().iter();
         Value::Tuple(names.map(|&name| name.into()).collect())
@@ -87,36 +87,37 @@ impl Object {
 #[derive(Default)]
 pub(super) struct Objects {
     slots: HashMap<String, Slot>,
-    /// Makes the names differ from those of any server before at the same address, so
-    /// that a proxy of that one finds nothing instead of somebody else's object.
+    /// Makes the names differ from those of every earlier server at the same address, so
+    /// that a stale proxy finds nothing instead of somebody else's object.
     prefix: String,
-    /// How many objects there ever were: a name is never used twice.
+    /// The number of objects ever created: a name is never used twice.
     created: u64,
 }
 
 struct Slot {
-    /// How many proxies clients say they have.
+    /// The number of proxies that clients have reported.
     references: usize,
     /// Holds the object while there are any.
-    object: Option<Kept>,
-    /// Finds it while only a container holds it.
-    contained: Weak<Object>,
+    object: Option<ObjectRef>,
+    /// Finds the object while only a container keeps it alive.
+    contained: Weak<ManagedObject>,
 }
 
 impl Slot {
-    fn object(&self) -> Option<Kept> {
+    fn object(&self) -> Option<ObjectRef> {
         self.object.clone().or_else(|| self.contained.upgrade())
     }
 }
 
-/// Nobody holds an object of this name.
+/// No object of this name exists any more.
 pub(super) struct NoSuchObject;
 
 impl Objects {
     pub(super) fn new() -> Self {
         let random = random::bytes();
         let prefix = random[..8].iter().fold(String::new(), |mut prefix, byte| {
-            let _infallible = write!(prefix, "{byte:02x}");
+            // Writing to a String does not fail.
+            write!(prefix, "{byte:02x}").ok();
             prefix
         });
         Self {
@@ -125,16 +126,21 @@ impl Objects {
         }
     }
 
-    /// Names an object. It has one reference, which whoever is told the name owns.
-    pub(super) fn add(&mut self, typeid: &str, managed: Arc<dyn Managed>) -> Kept {
+    /// Names an object. It starts with one reference, which belongs to the client that
+    /// receives the name.
+    pub(super) fn add(
+        &mut self,
+        typeid: &str,
+        managed: Arc<dyn Managed>,
+    ) -> ObjectRef {
         self.created += 1;
         if self.created.is_multiple_of(256) {
-            // By the count: who holds an object can come to be the last that does, and
-            // to drop it here would call into it while the table is locked.
+            // By the count and not by `upgrade`: a reference taken here could become
+            // the last one, and dropping it would run the object's code under the lock.
             self.slots
                 .retain(|_, slot| slot.contained.strong_count() > 0);
         }
-        let object = Arc::new(Object {
+        let object = Arc::new(ManagedObject {
             ident: format!("{}.{}", self.prefix, self.created),
             typeid: typeid.into(),
             managed,
@@ -148,7 +154,7 @@ impl Objects {
         object
     }
 
-    pub(super) fn get(&self, ident: &str) -> Option<Kept> {
+    pub(super) fn get(&self, ident: &str) -> Option<ObjectRef> {
         self.slots.get(ident)?.object()
     }
 
@@ -159,12 +165,12 @@ impl Objects {
         Ok(())
     }
 
-    /// Takes a reference back. What is no longer held is given to the caller, who drops
-    /// it once the table is free: it may hold further objects.
+    /// Takes a reference back. An object without references is returned: drop it once
+    /// the table is unlocked, as it may own further objects.
     pub(super) fn decref(
         &mut self,
         ident: &str,
-    ) -> Result<Option<Kept>, NoSuchObject> {
+    ) -> Result<Option<ObjectRef>, NoSuchObject> {
         let slot = self.slots.get_mut(ident).ok_or(NoSuchObject)?;
         slot.references = slot.references.saturating_sub(1);
         Ok(if slot.references == 0 {
@@ -174,12 +180,12 @@ impl Objects {
         })
     }
 
-    /// How many objects clients have proxies of.
+    /// The number of objects that clients have proxies of.
     pub(super) fn count(&self) -> usize {
         self.referenced().count()
     }
 
-    pub(super) fn referenced(&self) -> impl Iterator<Item = (&Kept, usize)> {
+    pub(super) fn referenced(&self) -> impl Iterator<Item = (&ObjectRef, usize)> {
         self.slots.values().filter_map(|slot| {
             slot.object.as_ref().map(|object| (object, slot.references))
         })
@@ -218,7 +224,7 @@ mod tests {
     fn a_long_chain_of_containers_is_dropped_on_a_small_stack() {
         let chain = || {
             (0..100_000).fold(Value::None, |held, _| {
-                let object = Object {
+                let object = ManagedObject {
                     ident: String::new(),
                     typeid: "Holder".into(),
                     managed: Arc::new(Holder(held)),
@@ -231,7 +237,7 @@ mod tests {
                     },
                     class: "AutoProxy".into(),
                     exposed: None,
-                    referent: Some(Referent::new(Arc::new(object))),
+                    keeper: Some(keeper_of(Arc::new(object))),
                 }))
             })
         };

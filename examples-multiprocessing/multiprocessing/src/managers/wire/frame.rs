@@ -1,34 +1,34 @@
-//! Messages on a stream: a length, then so many bytes.
+//! Messages on a stream: a length, then that many bytes.
 //!
 //! The length is four bytes, signed and big-endian; a message of 2 GiB or more has −1
-//! there and eight bytes behind it. Nothing is reserved for bytes that have not come:
-//! a length costs whoever claims it as many bytes as it says.
+//! there, followed by eight bytes. No memory is reserved for bytes that have not arrived:
+//! a peer that claims a length must send the bytes before they take memory.
 
 use std::io::{self, ErrorKind, Read, Write};
 
 /// How much is read at a time, and kept for the next message.
 const CHUNK: usize = 1 << 13;
 
-/// Writes messages in one piece each, so that small ones do not wait for each other.
+/// Writes each message in one piece, so that a small one is not held back until an
+/// acknowledgement comes.
 #[derive(Debug, Default)]
-pub(super) struct FrameWriter {
+pub(in crate::managers) struct FrameWriter {
     buffer: Vec<u8>,
 }
 
 impl FrameWriter {
     /// Writes the message that this function appends to a buffer.
-    pub(super) fn write_with<E: From<io::Error>>(
+    pub(in crate::managers) fn write_with<T, E: From<io::Error>>(
         &mut self,
         mut stream: impl Write,
-        body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        body: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.buffer.clear();
         // Room for the header, which the length decides.
         self.buffer.extend([0; 12]);
-        if let Err(error) = body(&mut self.buffer) {
+        let written = body(&mut self.buffer).inspect_err(|_| {
             self.buffer = Vec::new();
-            return Err(error);
-        }
+        })?;
         let length = self.buffer.len() - 12;
         let start = if let Ok(length) = i32::try_from(length) {
             self.buffer[8..12].copy_from_slice(&length.to_be_bytes());
@@ -41,10 +41,10 @@ impl FrameWriter {
         stream.write_all(&self.buffer[start..])?;
         // One large message does not keep its memory.
         self.buffer.shrink_to(1 << 20);
-        Ok(())
+        Ok(written)
     }
 
-    pub(super) fn write(
+    pub(in crate::managers) fn write(
         &mut self,
         stream: impl Write,
         body: &[u8],
@@ -56,23 +56,23 @@ impl FrameWriter {
     }
 }
 
-/// Reads messages, as many bytes at a time as there are.
+/// Reads messages, with as few reads as possible.
 #[derive(Debug, Default)]
-pub(super) struct FrameReader {
+pub(in crate::managers) struct FrameReader {
     buffer: Vec<u8>,
-    /// Where the bytes begin that belong to no message yet given out.
+    /// Where the bytes begin that have not been returned yet.
     start: usize,
     /// Where they end.
     end: usize,
 }
 
 impl FrameReader {
-    /// The next message; nothing where the stream ends between two messages.
+    /// The next message, or `None` if the stream ends between two messages.
     ///
     /// # Errors
     ///
     /// [`FrameError`]; the stream is of no use afterwards.
-    pub(super) fn read(
+    pub(in crate::managers) fn read(
         &mut self,
         mut stream: impl Read,
         cap: usize,
@@ -114,8 +114,8 @@ impl FrameReader {
         Ok(Some(&self.buffer[body]))
     }
 
-    /// Reads until so many bytes are there. Returns whether they are: the stream may
-    /// end before.
+    /// Reads until at least `count` bytes are there. Returns whether they are: the stream
+    /// may end before.
     fn fill(&mut self, stream: &mut impl Read, count: usize) -> io::Result<bool> {
         if self.end - self.start < count && self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -146,14 +146,14 @@ impl FrameReader {
     }
 }
 
-/// Why no message came.
+/// Why a message could not be read.
 #[derive(Debug)]
-pub(super) enum FrameError {
+pub(in crate::managers) enum FrameError {
     /// The stream ended in the middle of one.
     Cut,
     /// Its length is negative.
     Negative,
-    /// It has no bytes, which no message has.
+    /// It is empty, which no message may be.
     Empty,
     /// It is longer than is allowed.
     TooLong(u64),
@@ -169,8 +169,8 @@ impl From<io::Error> for FrameError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pickle::MAX_MESSAGE;
     use super::*;
+    use crate::managers::pickle::MAX_MESSAGE;
 
     fn read_all(mut bytes: &[u8], cap: usize) -> Result<Vec<Vec<u8>>, FrameError> {
         let mut reader = FrameReader::default();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn messages_are_read_as_they_were_written() {
         let mut bytes = Vec::new();
         let mut writer = FrameWriter::default();
         let messages = [vec![1], vec![2; 20_000], vec![3; 3], vec![4; 200_000]];
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_inside_a_message_is_told_from_one_between_two() {
+    fn an_end_inside_a_message_differs_from_one_between_two() {
         assert!(read_all(b"", 10).unwrap().is_empty());
         for cut in [
             &b"\0"[..],

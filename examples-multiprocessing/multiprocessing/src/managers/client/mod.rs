@@ -1,0 +1,7 @@
+//! The client's side: connections to a server, and proxies of its objects.
+
+mod link;
+mod proxy;
+
+pub(super) use link::Link;
+pub use proxy::Proxy;

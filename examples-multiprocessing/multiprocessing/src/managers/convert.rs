@@ -106,7 +106,7 @@ integers!(
     u32 as "a u32"
 );
 
-/// As in Python, `True` is 1 where a number is asked for.
+/// As in Python, `True` counts as 1.
 fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Int(value) => Some(*value),
@@ -415,7 +415,7 @@ impl Arguments {
 pub trait FromArgs: Sized {
     /// # Errors
     ///
-    /// `TypeError` where there are more or fewer, or of other types.
+    /// `TypeError` if there are more or fewer, or of other types.
     fn from_args(method: &str, args: Vec<Value>) -> Result<Self, Exception>;
 }
 

@@ -155,7 +155,7 @@ impl<T: Into<Value>> From<T> for Reply {
     }
 }
 
-/// Who calls a method: one connection, which is one thread of a client.
+/// The caller of a method: one connection, which is one thread of a client.
 #[derive(Debug)]
 pub struct Caller {
     id: u64,

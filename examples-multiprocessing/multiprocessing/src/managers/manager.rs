@@ -116,7 +116,7 @@ impl BaseManager {
             .name("SyncManager-1")
             .daemon(true)
             .target(move || {
-                // From here on the signal only sets a flag that nobody looks at.
+                // From here on the signal only sets a flag that is never read.
                 let ignored = Arc::new(AtomicBool::new(false));
                 let sigint = signal_hook::consts::SIGINT;
                 if signal_hook::flag::register(sigint, ignored).is_err() {
@@ -252,7 +252,7 @@ impl BaseManager {
     ///
     /// # Errors
     ///
-    /// [`ManagerError`]: [`Absent`](ManagerError::Absent) where it has already ended.
+    /// [`ManagerError`]: [`Absent`](ManagerError::Absent) if it has already ended.
     pub fn shutdown(&mut self) -> Result<(), ManagerError> {
         match mem::replace(&mut self.state, State::New) {
             State::New => Err(ManagerError::NotConnected),

@@ -44,7 +44,7 @@
 //! action, and a key function cannot be sent to `sort`. A name stands for its IPv4
 //! addresses, as in Python.
 //!
-//! Sizes and numbers are limited where Python's are not. A message has at most 64 MiB,
+//! Sizes and numbers are limited, unlike Python's. A message has at most 64 MiB,
 //! and takes at most 256 MiB of memory once it is read; the server makes no list of more
 //! than that, and of at most 4 Mi items from a text, bytes or a range. What is longer is
 //! refused before it is sent ([`PickleError::TooLong`]); Python's clients send it all the

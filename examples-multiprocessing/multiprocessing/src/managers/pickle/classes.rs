@@ -2,7 +2,7 @@
 
 use super::value::{Exception, MadeBy, Object, Value};
 
-/// What a class in a pickle is to us.
+/// How a class in a pickle is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `multiprocessing.managers.Token`

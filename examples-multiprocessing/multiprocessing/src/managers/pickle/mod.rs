@@ -27,8 +27,8 @@ pub use value::{BigInt, Exception, Object, ProxyRef, Token, Value};
 use write::write_value;
 pub(super) use write::{write_call, write_reply};
 
-/// The deepest nesting that is read or written. A thread's stack holds so much even
-/// where nothing is optimised.
+/// The deepest nesting that is read or written. A thread's stack is large enough for it
+/// even without optimisation.
 const MAX_DEPTH: usize = 256;
 
 /// The most memory that one message may take once it is read, and the most that one

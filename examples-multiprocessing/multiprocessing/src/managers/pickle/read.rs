@@ -65,7 +65,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Charges what the allocator takes for so many bytes of content.
+    /// Charges what the allocator takes for this number of bytes.
     fn charge_allocation(&mut self, bytes: usize) -> Step {
         match bytes {
             0 => Ok(()),
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
             Some(held)
                 if takes != Takes::Entries || items.len().is_multiple_of(2) =>
             {
-                // Twice: a growing vector has room for as many again.
+                // Twice: a growing vector may have as much capacity unused.
                 self.memory.charge(2 * items.len() * size_of::<Id>())?;
                 held.extend(items);
                 Ok(())
@@ -423,7 +423,7 @@ impl<'a> Reader<'a> {
     // The machine.
 
     fn push(&mut self, node: Node<'a>) -> Step {
-        // Twice: a growing vector has room for as many again.
+        // Twice: a growing vector may have as much capacity unused.
         self.memory.charge(2 * size_of::<Node>())?;
         // The budget keeps the numbers far below their limit.
         let id = self.nodes.len() as Id;

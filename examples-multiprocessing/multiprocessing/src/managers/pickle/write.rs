@@ -23,8 +23,8 @@ pub(super) fn write_value(
     Ok(())
 }
 
-/// A request: `(target, method, args, kwargs)`, where the target is an object's ident
-/// or, for the server's own functions, `None`.
+/// A request: `(target, method, args, kwargs)`. The target is an object's name, or `None`
+/// for a function of the server's own.
 pub(in crate::managers) fn write_call(
     out: &mut Vec<u8>,
     target: Option<&str>,

@@ -109,11 +109,11 @@ impl ListProxy {
         self.proxy.call("insert", (index, value))
     }
 
-    /// Takes the last item out.
+    /// Removes the last item and returns it.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where there is none.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn pop<T: FromValue>(&self) -> Result<T, ManagerError> {
         self.proxy.call("pop", ())
     }
@@ -122,21 +122,21 @@ impl ListProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where there is none.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn remove(&self, value: impl Into<Value>) -> Result<(), ManagerError> {
         self.proxy.call("remove", (value,))
     }
 
-    /// Where the first item is that equals this.
+    /// The index of the first item that equals this.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where there is none.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn index(&self, value: impl Into<Value>) -> Result<usize, ManagerError> {
         self.proxy.call("index", (value,))
     }
 
-    /// How many items equal this.
+    /// The number of items that equal this.
     ///
     /// # Errors
     ///
@@ -154,7 +154,7 @@ impl ListProxy {
         self.proxy.call("__contains__", (value,))
     }
 
-    /// How many items there are.
+    /// The number of items.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl ListProxy {
         self.proxy.call("__len__", ())
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     ///
     /// # Errors
     ///
@@ -229,16 +229,16 @@ impl DictProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where it is not there.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn delete(&self, key: impl Into<Value>) -> Result<(), ManagerError> {
         self.proxy.call("__delitem__", (key,))
     }
 
-    /// Takes the value of this key out.
+    /// Removes this key and returns its value.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where it is not there.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn pop<T: FromValue>(
         &self,
         key: impl Into<Value>,
@@ -246,7 +246,7 @@ impl DictProxy {
         self.proxy.call("pop", (key,))
     }
 
-    /// The value of this key, which is this default from now on if it was not there.
+    /// The value of this key; if there is none, it is set to the default.
     ///
     /// # Errors
     ///
@@ -259,7 +259,7 @@ impl DictProxy {
         self.proxy.call("setdefault", (key, default))
     }
 
-    /// Sets many at once, in one call.
+    /// Sets several keys in one call.
     ///
     /// # Errors
     ///
@@ -282,7 +282,7 @@ impl DictProxy {
         self.proxy.call("__contains__", (key,))
     }
 
-    /// Its keys in the order in which they came.
+    /// Its keys, in the order in which they were added.
     ///
     /// # Errors
     ///
@@ -311,7 +311,7 @@ impl DictProxy {
         self.proxy.call("items", ())
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     ///
     /// # Errors
     ///
@@ -320,7 +320,7 @@ impl DictProxy {
         self.proxy.call("__len__", ())
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     ///
     /// # Errors
     ///
@@ -365,7 +365,7 @@ impl NamespaceProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where there is none.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn get<T: FromValue>(&self, name: &str) -> Result<T, ManagerError> {
         self.proxy.call("__getattribute__", (name,))
     }
@@ -387,15 +387,15 @@ impl NamespaceProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where there is none.
+    /// [`ManagerError::Raised`] if there is none.
     pub fn delete(&self, name: &str) -> Result<(), ManagerError> {
         self.proxy.call("__delattr__", (name,))
     }
 }
 
 proxy_type! {
-    /// One value: Python's `manager.Value()`. To add to it is a `get` and a `set`, with
-    /// room for others in between: use a lock.
+    /// One value: Python's `manager.Value()`. Adding to it takes a `get` and a `set`, and
+    /// another client may change it in between: use a lock.
     ///
     /// ```
     /// # use multiprocessing::managers::SyncManager;
@@ -485,7 +485,7 @@ impl ArrayProxy {
         Ok(Vec::from_value(Value::List(numbers))?)
     }
 
-    /// How many there are.
+    /// The number of items.
     ///
     /// # Errors
     ///
@@ -494,7 +494,7 @@ impl ArrayProxy {
         self.proxy.call("__len__", ())
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The proxies of locks and of what else clients wait for.
+//! The proxies of locks and of other objects that clients wait for.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use crate::managers::{ManagerError, Proxy, Value};
 proxy_type! {
     /// A lock in a manager's server: Python's `manager.Lock()` and `manager.RLock()`.
     ///
-    /// It is held by a thread of a client. When that ends, or its process dies, the lock
-    /// is free; the next holder is not told. A plain lock may be released by anybody, a
-    /// re-entrant one by its owner only, who may take it again.
+    /// It is held by a thread of a client. When that thread ends, or its process dies, the
+    /// lock is released; the next holder does not learn of it. Any client may release a
+    /// plain lock. Only its owner may release a re-entrant one, and take it again.
     ///
     /// ```
     /// # use multiprocessing::managers::SyncManager;
@@ -35,8 +35,9 @@ proxy_type! {
     /// Permits in a manager's server: Python's `manager.Semaphore()` and
     /// `manager.BoundedSemaphore()`.
     ///
-    /// The permits of a client that ends or dies come back, as long as nobody releases
-    /// what it never acquired: then the semaphore counts events, and nothing comes back.
+    /// The permits of a client that ends or dies come back, unless some client has released
+    /// a permit that it never acquired: then the semaphore counts events, and nothing comes
+    /// back.
     ///
     /// ```
     /// # use multiprocessing::managers::SyncManager;
@@ -56,10 +57,9 @@ proxy_type! {
 }
 
 proxy_type! {
-    /// Clients that wait for each other's news under a lock: Python's
-    /// `manager.Condition()`.
+    /// Clients that wait, with a lock, to be notified: Python's `manager.Condition()`.
     ///
-    /// News that reach a client which has died go to the next.
+    /// A notification to a client that has died goes to the next one.
     ///
     /// ```
     /// # use multiprocessing::managers::SyncManager;
@@ -68,12 +68,12 @@ proxy_type! {
     /// # let mut manager = SyncManager::new(server.address(), b"abc");
     /// # std::thread::spawn(move || server.serve_forever());
     /// # manager.connect()?;
-    /// let news = manager.condition(None)?; // of a manager that is started or connected
-    /// let held = news.lock()?;
-    /// assert!(!news.wait_timeout(Duration::from_millis(1))?);
-    /// news.notify_all()?;
+    /// let condition = manager.condition(None)?; // of a manager that is started or connected
+    /// let held = condition.lock()?;
+    /// assert!(!condition.wait_timeout(Duration::from_millis(1))?);
+    /// condition.notify_all()?;
     /// drop(held);
-    /// # drop(news);
+    /// # drop(condition);
     /// # manager.shutdown()?;
     /// # Ok::<(), multiprocessing::managers::ManagerError>(())
     /// ```
@@ -83,8 +83,8 @@ proxy_type! {
 macro_rules! acquirer {
     ($name:ident) => {
         impl $name {
-            /// Waits as long as it takes. Give it back with
-            /// [`release`](Self::release).
+            /// Acquires it, however long that takes. [`release`](Self::release) gives
+            /// it back.
             ///
             /// # Errors
             ///
@@ -93,7 +93,7 @@ macro_rules! acquirer {
                 self.proxy.call("acquire", ())
             }
 
-            /// Returns whether it was to be had at once.
+            /// Acquires it if that is possible at once. Returns whether it was.
             ///
             /// # Errors
             ///
@@ -102,7 +102,7 @@ macro_rules! acquirer {
                 self.proxy.call("acquire", (false,))
             }
 
-            /// Waits for at most this long. Returns whether it was to be had.
+            /// Acquires it, waiting for at most this long. Returns whether it was.
             ///
             /// # Errors
             ///
@@ -118,7 +118,7 @@ macro_rules! acquirer {
             ///
             /// # Errors
             ///
-            /// [`ManagerError::Raised`] where that was not for this client to do.
+            /// [`ManagerError::Raised`] if this client may not release it.
             pub fn release(&self) -> Result<(), ManagerError> {
                 self.proxy.call("release", ())
             }
@@ -142,35 +142,36 @@ acquirer!(LockProxy);
 acquirer!(SemaphoreProxy);
 acquirer!(ConditionProxy);
 
-/// Something acquired, given back when this is dropped. If the server has gone by then,
-/// nobody needs it any more.
+/// Something acquired, given back when this is dropped.
 ///
-/// Made by [`LockProxy::lock`], where its example is.
+/// Made by [`LockProxy::lock`]; its example is there.
 #[derive(Debug)]
-#[must_use = "what is not kept is given back at once"]
+#[must_use = "it is given back at once if it is not kept"]
 pub struct HeldLock<'a> {
     proxy: &'a Proxy,
-    /// To the server its holder is a thread, as each has a connection of its own.
+    /// The server takes the thread, which has a connection of its own, for the holder.
     of_this_thread: PhantomData<*const ()>,
 }
 
 impl Drop for HeldLock<'_> {
     fn drop(&mut self) {
-        let _server_gone = self.proxy.call::<()>("release", ());
+        // It fails if the server has ended, and the lock with it.
+        self.proxy.call::<()>("release", ()).ok();
     }
 }
 
 impl ConditionProxy {
-    /// Gives the lock up, waits to be told, and takes the lock again.
+    /// Releases the lock, waits for a notification, and takes the lock again.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where the caller does not hold the lock.
+    /// [`ManagerError::Raised`] if the caller does not hold the lock.
     pub fn wait(&self) -> Result<(), ManagerError> {
         self.proxy.call("wait", ())
     }
 
-    /// [`wait`](Self::wait) for at most this long. Returns whether it was told.
+    /// [`wait`](Self::wait) for at most this long. Returns whether it was
+    /// notified.
     ///
     /// # Errors
     ///
@@ -179,7 +180,7 @@ impl ConditionProxy {
         self.proxy.call("wait", (timeout.as_secs_f64(),))
     }
 
-    /// Waits until this is true, which is looked at with the lock held.
+    /// Waits until this is true. It is called with the lock held.
     ///
     /// # Errors
     ///
@@ -188,8 +189,8 @@ impl ConditionProxy {
         &self,
         mut predicate: impl FnMut() -> Result<bool, ManagerError>,
     ) -> Result<(), ManagerError> {
-        // What is told between the look and the wait is not missed: whoever tells it
-        // needs the lock, which is given up only by waiting.
+        // A notification between the check and the wait is not lost: to notify needs the
+        // lock, which only waiting releases.
         while !predicate()? {
             self.wait()?;
         }
@@ -220,16 +221,16 @@ impl ConditionProxy {
         Ok(true)
     }
 
-    /// Tells one client that waits.
+    /// Wakes one client that waits.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where the caller does not hold the lock.
+    /// [`ManagerError::Raised`] if the caller does not hold the lock.
     pub fn notify(&self) -> Result<(), ManagerError> {
         self.proxy.call("notify", ())
     }
 
-    /// Tells all that wait.
+    /// Wakes all clients that wait.
     ///
     /// # Errors
     ///
@@ -259,7 +260,7 @@ proxy_type! {
 }
 
 impl EventProxy {
-    /// Raises the flag and wakes everybody who waits.
+    /// Sets the flag and wakes all clients that wait.
     ///
     /// # Errors
     ///
@@ -268,7 +269,7 @@ impl EventProxy {
         self.proxy.call("set", ())
     }
 
-    /// Lowers the flag.
+    /// Clears the flag.
     ///
     /// # Errors
     ///
@@ -277,7 +278,7 @@ impl EventProxy {
         self.proxy.call("clear", ())
     }
 
-    /// Whether the flag is up.
+    /// Whether the flag is set.
     ///
     /// # Errors
     ///
@@ -286,7 +287,7 @@ impl EventProxy {
         self.proxy.call("is_set", ())
     }
 
-    /// Waits until the flag is up.
+    /// Waits until the flag is set.
     ///
     /// # Errors
     ///
@@ -295,7 +296,8 @@ impl EventProxy {
         self.proxy.call("wait", ())
     }
 
-    /// [`wait`](Self::wait) for at most this long. Returns whether the flag went up.
+    /// [`wait`](Self::wait) for at most this long. Returns whether the flag was
+    /// set.
     ///
     /// # Errors
     ///
@@ -306,7 +308,7 @@ impl EventProxy {
 }
 
 proxy_type! {
-    /// A meeting point in a manager's server: Python's `manager.Barrier()`.
+    /// A barrier in a manager's server: Python's `manager.Barrier()`.
     ///
     /// A client that dies while it waits breaks the barrier: the others get
     /// [`ManagerError::Raised`] with a `BrokenBarrierError`.
@@ -331,7 +333,7 @@ impl BarrierProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where the barrier is broken.
+    /// [`ManagerError::Raised`] if the barrier is broken.
     pub fn wait(&self) -> Result<usize, ManagerError> {
         self.proxy.call("wait", ())
     }
@@ -354,7 +356,7 @@ impl BarrierProxy {
         self.proxy.call("abort", ())
     }
 
-    /// Mends the barrier. Who waits at the moment finds it broken.
+    /// Makes the barrier usable again. Clients that wait at the moment find it broken.
     ///
     /// # Errors
     ///
@@ -363,7 +365,7 @@ impl BarrierProxy {
         self.proxy.call("reset", ())
     }
 
-    /// How many clients meet.
+    /// The number of clients that meet.
     ///
     /// # Errors
     ///
@@ -372,7 +374,7 @@ impl BarrierProxy {
         self.proxy.call("__getattribute__", ("parties",))
     }
 
-    /// How many wait at the moment.
+    /// The number of clients that wait at the moment.
     ///
     /// # Errors
     ///

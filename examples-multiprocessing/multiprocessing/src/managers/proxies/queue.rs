@@ -9,8 +9,8 @@ use crate::managers::{ManagerError, Proxy, Value};
 proxy_type! {
     /// A queue in a manager's server: Python's `manager.Queue()`.
     ///
-    /// An item that was got for a client which died in the meantime goes back to where it
-    /// was.
+    /// An item that was taken for a client which has died in the meantime goes back to its
+    /// place.
     ///
     /// ```
     /// # use multiprocessing::managers::SyncManager;
@@ -67,7 +67,7 @@ impl QueueProxy {
     ///
     /// # Errors
     ///
-    /// [`ManagerError`]; an item that is no `T` is lost.
+    /// [`ManagerError`]; an item that is not a `T` is lost.
     pub fn get<T: FromValue>(&self) -> Result<T, ManagerError> {
         self.proxy.call("get", ())
     }
@@ -93,7 +93,7 @@ impl QueueProxy {
         self.proxy.call("get_nowait", ())
     }
 
-    /// How many items wait in the queue.
+    /// The number of items in the queue.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl QueueProxy {
         self.proxy.call("qsize", ())
     }
 
-    /// Whether no item waits in the queue.
+    /// Whether the queue is empty.
     ///
     /// # Errors
     ///
@@ -120,16 +120,16 @@ impl QueueProxy {
         self.proxy.call("full", ())
     }
 
-    /// Says that an item that was got has been worked on.
+    /// Reports that the work on an item that was taken is finished.
     ///
     /// # Errors
     ///
-    /// [`ManagerError::Raised`] where that was said of every item already.
+    /// [`ManagerError::Raised`] if that has been reported of every item already.
     pub fn task_done(&self) -> Result<(), ManagerError> {
         self.proxy.call("task_done", ())
     }
 
-    /// Waits until that was said of every item that was put.
+    /// Waits until [`task_done`](Self::task_done) has been reported of every item.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl QueueProxy {
         self.proxy.call("join", ())
     }
 
-    /// Ends the queue: nothing more is put, and who gets finds what is left, then
-    /// [`ManagerError::ShutDown`]. Python's servers have it from 3.13 on.
+    /// Ends the queue: nothing more can be put, and once the rest has been taken, `get`
+    /// ends with [`ManagerError::ShutDown`]. Python's servers have it from 3.13 on.
     ///
     /// # Errors
     ///

@@ -137,11 +137,11 @@ impl Shared {
     }
 }
 
-/// What a client may hold: locks, permits. It is told to forget the client when this is
-/// dropped.
+/// The objects that a client may hold, locks and permits. Dropping this makes them
+/// forget the client.
 struct ClientLocks {
     client: u64,
-    /// Objects that are gone by then need not be told.
+    /// Weak: an object that is gone has nothing to forget.
     objects: HashMap<String, Weak<dyn Managed>>,
 }
 
@@ -225,7 +225,7 @@ pub(super) fn catch_panic<T>(
         .unwrap_or_else(|panic| Err(Exception::runtime_error(message_of(&*panic))))
 }
 
-/// For calls whose result nobody waits for. The panic hook has reported a panic.
+/// For calls without a receiver of the result. The panic hook has reported a panic.
 fn call_safely(call: impl FnOnce()) {
     panic::catch_unwind(AssertUnwindSafe(call)).ok();
 }

@@ -53,7 +53,7 @@ impl Shared {
     }
 
     /// Takes back the reference of an object whose creator has vanished before it could
-    /// be told the name.
+    /// learn its name.
     pub(super) fn take_back_created(&self, created: &Value) {
         if let Value::Tuple(parts) = created
             && let Some(Value::Str(ident)) = parts.first()

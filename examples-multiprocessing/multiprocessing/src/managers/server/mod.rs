@@ -151,7 +151,7 @@ impl Server {
                 PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
             ];
-            // After an interrupted wait `accept` finds nothing, and the loop waits anew.
+            // After an interrupted wait `accept` finds nothing, and the loop waits again.
             poll(&mut fds, PollTimeout::NONE).ok();
             if self.shared.stopping.load(Ordering::Acquire) {
                 break;

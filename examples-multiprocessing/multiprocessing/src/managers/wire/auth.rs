@@ -24,7 +24,7 @@ const CHALLENGE: &[u8] = b"#CHALLENGE#";
 const WELCOME: &[u8] = b"#WELCOME#";
 const FAILURE: &[u8] = b"#FAILURE#";
 
-/// How many random bytes a challenge of ours has; Python's of 3.12 have as many.
+/// The number of random bytes in a challenge, as in Python since 3.12.
 const RANDOM_BYTES: usize = 40;
 /// The length of a challenge of Python up to 3.11.
 const LEGACY_CHALLENGE: usize = 20;

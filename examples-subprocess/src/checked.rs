@@ -2,51 +2,57 @@
 
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::error::{cmd_of, command_not_started, failed};
-use crate::{CalledProcessError, SubprocessError, not_started};
+use crate::error::{cmd_of, command_not_started, failed, not_started};
+use crate::{CalledProcessError, SubprocessError};
 
 /// The shell of `shell=True`, by the path that Python uses.
 const SHELL: &str = "/bin/sh";
 
-/// An exit status as Python's
-/// [`returncode`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.returncode)
-/// tells it.
-pub trait ReturnCode {
-    /// The exit code, or the signal that ended the process as a negative number.
-    ///
-    /// ```
-    /// use subprocess::ReturnCode;
-    /// use std::process::Command;
-    ///
-    /// let rc = |script| Command::new("sh").args(["-c", script]).status().unwrap();
-    /// assert_eq!(rc("exit 3").returncode(), 3);
-    /// assert_eq!(rc("kill -TERM $$").returncode(), -15);
-    /// ```
-    fn returncode(&self) -> i32;
-}
-
-impl ReturnCode for ExitStatus {
-    fn returncode(&self) -> i32 {
-        match (self.code(), self.signal()) {
-            (Some(code), _) => code,
-            (None, Some(signal)) => -signal,
-            (None, None) => {
-                unreachable!("a process that is over exited or was killed")
-            }
+/// The exit code, or the signal that ended the process as a negative number: Python's
+/// [`returncode`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.returncode).
+pub(crate) fn returncode(status: ExitStatus) -> i32 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => -signal,
+        (None, None) => {
+            unreachable!("a process that has ended exited or was killed")
         }
     }
 }
 
-/// Runs a program to its end and insists on exit code 0: Python's
-/// [`check_call`](https://docs.python.org/3/library/subprocess.html#subprocess.check_call).
-/// Python's `call`, which does not insist, is [`Command::status`].
+/// Runs a program to its end and returns its exit code, or the signal that ended it as
+/// a negative number: Python's
+/// [`call`](https://docs.python.org/3/library/subprocess.html#subprocess.call).
 ///
 /// # Errors
 ///
-/// [`SubprocessError::CalledProcess`] where the program ended otherwise, `NotStarted`
-/// where it could not be started.
+/// [`SubprocessError::NotStarted`] if the program could not be started. A program that
+/// fails is not an error: its code says so.
+///
+/// ```
+/// use subprocess::call;
+/// use std::process::Command;
+///
+/// assert_eq!(call(&mut Command::new("true"))?, 0);
+/// assert_eq!(call(Command::new("sh").args(["-c", "exit 3"]))?, 3);
+/// assert_eq!(call(Command::new("sh").args(["-c", "kill -TERM $$"]))?, -15);
+/// # Ok::<(), subprocess::SubprocessError>(())
+/// ```
+pub fn call(command: &mut Command) -> Result<i32, SubprocessError> {
+    let status = command.status();
+    status.map(returncode).map_err(command_not_started(command))
+}
+
+/// Runs a program to its end and insists on exit code 0: Python's
+/// [`check_call`](https://docs.python.org/3/library/subprocess.html#subprocess.check_call).
+///
+/// # Errors
+///
+/// [`SubprocessError::CalledProcess`] if the program ended with another code or by a
+/// signal, [`SubprocessError::NotStarted`] if it could not be started.
 ///
 /// ```
 /// use subprocess::check_call;
@@ -58,30 +64,29 @@ impl ReturnCode for ExitStatus {
 /// # Ok::<(), subprocess::SubprocessError>(())
 /// ```
 pub fn check_call(command: &mut Command) -> Result<(), SubprocessError> {
-    let status = command.status();
-    let status = status.map_err(command_not_started(command))?;
-    if status.success() {
+    let returncode = call(command)?;
+    if returncode == 0 {
         return Ok(());
     }
     Err(SubprocessError::CalledProcess(CalledProcessError {
         cmd: cmd_of(command),
-        returncode: status.returncode(),
+        returncode,
         output: None,
         stderr: None,
     }))
 }
 
-/// Runs a program to its end, insists on exit code 0, and gives what it wrote to its
+/// Runs a program to its end, insists on exit code 0, and returns what it wrote to its
 /// standard output: Python's
 /// [`check_output`](https://docs.python.org/3/library/subprocess.html#subprocess.check_output).
 ///
-/// It captures standard output whatever the command says of it. Standard error goes
-/// where the command says; where that is a pipe it is captured for the error.
-/// ([`Command::output`] always captures both, and insists on nothing.)
+/// Standard output is captured whatever the command says of it. Standard error goes
+/// where the command says; if that is a pipe, it is captured for the error.
+/// ([`Command::output`] always captures both and does not look at the code.)
 ///
 /// # Errors
 ///
-/// As [`check_call`]; the error carries what was captured.
+/// Those of [`check_call`]. The error carries what was captured.
 ///
 /// ```
 /// use subprocess::check_output;
@@ -100,7 +105,7 @@ pub fn check_output(command: &mut Command) -> Result<Vec<u8>, SubprocessError> {
     }
     Err(SubprocessError::CalledProcess(CalledProcessError {
         cmd: cmd_of(command),
-        returncode: output.status.returncode(),
+        returncode: returncode(output.status),
         output: Some(output.stdout),
         stderr: stderr_is_captured.then_some(output.stderr),
     }))
@@ -108,14 +113,14 @@ pub fn check_output(command: &mut Command) -> Result<Vec<u8>, SubprocessError> {
 
 /// Lets the shell run a command line: Python's
 /// [`getstatusoutput`](https://docs.python.org/3/library/subprocess.html#subprocess.getstatusoutput).
-/// Gives the shell's return code, and as one text what was written to standard output
-/// and standard error, without the last newline. Bytes that are not UTF-8 become
-/// `U+FFFD` (Python decodes by the locale, and fails).
+/// Returns the shell's return code and, as one text, what was written to standard
+/// output and standard error, without the last newline. Bytes that are not UTF-8 become
+/// `U+FFFD`; Python decodes by the locale, and fails.
 ///
 /// # Errors
 ///
-/// [`SubprocessError`] where the shell cannot be started or read from. A shell that
-/// fails is no error: its code says so.
+/// [`SubprocessError`] if the shell cannot be started or read from. A shell that fails
+/// is not an error: its code says so.
 ///
 /// ```
 /// use subprocess::getstatusoutput;
@@ -132,8 +137,8 @@ pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
     shell.stdout(writer);
     let mut child = shell.spawn().map_err(not_started(SHELL))?;
     let mut output = Vec::new();
-    // The command holds the writing ends for its next spawn: while it lives, the pipe
-    // has no end.
+    // The command keeps the writing ends for its next spawn. As long as it has them,
+    // the reader never sees the end of the pipe.
     drop(shell);
     let status = reader
         .read_to_end(&mut output)
@@ -143,7 +148,7 @@ pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
     if output.ends_with('\n') {
         output.pop();
     }
-    Ok((status.returncode(), output))
+    Ok((returncode(status), output))
 }
 
 /// The output of [`getstatusoutput`]: Python's
@@ -151,7 +156,7 @@ pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
 ///
 /// # Errors
 ///
-/// As [`getstatusoutput`].
+/// Those of [`getstatusoutput`].
 ///
 /// ```
 /// use subprocess::getoutput;
@@ -161,4 +166,22 @@ pub fn getstatusoutput(cmd: &str) -> Result<(i32, String), SubprocessError> {
 /// ```
 pub fn getoutput(cmd: &str) -> Result<String, SubprocessError> {
     Ok(getstatusoutput(cmd)?.1)
+}
+
+/// A path as a shell reads it back unchanged, for a command line: Python's
+/// [`shlex.quote`](https://docs.python.org/3/library/shlex.html#shlex.quote). Bytes
+/// that are not UTF-8 become `U+FFFD`.
+///
+/// ```
+/// use subprocess::{getoutput, quote};
+///
+/// let odd = "it's $HOME";
+/// assert_eq!(getoutput(&format!("echo {}", quote(odd)))?, odd);
+/// # Ok::<(), subprocess::SubprocessError>(())
+/// ```
+pub fn quote(path: impl AsRef<Path>) -> String {
+    // A shell takes what stands in single quotes as it is; such a quote itself has to
+    // stand between two quoted parts.
+    let path = path.as_ref().to_string_lossy();
+    format!("'{}'", path.replace('\'', r"'\''"))
 }

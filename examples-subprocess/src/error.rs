@@ -1,18 +1,14 @@
-//! What can go wrong with a child process, and how a program reports it.
+//! What can go wrong with a child process.
 
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-
-/// The exit code with which a shell, and so [`report`], says that there is no such
-/// program.
-const NOT_FOUND: u8 = 127;
 
 /// What can go wrong with a child process: Python's
 /// [`SubprocessError`](https://docs.python.org/3/library/subprocess.html#subprocess.SubprocessError)
@@ -162,21 +158,8 @@ impl fmt::Display for CalledProcessError {
 
 impl Error for CalledProcessError {}
 
-/// Names the program in the error of [`Command::status`], [`Command::output`] or
-/// [`Command::spawn`], which tells only what the system said. Python's
-/// `FileNotFoundError` names it.
-///
-/// ```
-/// use subprocess::not_started;
-/// use std::process::Command;
-///
-/// let error = Command::new("pingg")
-///     .status()
-///     .map_err(not_started("pingg"))
-///     .unwrap_err();
-/// assert!(error.to_string().starts_with("pingg was not found"));
-/// ```
-pub fn not_started(
+/// Names the program in the error of starting it, which says only what the system said.
+pub(crate) fn not_started(
     program: impl Into<String>,
 ) -> impl FnOnce(io::Error) -> SubprocessError {
     |source| SubprocessError::NotStarted {
@@ -220,52 +203,4 @@ pub(crate) fn cmd_of(command: &Command) -> String {
         cmd.push_str(&arg.to_string_lossy());
     }
     cmd
-}
-
-/// What `main` returns after this result: an error is told on standard error, and its
-/// exit code is the one a shell would give. A program that was not found is 127, one
-/// that failed hands its own code on (128 more than the signal for one that a signal
-/// ended), and anything else is 1.
-///
-/// A `main` that returns a `Result` always ends with 1 on an error, and shows its
-/// `Debug`; a Python script ends with 1 and a traceback.
-///
-/// ```no_run
-/// // Not run: it would end the documentation test with 127.
-/// use subprocess::{SubprocessError, not_started, report};
-/// use std::process::{Command, ExitCode};
-///
-/// fn run() -> Result<(), SubprocessError> {
-///     Command::new("pingg").status().map_err(not_started("pingg"))?;
-///     Ok(())
-/// }
-///
-/// fn main() -> ExitCode {
-///     report(run())
-/// }
-/// ```
-#[must_use = "this is what main returns"]
-pub fn report(result: Result<(), SubprocessError>) -> ExitCode {
-    let Err(error) = result else {
-        return ExitCode::SUCCESS;
-    };
-    eprintln!("{error}");
-    match error {
-        SubprocessError::NotStarted { source, .. }
-            if source.kind() == io::ErrorKind::NotFound =>
-        {
-            NOT_FOUND.into()
-        }
-        SubprocessError::CalledProcess(CalledProcessError {
-            returncode, ..
-        }) => {
-            let code = if returncode < 0 {
-                128 - returncode
-            } else {
-                returncode
-            };
-            u8::try_from(code).unwrap_or(1).into()
-        }
-        _ => ExitCode::FAILURE,
-    }
 }

@@ -5,9 +5,8 @@
 //! | --- | --- |
 //! | `["ls", "-l"]` | `Command::new("ls").arg("-l")` |
 //! | `shell=True` | `Command::new("/bin/sh").args(["-c", line])` |
-//! | `call` | [`Command::status`], and [`not_started`] to name a program that is missing |
-//! | `check_call`, `check_output` | [`check_call`], [`check_output`] |
-//! | `getoutput`, `getstatusoutput` | [`getoutput`], [`getstatusoutput`] |
+//! | `call`, `check_call`, `check_output` | [`call`], [`check_call`], [`check_output`] |
+//! | `getoutput`, `getstatusoutput`, `shlex.quote` | [`getoutput`], [`getstatusoutput`], [`quote`] |
 //! | `run(…, capture_output=True)` | [`Command::output`] |
 //! | `Popen(…)` | [`Popen`], or [`Command::spawn`] where a `Child` is enough |
 //! | `stdin=PIPE`, `DEVNULL`, a file | [`Stdio::piped`], [`Stdio::null`], a [`File`](std::fs::File) |
@@ -16,13 +15,12 @@
 //! | `communicate(input, timeout=…)` | [`Popen::communicate`], [`Popen::communicate_timeout`] |
 //! | `wait()`, `wait(timeout=…)`, `poll()` | [`Popen::wait`], [`Popen::wait_timeout`], [`Popen::poll`] |
 //! | `send_signal`, `terminate`, `kill` | [`Popen::send_signal`], [`Popen::terminate`], [`Popen::kill`] |
-//! | `returncode` | [`Popen::returncode`], [`ReturnCode`] for an [`ExitStatus`] |
+//! | `returncode` | [`Popen::returncode`] |
 //! | `cwd`, `env`, `executable` | [`Command::current_dir`], [`Command::env`], [`CommandExt::arg0`] |
 //! | `preexec_fn`, `start_new_session`, `pass_fds` | [`CommandExt::pre_exec`], as listing N28 shows |
 //! | `close_fds=True`, `restore_signals=True` | what std opens closes on exec; SIGPIPE is restored |
 //! | `bufsize`, `text=True` | [`BufWriter`](std::io::BufWriter) and its kin, [`String::from_utf8`] |
 //! | `CalledProcessError`, `TimeoutExpired` | [`CalledProcessError`], [`SubprocessError::TimeoutExpired`] |
-//! | an uncaught exception | [`report`]: one sentence, and the exit code that a shell would give |
 //!
 //! # Layout
 //!
@@ -69,7 +67,6 @@
 //! [`CommandExt::arg0`]: std::os::unix::process::CommandExt::arg0
 //! [`CommandExt::pre_exec`]: std::os::unix::process::CommandExt::pre_exec
 //! [`CommandExt::process_group`]: std::os::unix::process::CommandExt::process_group
-//! [`ExitStatus`]: std::process::ExitStatus
 //! [`Stdio::piped`]: std::process::Stdio::piped
 //! [`Stdio::null`]: std::process::Stdio::null
 #![forbid(unsafe_code)]
@@ -82,9 +79,9 @@ mod popen;
 mod wait;
 
 pub use checked::{
-    ReturnCode, check_call, check_output, getoutput, getstatusoutput,
+    call, check_call, check_output, getoutput, getstatusoutput, quote,
 };
 pub use child_program::child_program;
-pub use error::{CalledProcessError, SubprocessError, not_started, report};
+pub use error::{CalledProcessError, SubprocessError};
 pub use nix::sys::signal::Signal;
 pub use popen::{Captured, Popen};

@@ -6,10 +6,11 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::SubprocessError;
+use crate::checked::returncode;
 use crate::error::{cmd_of, command_not_started, failed};
 use crate::exchange::{Exchange, Pipes};
 use crate::wait::{Deadline, wait_until};
-use crate::{ReturnCode, SubprocessError};
 
 /// What a child wrote to its standard output and to its standard error; `None` for a
 /// stream that is not a pipe.
@@ -111,7 +112,7 @@ impl Popen {
     pub fn poll(&mut self) -> Result<Option<i32>, SubprocessError> {
         // `Child` remembers the status: it does not ask again about a child it reaped.
         let status = self.child.try_wait().map_err(failed(&self.cmd))?;
-        self.returncode = status.map(|status| status.returncode());
+        self.returncode = status.map(returncode);
         Ok(self.returncode)
     }
 
@@ -129,7 +130,7 @@ impl Popen {
     pub fn wait(&mut self) -> Result<i32, SubprocessError> {
         self.stdin = None;
         let status = self.child.wait().map_err(failed(&self.cmd))?;
-        Ok(*self.returncode.insert(status.returncode()))
+        Ok(*self.returncode.insert(returncode(status)))
     }
 
     /// Waits for the child's end for at most this long: `wait(timeout)` in Python,
@@ -166,7 +167,7 @@ impl Popen {
     ) -> Result<Option<i32>, SubprocessError> {
         let status =
             wait_until(&mut self.child, deadline).map_err(failed(&self.cmd))?;
-        self.returncode = status.map(|status| status.returncode());
+        self.returncode = status.map(returncode);
         Ok(self.returncode)
     }
 

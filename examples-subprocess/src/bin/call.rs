@@ -1,20 +1,14 @@
-//! Runs `ls -l` in the foreground and keeps how it ended.
+//! Runs `ls -l` in the foreground and keeps its exit code.
 //!
-//! Listing V1, 《Python标准库（中）》一 §1. An `ExitStatus` is not a number: a program
-//! that a signal ended has no exit code (Python makes that a negative one).
+//! Listing V1, 《Python标准库（中）》一 §1. A program that a signal ended has no exit
+//! code: `call` returns the signal as a negative number, as Python does.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{SubprocessError, not_started, report};
+use subprocess::call;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
-    let _rc = Command::new("ls")
-        .arg("-l")
-        .status()
-        .map_err(not_started("ls"))?;
+fn main() -> Result<()> {
+    let _rc = call(Command::new("ls").arg("-l"))?;
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

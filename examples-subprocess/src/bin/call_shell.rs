@@ -1,20 +1,17 @@
 //! Hands a whole command line to a shell, which can do more than start programs.
 //!
 //! Listing V2, 《Python标准库（中）》一 §1. There is no `shell=True`: a `Command` starts
-//! the program it names, and the shell is one more program. Python keeps the shell's
-//! code and goes on; here a shell that fails tells its code.
+//! the program that it names, and the shell is one more program. As in Python the exit
+//! code is returned and not looked at.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{SubprocessError, check_call, report};
+use subprocess::call;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
-    check_call(Command::new("/bin/sh").args(["-c", "ls -l"]))?;
-    // It is the shell that changes its directory, and then ends: nothing comes of it.
-    check_call(Command::new("/bin/sh").args(["-c", "cd .."]))?;
+fn main() -> Result<()> {
+    call(Command::new("/bin/sh").args(["-c", "ls -l"]))?;
+    // The shell changes its own directory and then ends, so nothing comes of it.
+    call(Command::new("/bin/sh").args(["-c", "cd .."]))?;
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

@@ -1,26 +1,24 @@
-//! A program that ends with exit code 0 passes; any other is an error.
+//! A program that ends with exit code 0 passes; any other code is an error.
 //!
-//! Listing V3, 《Python标准库（中）》一 §1, where it is prose. Python's error is an
-//! exception that ends a program which does not catch it; here it is a value that the
-//! compiler wants looked at.
+//! Listing V3, 《Python标准库（中）》一 §1 (prose). Python raises an exception, which ends
+//! a program that does not catch it. Here the error is a value, and the compiler warns
+//! if nobody looks at it.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{SubprocessError, check_call, report};
+use subprocess::{SubprocessError, check_call};
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     check_call(&mut Command::new("true"))?;
     println!("true: passed");
 
     match check_call(Command::new("sh").args(["-c", "exit 3"])) {
+        Ok(()) => println!("exit 3: passed"),
         Err(SubprocessError::CalledProcess(error)) => {
             println!("exit 3: returncode {}", error.returncode);
         }
-        other => return other,
+        Err(other) => return Err(other.into()),
     }
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

@@ -1,27 +1,27 @@
-//! What a program writes comes back as a value, and with the error where it fails.
+//! What a program writes comes back as a value, and with the error if it fails.
 //!
-//! Listing V4, 《Python标准库（中）》一 §1, where it is prose. The output is bytes, as in
-//! Python: whether they are text is for the caller to say.
+//! Listing V4, 《Python标准库（中）》一 §1 (prose). The output is bytes, as in Python: the
+//! caller decides whether they are text.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{SubprocessError, check_output, report};
+use subprocess::{SubprocessError, check_output};
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
-    let output = check_output(Command::new("echo").arg("Hello world"))?;
-    println!("output: {:?}", String::from_utf8_lossy(&output));
-
-    match check_output(Command::new("sh").args(["-c", "echo half; exit 3"])) {
-        Err(SubprocessError::CalledProcess(error)) => {
-            let output = error.output.unwrap_or_default();
-            println!("returncode: {}", error.returncode);
-            println!("output: {:?}", String::from_utf8_lossy(&output));
-        }
-        other => return other.map(|_| ()),
-    }
-    Ok(())
+fn show(output: &[u8]) {
+    println!("output: {:?}", String::from_utf8_lossy(output));
 }
 
-fn main() -> ExitCode {
-    report(run())
+fn main() -> Result<()> {
+    show(&check_output(Command::new("echo").arg("Hello world"))?);
+
+    match check_output(Command::new("sh").args(["-c", "echo half; exit 3"])) {
+        Ok(output) => show(&output),
+        Err(SubprocessError::CalledProcess(error)) => {
+            println!("returncode: {}", error.returncode);
+            show(&error.output.unwrap_or_default());
+        }
+        Err(other) => return Err(other.into()),
+    }
+    Ok(())
 }

@@ -2,16 +2,13 @@
 //!
 //! Listing V9, 《Python标准库（中）》一 §3. Python 3 wants the bytes `b"vamei"`.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, SubprocessError, report};
+use subprocess::Popen;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let mut child = Popen::new(Command::new("cat").stdin(Stdio::piped()))?;
     child.communicate("vamei")?;
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

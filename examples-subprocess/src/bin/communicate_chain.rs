@@ -2,19 +2,21 @@
 //!
 //! Listing N30, notebook, 用Popen类创建进程. It forgets to append the children to their
 //! list, prints inside the loop that feeds them, and asks for a shell that on Linux
-//! would start `python` without its script; this is what it means.
+//! would start `python` without its script. This is what it means.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, SubprocessError, child_program, report};
+use subprocess::{Popen, child_program};
+use tutorial::Result;
 
-// A further `communicate` gives the output of the first again.
-fn output(prcs: &mut Popen) -> Result<String, SubprocessError> {
+/// What the child wrote. Calling `communicate` again returns what the first call
+/// captured.
+fn output(prcs: &mut Popen) -> Result<String> {
     let stdout = prcs.communicate("")?.0.unwrap_or_default();
     Ok(String::from_utf8_lossy(stdout).into_owned())
 }
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let mut processes = Vec::new();
     let psum = 5;
     for _ in 0..psum {
@@ -36,8 +38,4 @@ fn run() -> Result<(), SubprocessError> {
         println!("{}", output(item)?);
     }
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

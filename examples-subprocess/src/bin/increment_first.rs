@@ -1,23 +1,22 @@
-//! Adds one to the first word of the line it reads: the child program of listing N30,
-//! its `protest9.py`.
+//! Adds one to the first word of the line that it reads.
+//!
+//! The child program of listing N30, its `protest9.py`.
 
 use std::io;
-use std::process;
 
-use tutorial::Result;
+use tutorial::{Failure, Result};
 
 fn main() -> Result<()> {
     let mut a = String::new();
     io::stdin().read_line(&mut a)?;
     let mut a: Vec<String> = a.trim_end().split(' ').map(String::from).collect();
     let Ok(first) = a[0].parse::<i64>() else {
-        eprintln!(
+        return Err(Failure::new(format!(
             "The first word of the line must be a number, not {:?}.",
             a[0]
-        );
-        process::exit(1)
+        )));
     };
-    a[0] = (first + 1).to_string();
+    a[0] = (i128::from(first) + 1).to_string();
     println!("{}", a.join(" "));
     Ok(())
 }

@@ -3,21 +3,15 @@
 //! Listing N6, notebook, 多进程.
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{ReturnCode, SubprocessError, not_started, report};
+use subprocess::call;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let host = env::args().nth(1).unwrap_or("www.python.org".into());
     println!("$ nslookup {host}");
-    let r = Command::new("nslookup")
-        .arg(&host)
-        .status()
-        .map_err(not_started("nslookup"))?;
-    println!("Exit code: {}", r.returncode());
+    let r = call(Command::new("nslookup").arg(&host))?;
+    println!("Exit code: {r}");
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

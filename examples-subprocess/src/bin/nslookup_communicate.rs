@@ -4,11 +4,12 @@
 //! Listing N7, notebook, 多进程.
 
 use std::env;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, SubprocessError, report};
+use subprocess::Popen;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let host = env::args().nth(1).unwrap_or("python.org".into());
     println!("$ nslookup");
     let mut p = Popen::new(
@@ -21,8 +22,4 @@ fn run() -> Result<(), SubprocessError> {
     println!("{}", String::from_utf8_lossy(output.unwrap_or_default()));
     println!("Exit code: {}", p.returncode().unwrap());
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

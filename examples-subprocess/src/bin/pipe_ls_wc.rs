@@ -2,13 +2,14 @@
 //!
 //! Listing V8, 《Python标准库（中）》一 §3. Taking the pipe out of `child1` moves it into
 //! the second command, which closes it as soon as `wc` has it. Python's parent keeps
-//! its copy open: were `wc` to end first, `ls` would write on into a full pipe.
+//! its copy open: if `wc` ended first, `ls` would wait for ever on a full pipe.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, SubprocessError, report};
+use subprocess::Popen;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let mut child1 =
         Popen::new(Command::new("ls").arg("-l").stdout(Stdio::piped()))?;
     let mut child2 = Popen::new(
@@ -19,8 +20,4 @@ fn run() -> Result<(), SubprocessError> {
     let (out, err) = child2.communicate("")?;
     println!("{:?}", (out.map(String::from_utf8_lossy), err));
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

@@ -1,17 +1,19 @@
-//! Looks after a child that runs, signals it, and shows the code that each leaves.
+//! Polls a child that runs, signals it, and shows the return code that each signal
+//! leaves.
 //!
-//! Listing V7, 《Python标准库（中）》一 §2, where it is prose. The child is a `cat` that
-//! waits for input.
+//! Listing V7, 《Python标准库（中）》一 §2 (prose). The child is a `cat` that waits for
+//! input.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, Signal, SubprocessError, report};
+use subprocess::{Popen, Signal, SubprocessError};
+use tutorial::Result;
 
 fn cat() -> Result<Popen, SubprocessError> {
     Popen::new(Command::new("cat").stdin(Stdio::piped()))
 }
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let mut child = cat()?;
     println!("pid: {}", child.pid());
     println!("poll(): {:?}", child.poll()?);
@@ -26,11 +28,7 @@ fn run() -> Result<(), SubprocessError> {
     child.kill()?;
     println!("kill(): {}", child.wait()?);
     println!("poll(): {:?}", child.poll()?);
-    // Its id may be another process's by now: this sends nothing.
+    // Its id may belong to another process by now, so this sends nothing.
     child.terminate()?;
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

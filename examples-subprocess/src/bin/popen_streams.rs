@@ -1,14 +1,15 @@
 //! Text into a child's standard input, and its output and errors apart.
 //!
 //! Listing N29, notebook, 用Popen类创建进程. Its `protest8.py` is not shown; here a shell
-//! line says `hello world!~` and repeats what it reads on standard error, so that there
-//! is something to see in both. A further `communicate` gives the same output again.
+//! prints `hello world!~` and repeats what it reads on standard error, so that both
+//! streams have something to show. Calling `communicate` again returns the same output.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 
-use subprocess::{Popen, SubprocessError, report};
+use subprocess::Popen;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let mut prcs = Popen::new(
         Command::new("/bin/sh")
             .args(["-c", "echo 'hello world!~'; cat >&2"])
@@ -25,8 +26,4 @@ fn run() -> Result<(), SubprocessError> {
     let stderr = prcs.communicate("")?.1.unwrap_or_default();
     println!("{}", String::from_utf8_lossy(stderr));
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

@@ -3,18 +3,15 @@
 //! Listing V6, 《Python标准库（中）》一 §2.
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-use subprocess::{Popen, SubprocessError, report};
+use subprocess::Popen;
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let host = env::args().nth(1).unwrap_or("www.google.com".into());
     let mut child = Popen::new(Command::new("ping").args(["-c", "5", &host]))?;
     child.wait()?;
     println!("parent process");
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

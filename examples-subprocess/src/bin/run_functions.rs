@@ -1,43 +1,32 @@
 //! Five functions run the same child, `protest`, to its end.
 //!
-//! Listing N27, notebook, 21days 进程. `call` is `Command::status`. What Python gives the
-//! shell as a list would on Linux start `python` alone; the two functions that take a
-//! shell's command line get one.
+//! Listing N27, notebook, 进程. Given a list, a shell on Linux would start `python`
+//! alone, so `getstatusoutput` and `getoutput` are given a command line. `check_call`
+//! returns 0 or raises in Python; here that is `()` or an error. The other arguments
+//! (`input`, `timeout`, `stdin`, `shell`) are in `popen_options.rs`.
 
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use subprocess::{
-    ReturnCode, SubprocessError, check_call, check_output, child_program, getoutput,
-    getstatusoutput, not_started, report,
+    call, check_call, check_output, child_program, getoutput, getstatusoutput, quote,
 };
+use tutorial::Result;
 
-fn run() -> Result<(), SubprocessError> {
+fn main() -> Result<()> {
     let protest = child_program("protest");
-    // A shell takes what stands in single quotes as it is (`shlex.quote` in Python).
-    let cmd = protest.to_string_lossy().replace('\'', r"'\''");
-    let cmd = format!("'{cmd}'");
 
-    let rc = Command::new(&protest)
-        .status()
-        .map_err(not_started("protest"))?;
-    println!("call () test: {}", rc.returncode());
+    println!("call () test: {}", call(&mut Command::new(&protest))?);
     println!();
-    // Python's check_call returns 0, the one code that is no error.
-    let () = check_call(&mut Command::new(&protest))?;
+    check_call(&mut Command::new(&protest))?;
     println!("check_call() test: 0");
     println!();
-    println!("getstatusoutput() test: {:?}", getstatusoutput(&cmd)?);
+    let line = quote(&protest); // shlex.quote
+    println!("getstatusoutput() test: {:?}", getstatusoutput(&line)?);
     println!();
-    println!("getoutput() test: {}", getoutput(&cmd)?);
+    println!("getoutput() test: {}", getoutput(&line)?);
     println!();
     let output = check_output(&mut Command::new(&protest))?;
-    println!(
-        "check_output() test: {:?}",
-        String::from_utf8_lossy(&output)
-    );
+    let output = String::from_utf8_lossy(&output);
+    println!("check_output() test: {output:?}");
     Ok(())
-}
-
-fn main() -> ExitCode {
-    report(run())
 }

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// What a listing's `main` returns. An error ends the program with one sentence on
 /// standard error and exit code 1; a Python script ends with a traceback and the same
@@ -45,6 +47,20 @@ impl Failure {
     /// ```
     pub fn new(sentence: impl Into<String>) -> Self {
         Self(sentence.into().into())
+    }
+
+    /// Names the file in an error of the system, which says only what it could not do.
+    ///
+    /// ```
+    /// use std::fs;
+    /// use tutorial::Failure;
+    ///
+    /// let missing = fs::read("/no/such/file").map_err(Failure::at("/no/such/file"));
+    /// let failure = format!("{:?}", missing.unwrap_err());
+    /// assert_eq!(failure, "/no/such/file: No such file or directory (os error 2)");
+    /// ```
+    pub fn at(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::new(format!("{}: {error}", path.as_ref().display()))
     }
 }
 

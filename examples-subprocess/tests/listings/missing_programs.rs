@@ -1,15 +1,13 @@
-//! What a listing says of a program that is not installed.
+//! What a listing says if a program is not installed.
 
-mod stand_ins;
-
-use stand_ins::StandIns;
+use crate::stand_ins::StandIns;
 use tutorial::harness::{Listing, listing};
 
 fn misses(listing: Listing, sentence: &str) {
     let nothing = StandIns::none();
     let run = listing.env("PATH", nothing.alone()).run();
-    assert_eq!(run.status.code(), Some(127), "{run:#?}");
-    assert_eq!(run.errors, [sentence]);
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    assert_eq!(run.errors, [format!("Error: {sentence}")]);
 }
 
 #[test]
@@ -28,7 +26,7 @@ fn nslookup_is_named_with_its_package() {
 }
 
 #[test]
-fn any_other_is_named() {
+fn any_other_program_is_named() {
     misses(
         listing!("call"),
         "ls was not found: install it or correct its name.",
@@ -44,10 +42,16 @@ fn any_other_is_named() {
 }
 
 #[test]
-fn a_shell_that_misses_one_tells_127() {
-    let nothing = StandIns::none();
-    let run = listing!("call_shell").env("PATH", nothing.alone()).run();
-    assert_eq!(run.status.code(), Some(127), "{run:#?}");
-    let last = run.errors.last().unwrap();
-    assert_eq!(last, "`/bin/sh -c ls -l` ended with exit code 127.");
+fn a_child_program_is_named_with_the_command_that_builds_it() {
+    // Away from its child programs, which cargo builds into its own folder.
+    let alone = StandIns::none();
+    let copy = alone.copy_of(env!("CARGO_BIN_EXE_communicate_chain"));
+    let run = Listing::new(&copy).run();
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    let program = copy.replace("communicate_chain", "increment_first");
+    let sentence = format!(
+        "Error: {program} was not found: build it with `cargo build -p \
+         examples-subprocess`."
+    );
+    assert_eq!(run.errors, [sentence]);
 }

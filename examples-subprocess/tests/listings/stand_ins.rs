@@ -1,11 +1,10 @@
 //! Programs of the tests' own in place of those a listing starts.
-#![allow(dead_code, reason = "each group of tests uses its own part of this")]
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,6 +42,16 @@ impl StandIns {
         stdin.write_all(script.as_bytes()).expect("a shell reads");
         assert!(writer.wait().expect("our own child").success());
         self
+    }
+
+    /// The path of a copy of this program that stands here alone.
+    pub(crate) fn copy_of(&self, program: &str) -> String {
+        let copy = self.directory.join(Path::new(program).file_name().unwrap());
+        // By another process, for the reason above.
+        let mut cp = Command::new("cp");
+        let copied = cp.arg(program).arg(&copy).status().expect("a cp");
+        assert!(copied.success());
+        copy.into_os_string().into_string().unwrap()
     }
 
     /// A PATH with these programs and no other.

@@ -1,10 +1,8 @@
 //! Programs run to their end: V1 to V4, N6, N27.
 
-mod stand_ins;
-
 use std::process::Command;
 
-use stand_ins::StandIns;
+use crate::stand_ins::StandIns;
 use tutorial::harness::listing;
 
 /// What `ls -l` prints, asked without a listing.
@@ -34,19 +32,14 @@ fn call_shell_prints_what_ls_prints() {
 }
 
 #[test]
-fn call_shell_tells_the_code_of_a_shell_that_fails() {
-    let failing = StandIns::none().with("ls", "exit 3");
-    let run = listing!("call_shell").env("PATH", failing.first()).run();
-    assert_eq!(run.status.code(), Some(3), "{run:#?}");
-    assert_eq!(run.errors, ["`/bin/sh -c ls -l` ended with exit code 3."]);
-
-    let killed = StandIns::none().with("ls", "kill -KILL $PPID");
-    let run = listing!("call_shell").env("PATH", killed.first()).run();
-    assert_eq!(run.status.code(), Some(128 + 9), "{run:#?}");
-    assert_eq!(
-        run.errors,
-        ["`/bin/sh -c ls -l` was ended by signal 9 (SIGKILL)."]
-    );
+fn call_shell_goes_on_if_the_shell_fails() {
+    for script in ["exit 3", "kill -KILL $PPID"] {
+        let failing = StandIns::none().with("ls", script);
+        listing!("call_shell")
+            .env("PATH", failing.first())
+            .run()
+            .success();
+    }
 }
 
 #[test]
@@ -58,7 +51,7 @@ fn check_call_passes_0_and_catches_3() {
 }
 
 #[test]
-fn check_output_gives_the_output_with_the_value_and_with_the_error() {
+fn check_output_shows_the_output_of_a_success_and_of_a_failure() {
     assert_eq!(
         listing!("check_output").run().success(),
         [
@@ -90,7 +83,7 @@ fn run_functions_runs_protest_five_times() {
 }
 
 #[test]
-fn nslookup_call_asks_for_the_host_and_tells_the_code() {
+fn nslookup_call_asks_for_the_host_and_prints_the_code() {
     let nslookup =
         StandIns::none().with("nslookup", "echo \"asked for $*\"; exit 7");
     let run = listing!("nslookup_call").env("PATH", nslookup.first());

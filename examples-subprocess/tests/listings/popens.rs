@@ -1,8 +1,8 @@
 //! Children that run beside their parent: V5 to V9, N7, N28 to N30.
 
-mod stand_ins;
+use std::path::Path;
 
-use stand_ins::StandIns;
+use crate::stand_ins::StandIns;
 use tutorial::harness::listing;
 
 /// A `ping` that answers once something is typed.
@@ -11,7 +11,7 @@ fn ping() -> StandIns {
 }
 
 #[test]
-fn popen_no_wait_is_through_before_ping_is() {
+fn popen_no_wait_ends_before_ping_does() {
     let ping = ping();
     let mut parent = listing!("popen_no_wait").env("PATH", ping.first()).start();
     // `ping` waits for the typing, so this line can only be the parent's going on.
@@ -27,7 +27,7 @@ fn popen_no_wait_is_through_before_ping_is() {
 }
 
 #[test]
-fn popen_wait_is_through_after_ping_is() {
+fn popen_wait_ends_after_ping_does() {
     let ping = ping();
     let run = listing!("popen_wait")
         .env("PATH", ping.first())
@@ -104,8 +104,13 @@ fn nslookup_communicate_types_three_lines() {
 #[test]
 fn popen_options_shows_each_option_at_work() {
     let mut lines = listing!("popen_options").tempo(20).run().success();
-    let pid = lines.remove(9);
+    let pid = lines.remove(13);
     pid.strip_prefix("pid: ").unwrap().parse::<u32>().unwrap();
+    let (path, text) = lines[10].split_once(": ").unwrap();
+    let path = path.strip_prefix("stdout=").unwrap();
+    assert!(!Path::new(path).exists(), "{path} is left behind");
+    assert_eq!(text, "hello");
+    lines.remove(10);
     assert_eq!(
         lines,
         [
@@ -115,20 +120,34 @@ fn popen_options_shows_each_option_at_work() {
             "executable: another name",
             "preexec_fn: 64",
             "start_new_session: the child leads a session",
+            "restore_signals: -13",
             "close_fds: closed",
-            "pass_fds: a message",
+            "pass_fds: open",
+            "an inheritable descriptor: open",
+            "stdout=DEVNULL: nothing",
             "bufsize: 3",
             "poll(): None",
             "wait(timeout): `/bin/sh -c cat` was not done after 50ms: call again to \
              go on, or end it with terminate() or kill().",
             "communicate(input, timeout): (Some(\"input\"), None)",
             "returncode: Some(0)",
+            "call(timeout): -9",
         ]
     );
 }
 
 #[test]
-fn popen_streams_tells_output_and_errors_apart() {
+fn popen_options_names_the_file_that_it_cannot_write() {
+    let run = listing!("popen_options").env("TMPDIR", "/no/such").run();
+    assert_eq!(run.status.code(), Some(1), "{run:#?}");
+    assert!(
+        run.errors[0].starts_with("Error: /no/such/popen_options-"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn popen_streams_keeps_output_and_errors_apart() {
     let mut lines = listing!("popen_streams").run().success();
     let pid = lines.remove(0);
     let pid = pid.strip_prefix("subprocess pid: ").unwrap();
@@ -163,6 +182,6 @@ fn increment_first_says_what_it_wants() {
     assert_eq!(run.status.code(), Some(1), "{run:#?}");
     assert_eq!(
         run.errors,
-        ["The first word of the line must be a number, not \"one\"."]
+        ["Error: The first word of the line must be a number, not \"one\"."]
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
-/// A flag that starts down, and that any number of threads can wait for: Python's
+/// A flag that starts out cleared, and that any number of threads can wait for: Python's
 /// [`threading.Event`](https://docs.python.org/3/library/threading.html#event-objects).
 ///
 /// ```
@@ -27,8 +27,8 @@ pub struct Event {
 #[derive(Debug, Default)]
 struct State {
     flag: bool,
-    /// How often the flag went up. A waiter that finds this changed may go on though
-    /// the flag is down again.
+    /// How often the flag was set. A waiter that finds this changed returns although the
+    /// flag may be cleared again.
     times_set: u64,
 }
 
@@ -39,7 +39,7 @@ impl Default for Event {
 }
 
 impl Event {
-    /// An event whose flag is down.
+    /// An event whose flag is cleared.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Event {
         }
     }
 
-    /// Raises the flag and wakes everybody who waits.
+    /// Sets the flag and wakes every thread that waits.
     pub fn set(&self) {
         let mut state = self.state.lock().unwrap();
         state.flag = true;
@@ -56,30 +56,30 @@ impl Event {
         self.was_set.notify_all();
     }
 
-    /// Lowers the flag: who waits from now on waits for the next [`set`](Self::set).
+    /// Clears the flag: a later wait lasts until the next [`set`](Self::set).
     pub fn clear(&self) {
         self.state.lock().unwrap().flag = false;
     }
 
-    /// Whether the flag is up at this moment.
+    /// Whether the flag is set at this moment.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.state.lock().unwrap().flag
     }
 
-    /// Waits until the flag is up. Who was waiting when it went up goes on, even
-    /// where somebody lowers it again at once.
+    /// Waits until the flag is set. A thread that was already waiting returns even if the
+    /// flag is cleared again at once.
     pub fn wait(&self) {
         let mut state = self.state.lock().unwrap();
         let at_entry = state.times_set;
-        // Set and cleared before this thread runs again: the flag alone would hide
-        // that wake-up, the count does not.
+        // The flag may be set and cleared before this thread runs again. The flag alone
+        // would lose that wake-up; the count keeps it.
         while !state.flag && state.times_set == at_entry {
             state = self.was_set.wait(state).unwrap();
         }
     }
 
-    /// [`wait`](Self::wait) for at most this long. Returns whether the flag went up.
+    /// [`wait`](Self::wait) for at most this long. Returns whether the flag was set.
     ///
     /// ```
     /// use threading::Event;
@@ -87,11 +87,11 @@ impl Event {
     ///
     /// assert!(!Event::new().wait_timeout(Duration::from_millis(1)));
     /// ```
-    #[must_use = "the flag may still be down"]
+    #[must_use = "the flag may still be cleared"]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let state = self.state.lock().unwrap();
         let at_entry = state.times_set;
-        // The wake-up that must not be lost is the one `wait` names.
+        // The wake-up that must not be lost is the one that `wait` names.
         let (_state, waited) = self
             .was_set
             .wait_timeout_while(state, timeout, |state| {

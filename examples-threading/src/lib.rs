@@ -11,19 +11,22 @@
 //! | `threading.Event`, `Timer` | [`Event`], [`Timer`] |
 //! | `threading.local` | [`std::thread_local!`] |
 //! | `queue.Queue`, `LifoQueue`, `PriorityQueue` | [`queue::Queue`], [`queue::LifoQueue`], [`queue::PriorityQueue`] |
+//! | a queue that only hands values over | a channel of crossbeam, which several threads can receive from |
 //! | `concurrent.futures.ThreadPoolExecutor` | [`ThreadPool`] |
-//! | `time.sleep` | [`tutorial::sleep`], which `TEMPO` can hurry |
+//! | `time.sleep` | [`tutorial::sleep`], which `TEMPO` can speed up |
 //!
 //! # Layout
 //!
-//! One concept a file in `src/`, one listing a file in `src/bin/`, and `tests/` run
-//! the listings as a reader would. `tests/model.rs` compiles the waiting code a
-//! second time against [loom](https://docs.rs/loom), which tries its interleavings.
+//! `src/` has one concept a file, `src/bin/` one listing a file. `tests/listings` runs
+//! the listings as a reader would, `tests/exercises` has the properties of those that
+//! are one function, and `tests/library.rs` tests this library. `tests/model.rs`
+//! compiles the waiting code a second time against [loom](https://docs.rs/loom), which
+//! tries its interleavings.
 //!
 //! # Limitations
 //!
-//! These primitives are for the threads of one process. For processes there are
-//! namesakes in `multiprocessing`.
+//! These primitives are for the threads of one process. `multiprocessing` has those of
+//! the same names for processes.
 #![forbid(unsafe_code)]
 
 mod event;

@@ -9,9 +9,9 @@ use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 /// A lock that the thread which holds it may take again without waiting for itself:
 /// Python's [`threading.RLock`](https://docs.python.org/3/library/threading.html#rlock-objects).
 ///
-/// It is free again once every guard is dropped. As one thread may hold several
-/// guards, they lend the value only to read; what is to change goes into a [`Cell`]
-/// or a [`RefCell`](std::cell::RefCell).
+/// It is free again once every guard is dropped. One thread may hold several guards, so
+/// they lend the value only to read; a value that changes belongs in a [`Cell`] or a
+/// [`RefCell`](std::cell::RefCell).
 ///
 /// It is [`parking_lot::ReentrantMutex`] with a guard that knows its level.
 ///
@@ -30,7 +30,7 @@ pub struct RLock<T> {
 }
 
 struct Owned<T> {
-    /// How many guards the owner holds. Only the owner looks, so a `Cell` will do.
+    /// How many guards the owner holds. Only the owner looks, so a `Cell` is enough.
     level: Cell<usize>,
     value: T,
 }
@@ -46,7 +46,7 @@ impl<T> RLock<T> {
         }
     }
 
-    /// Takes the lock, waiting while another thread holds it.
+    /// Takes the lock; waits while another thread holds it.
     pub fn lock(&self) -> RLockGuard<'_, T> {
         RLockGuard::new(self.inner.lock())
     }
@@ -75,7 +75,7 @@ impl<T> fmt::Debug for RLock<T> {
     }
 }
 
-/// One level of a held [`RLock`], given up when it is dropped.
+/// One level of a held [`RLock`], released when it is dropped.
 ///
 /// Made by [`RLock::lock`]; the example is at [`RLock`].
 pub struct RLockGuard<'a, T> {
@@ -88,7 +88,7 @@ impl<'a, T> RLockGuard<'a, T> {
         Self { inner }
     }
 
-    /// How many guards of the lock this thread holds, this one among them.
+    /// How many guards of the lock this thread holds, including this one.
     #[must_use]
     pub fn level(&self) -> usize {
         self.inner.level.get()
@@ -97,7 +97,8 @@ impl<'a, T> RLockGuard<'a, T> {
 
 impl<T> Drop for RLockGuard<'_, T> {
     fn drop(&mut self) {
-        // Before the inner guard goes: from then on the count is another thread's.
+        // Before the inner guard is dropped: afterwards the count may be another
+        // thread's.
         self.inner.level.set(self.inner.level.get() - 1);
     }
 }

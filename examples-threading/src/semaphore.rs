@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
-/// A number of permits; who finds none left waits for one: Python's
+/// A number of permits, of which each thread takes one or waits for one: Python's
 /// [`threading.Semaphore`](https://docs.python.org/3/library/threading.html#semaphore-objects).
 ///
 /// ```
 /// use threading::Semaphore;
 ///
 /// let rooms = Semaphore::new(2);
-/// let first = rooms.permit(); // given back when it goes out of scope
-/// rooms.acquire();            // given back by hand
+/// let first = rooms.permit(); // released when it goes out of scope
+/// rooms.acquire();            // released by hand
 /// assert!(!rooms.try_acquire());
 /// rooms.release();
 /// drop(first);
@@ -26,7 +26,8 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits to give.
+    /// A semaphore that starts with this number of permits. More can be released than
+    /// that: the number is not a limit, in Python neither.
     #[must_use]
     pub fn new(permits: usize) -> Self {
         Self {
@@ -35,11 +36,11 @@ impl Semaphore {
         }
     }
 
-    /// Takes a permit, waiting for one as long as it takes.
+    /// Takes a permit; waits for as long as there is none.
     pub fn acquire(&self) {
         let mut permits = self.permits.lock().unwrap();
-        // A release between the look and the wait is not lost: it needs the lock
-        // that `wait` gives up only once this thread is waiting.
+        // A release between the look and the wait is not lost: it needs the lock, which
+        // `wait` gives up only once this thread is waiting.
         while *permits == 0 {
             permits = self.released.wait(permits).unwrap();
         }
@@ -52,12 +53,13 @@ impl Semaphore {
         self.acquire_timeout(Duration::ZERO)
     }
 
-    /// Takes a permit, waiting for one for at most this long. Returns whether it did.
+    /// Takes a permit; waits for one for at most this long. Returns whether it did.
     #[must_use = "without a permit there is nothing to release"]
     pub fn acquire_timeout(&self, timeout: Duration) -> bool {
         let permits = self.permits.lock().unwrap();
-        // The wake-up that must not be lost is the one `acquire` names. One that
-        // comes with the time-out is taken too: the count decides, not the clock.
+        // The wake-up that must not be lost is the one that `acquire` names. A permit
+        // that comes together with the time-out is taken: the count decides, not the
+        // clock.
         let (mut permits, _) = self
             .released
             .wait_timeout_while(permits, timeout, |permits| *permits == 0)
@@ -69,7 +71,10 @@ impl Semaphore {
 
     /// Gives a permit back, or adds one, and wakes one thread that waits for it.
     pub fn release(&self) {
-        *self.permits.lock().unwrap() += 1;
+        let mut permits = self.permits.lock().unwrap();
+        // At the largest number there are more permits than anybody can take.
+        *permits = permits.saturating_add(1);
+        drop(permits);
         self.released.notify_one();
     }
 
@@ -84,7 +89,7 @@ impl Semaphore {
 
 /// A permit of a [`Semaphore`], released when dropped.
 ///
-/// Made by [`Semaphore::permit`], where its example is.
+/// Made by [`Semaphore::permit`]; the example is at [`Semaphore`].
 #[derive(Debug)]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
@@ -110,12 +115,12 @@ impl Drop for Permit<'_> {
 #[derive(Debug)]
 pub struct BoundedSemaphore {
     semaphore: Semaphore,
-    /// As many permits as there were at first.
+    /// The number of permits at the start, which is the most there may be.
     bound: usize,
 }
 
 impl BoundedSemaphore {
-    /// A semaphore that never has more than so many permits to give.
+    /// A semaphore that starts with this number of permits and never has more.
     #[must_use]
     pub fn new(permits: usize) -> Self {
         Self {
@@ -145,7 +150,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`ReleasedTooOften`] where no permit is out; nothing has changed then.
+    /// [`ReleasedTooOften`] if no permit is taken. Nothing has changed then.
     pub fn release(&self) -> Result<(), ReleasedTooOften> {
         let mut permits = self.semaphore.permits.lock().unwrap();
         if *permits >= self.bound {
@@ -163,8 +168,8 @@ impl BoundedSemaphore {
 /// use threading::{BoundedSemaphore, ReleasedTooOften};
 ///
 /// let full = BoundedSemaphore::new(5);
-/// let told = full.release().unwrap_err();
-/// assert_eq!(told.to_string(), "semaphore released more often than it was acquired");
+/// let error = full.release().unwrap_err();
+/// assert_eq!(error.to_string(), "semaphore released more often than it was acquired");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReleasedTooOften;

@@ -11,9 +11,9 @@ use crate::sync::{Arc, Condvar, Mutex, Queue};
 /// A fixed number of threads that run what is submitted, in the order of submission:
 /// Python's [`ThreadPoolExecutor`](https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
 ///
-/// Dropping the pool waits until everything that was submitted is finished. A task
-/// that waits for another task of its own pool may wait for ever, as in Python: all
-/// threads may be waiting for what none of them is left to run.
+/// Dropping the pool waits until everything that was submitted has finished. A task that
+/// waits for another task of its own pool may wait for ever, as in Python: every thread
+/// of the pool may be waiting, so that none is left to run the other task.
 ///
 /// ```
 /// use threading::ThreadPool;
@@ -37,11 +37,11 @@ pub struct ThreadPool {
 type Job = Box<dyn FnOnce() + Send>;
 
 impl ThreadPool {
-    /// Starts so many threads; 0 counts as 1.
+    /// Starts this number of threads; 0 counts as 1.
     ///
     /// # Errors
     ///
-    /// What the system says where it cannot start that many.
+    /// The system's error if it cannot start that many.
     pub fn new(threads: usize) -> io::Result<Self> {
         let mut pool = Self {
             jobs: Arc::new(Queue::new(0)),
@@ -51,8 +51,8 @@ impl ThreadPool {
             let jobs = Arc::clone(&pool.jobs);
             let worker = move || {
                 while let Ok(job) = jobs.get() {
-                    // What a call returned may panic once more, when nobody wants
-                    // it and it is dropped here: that too must not end the thread.
+                    // A result that nobody wants is dropped here, as is the value of a
+                    // panic, and either drop may panic. It must not end the thread.
                     drop(catch_unwind(AssertUnwindSafe(job)));
                 }
             };
@@ -62,7 +62,7 @@ impl ThreadPool {
         Ok(pool)
     }
 
-    /// Has a free thread call this function, the next that is free if none is now.
+    /// Lets the next free thread call this function.
     pub fn submit<F, R>(&self, function: F) -> Task<R>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -76,12 +76,17 @@ impl ThreadPool {
             outcome: Arc::clone(&outcome),
         };
         let job = Box::new(move || {
-            // The thread goes on to the next job, so nothing of a function that
-            // panicked may be seen again: it was moved in and is gone.
-            let value = catch_unwind(AssertUnwindSafe(function));
-            *outcome.value.lock().unwrap() =
-                Some(value.map_err(|panic| TaskPanicked::new(&*panic)));
+            // Unwind safe: the function was moved in, so nothing of it is seen again.
+            let returned = catch_unwind(AssertUnwindSafe(function));
+            let (value, panic) = match returned {
+                Ok(value) => (Ok(value), None),
+                Err(panic) => (Err(TaskPanicked::new(&*panic)), Some(panic)),
+            };
+            *outcome.value.lock().unwrap() = Some(value);
             outcome.came.notify_all();
+            // Only now: dropping the value of a panic may panic in turn, and a thread
+            // that waits for the outcome would wait for ever.
+            drop(panic);
         });
         self.jobs
             .put(job)
@@ -89,10 +94,10 @@ impl ThreadPool {
         task
     }
 
-    /// Submits a call for every item and returns the results in the items' order,
-    /// each as soon as it and those before it are there.
+    /// Submits a call for every item and returns the results in the items' order, each
+    /// as soon as it and those before it have arrived.
     ///
-    /// The items are taken at once, as Python does it.
+    /// All items are taken from the iterator at once, as in Python.
     pub fn map<I, F, R>(
         &self,
         items: I,
@@ -120,8 +125,7 @@ impl Drop for ThreadPool {
         self.jobs.shutdown();
         let this_thread = thread::current().id();
         for worker in self.threads.drain(..) {
-            // A task that held the last handle to its own pool must not wait for
-            // itself.
+            // A task that held the last handle of its own pool must not wait for itself.
             if worker.thread().id() != this_thread {
                 worker.join().expect("a worker catches its tasks' panics");
             }
@@ -129,7 +133,7 @@ impl Drop for ThreadPool {
     }
 }
 
-/// A submitted call, and the handle to its result: Python's `Future`.
+/// The handle of a submitted call and its result: Python's `Future`.
 ///
 /// Dropping it does not stop the call. The example is at [`ThreadPool`].
 pub struct Task<R> {
@@ -165,8 +169,8 @@ impl<R> Task<R> {
             if let Some(value) = value.take() {
                 return value;
             }
-            // Not lost between the look and the wait: the value is stored under
-            // the lock that `wait` gives up.
+            // The wake-up is not lost between the look and the wait: the value is stored
+            // under the lock, which `wait` gives up only once this thread is waiting.
             value = self.outcome.came.wait(value).unwrap();
         }
     }
@@ -186,7 +190,7 @@ impl<R> fmt::Debug for Task<R> {
     }
 }
 
-/// The call ended in a panic. Made by [`Task::result`], where its example is.
+/// The call ended in a panic. The example is at [`Task::result`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPanicked {
     message: String,
@@ -194,13 +198,19 @@ pub struct TaskPanicked {
 
 impl TaskPanicked {
     fn new(panic: &(dyn Any + Send)) -> Self {
-        let message = (panic.downcast_ref::<String>().cloned())
-            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "a value that is no text".into());
-        Self { message }
+        let message = if let Some(text) = panic.downcast_ref::<String>() {
+            text
+        } else if let Some(text) = panic.downcast_ref::<&str>() {
+            text
+        } else {
+            "a value that is not a text"
+        };
+        Self {
+            message: message.into(),
+        }
     }
 
-    /// What the panic said.
+    /// The message of the panic.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

@@ -1,4 +1,4 @@
-//! A function that is called later, unless somebody thinks better of it.
+//! A function that is called later, unless it is cancelled before.
 
 use std::io;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::sync::thread::{Builder, JoinHandle};
 /// [`threading.Timer`](https://docs.python.org/3/library/threading.html#timer-objects),
 /// created and started.
 ///
-/// Python's program waits at its end for a timer that still runs. A Rust program
-/// does not: [`join`](Self::join) it. A timer that is dropped still fires.
+/// A Python program waits at its end for a timer that still runs. A Rust program does
+/// not, so [`join`](Self::join) it. A timer that is dropped still fires.
 ///
 /// ```
 /// use threading::Timer;
@@ -32,11 +32,11 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Starts to wait; `function` is called when `interval` is over.
+    /// Starts to wait; `function` is called once `interval` has passed.
     ///
     /// # Errors
     ///
-    /// What the system says where it cannot start one thread more.
+    /// The system's error if it cannot start another thread.
     pub fn start<F>(interval: Duration, function: F) -> io::Result<Self>
     where
         F: FnOnce() + Send + 'static,
@@ -53,8 +53,8 @@ impl Timer {
         Ok(Self { cancelled, thread })
     }
 
-    /// Stops the timer if it is still waiting. A function that was called already
-    /// runs to its end.
+    /// Stops the timer if it is still waiting. A function that was already called runs
+    /// to its end.
     pub fn cancel(&self) {
         self.cancelled.set();
     }
@@ -63,7 +63,7 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// The panic of the function, as [`JoinHandle::join`] gives it.
+    /// The panic of the function, as [`JoinHandle::join`] returns it.
     pub fn join(self) -> std::thread::Result<()> {
         self.thread.join()
     }

@@ -2,6 +2,7 @@
 //! interleavings of its waits are tried in `model.rs`.
 
 use std::fs;
+use std::panic::panic_any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc;
@@ -25,7 +26,7 @@ fn until_asleep(tid: i32) {
     }
 }
 
-fn wakes_who_waited_though_it_is_cleared_at_once(wait: fn(&Event)) {
+fn wakes_a_waiter_though_it_is_cleared_at_once(wait: fn(&Event)) {
     let event = Arc::new(Event::new());
     let (tid, tids) = mpsc::channel();
     let (woken, wakes) = mpsc::channel();
@@ -43,11 +44,11 @@ fn wakes_who_waited_though_it_is_cleared_at_once(wait: fn(&Event)) {
 }
 
 #[test]
-fn a_set_that_is_cleared_at_once_still_wakes_who_waited() {
+fn a_set_that_is_cleared_at_once_still_wakes_the_waiter() {
     // The waiter may be quick enough to see the flag before it is cleared.
     for _ in 0..20 {
-        wakes_who_waited_though_it_is_cleared_at_once(Event::wait);
-        wakes_who_waited_though_it_is_cleared_at_once(|event| {
+        wakes_a_waiter_though_it_is_cleared_at_once(Event::wait);
+        wakes_a_waiter_though_it_is_cleared_at_once(|event| {
             assert!(event.wait_timeout(DEADLINE));
         });
     }
@@ -62,13 +63,29 @@ fn waits_with_a_time_out_end_and_take_nothing() {
 }
 
 #[test]
-fn a_bounded_semaphore_counts_what_is_out() {
+fn a_bounded_semaphore_takes_back_no_more_than_it_gave() {
     let permits = BoundedSemaphore::new(2);
     assert!(permits.release().is_err());
     permits.acquire();
     assert!(permits.try_acquire() && !permits.try_acquire());
     assert!(permits.release().is_ok() && permits.release().is_ok());
     assert!(permits.release().is_err());
+}
+
+#[test]
+fn a_permit_that_is_dropped_can_be_taken_again() {
+    let permits = Semaphore::new(1);
+    let permit = permits.permit();
+    assert!(!permits.try_acquire());
+    drop(permit);
+    assert!(permits.try_acquire());
+}
+
+#[test]
+fn a_release_at_the_largest_number_is_harmless() {
+    let permits = Semaphore::new(usize::MAX);
+    permits.release();
+    assert!(permits.try_acquire());
 }
 
 #[test]
@@ -107,15 +124,15 @@ fn a_timer_fires_once_and_a_cancelled_one_never() {
     assert_eq!(fired.load(Ordering::SeqCst), 1);
 }
 
+struct PanicsWhenDropped;
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
 #[test]
 fn a_panicking_task_takes_no_worker_along() {
-    struct PanicsWhenDropped;
-    impl Drop for PanicsWhenDropped {
-        fn drop(&mut self) {
-            panic!("dropped");
-        }
-    }
-
     let pool = ThreadPool::new(1).unwrap();
     for n in 0..3 {
         let failed = pool.submit(move || panic!("task {n} failed")).result();
@@ -142,4 +159,32 @@ fn dropping_the_pool_finishes_what_was_submitted() {
     }
     drop(pool);
     assert_eq!(finished.load(Ordering::SeqCst), 20);
+}
+
+#[test]
+fn a_panic_whose_value_panics_when_dropped_is_still_an_outcome() {
+    let pool = ThreadPool::new(1).unwrap();
+    let task = pool.submit(|| -> i32 { panic_any(PanicsWhenDropped) });
+    let (sender, outcome) = mpsc::channel();
+    thread::spawn(move || sender.send(task.result()));
+    let outcome = outcome.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(outcome.unwrap_err().message(), "a value that is not a text");
+    assert_eq!(pool.submit(|| "still here").result(), Ok("still here"));
+}
+
+#[test]
+fn a_task_may_drop_the_last_handle_of_its_own_pool() {
+    let pool = Arc::new(ThreadPool::new(2).unwrap());
+    let (go, gone) = mpsc::channel();
+    let task = pool.submit({
+        let pool = Arc::clone(&pool);
+        move || {
+            gone.recv_timeout(DEADLINE).unwrap();
+            drop(Arc::into_inner(pool).expect("the last handle"));
+            7
+        }
+    });
+    drop(pool);
+    go.send(()).unwrap();
+    assert_eq!(task.result(), Ok(7));
 }

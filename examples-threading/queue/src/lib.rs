@@ -10,7 +10,7 @@
 //!
 //! # Limitations
 //!
-//! These queues are for threads. For processes take the queues of `multiprocessing`.
+//! These queues are for threads. `multiprocessing` has queues for processes.
 #![forbid(unsafe_code)]
 
 mod queue;

@@ -41,9 +41,9 @@ pub type Queue<T> = BlockingQueue<VecDeque<T>>;
 /// ```
 pub type LifoQueue<T> = BlockingQueue<Vec<T>>;
 
-/// The smallest first: Python's
+/// The smallest item first: Python's
 /// [`queue.PriorityQueue`](https://docs.python.org/3/library/queue.html#queue.PriorityQueue).
-/// Which of two equal items comes first is not said.
+/// Which of two equal items comes first is not specified.
 ///
 /// ```
 /// use queue::PriorityQueue;
@@ -55,7 +55,7 @@ pub type LifoQueue<T> = BlockingQueue<Vec<T>>;
 /// ```
 pub type PriorityQueue<T> = BlockingQueue<BinaryHeap<Reverse<T>>>;
 
-/// The order in which a queue gives its items: what the three queues differ in.
+/// The order in which a queue returns its items: what the three queues differ in.
 ///
 /// ```
 /// use queue::Order;
@@ -139,22 +139,22 @@ impl<T: Ord> Order for BinaryHeap<Reverse<T>> {
 /// ```
 pub struct BlockingQueue<O: Order> {
     state: Mutex<State<O>>,
-    /// The most items the queue holds at a time; 0 for any number.
+    /// The most items that the queue holds at a time; 0 for any number.
     maxsize: usize,
-    /// For one item more, or the end.
+    /// Threads that wait for an item, or for the shutdown.
     not_empty: Waiters,
-    /// For one item less, or the end.
+    /// Threads that wait for room, or for the shutdown.
     not_full: Waiters,
-    /// For no item unfinished.
+    /// Threads that wait until no item is unfinished.
     all_done: Waiters,
 }
 
-/// Threads that wait for a change of the state. They are counted: std's condition
-/// variable makes a system call for each notification, whether anybody waits or not.
+/// Threads that wait for a change of the state. They are counted because std's condition
+/// variable makes a system call for each notification, whether a thread waits or not.
 struct Waiters {
     changed: Condvar,
-    /// Changed under the lock of the state only, so that whoever has changed that since
-    /// knows of everybody who has not seen it.
+    /// Changed only under the lock of the state, so that a thread that has changed the
+    /// state since knows of every thread that has not seen the change.
     count: AtomicUsize,
 }
 
@@ -210,7 +210,7 @@ impl<O: Order> BlockingQueue<O> {
         }
     }
 
-    /// Puts an item in, waiting for room as long as it takes.
+    /// Puts an item in; waits for as long as there is no room.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl<O: Order> BlockingQueue<O> {
         self.put_waiting(item, Wait::Forever)
     }
 
-    /// Puts an item in, waiting for room for at most this long.
+    /// Puts an item in; waits for room for at most this long.
     ///
     /// # Errors
     ///
@@ -260,13 +260,13 @@ impl<O: Order> BlockingQueue<O> {
         }
         state.items.push(item);
         state.unfinished += 1;
-        // Or who is woken would wait for the lock at once.
+        // First, or the thread that is woken would have to wait for the lock.
         drop(state);
         self.not_empty.notify_one();
         Ok(())
     }
 
-    /// Takes the next item, waiting for one as long as it takes.
+    /// Takes the next item; waits for as long as there is none.
     ///
     /// # Errors
     ///
@@ -275,12 +275,12 @@ impl<O: Order> BlockingQueue<O> {
         self.get_waiting(Wait::Forever)
     }
 
-    /// Takes the next item, waiting for one for at most this long.
+    /// Takes the next item; waits for one for at most this long.
     ///
     /// # Errors
     ///
-    /// [`GetError::Empty`] where none came in time, [`GetError::ShutDown`] where none
-    /// will come.
+    /// [`GetError::Empty`] if none came in time, [`GetError::ShutDown`] if none will
+    /// come.
     pub fn get_timeout(&self, timeout: Duration) -> Result<O::Item, GetError> {
         self.get_waiting(Wait::AtMost(timeout))
     }
@@ -289,8 +289,7 @@ impl<O: Order> BlockingQueue<O> {
     ///
     /// # Errors
     ///
-    /// [`GetError::Empty`] where there is none, [`GetError::ShutDown`] where none will
-    /// come.
+    /// [`GetError::Empty`] if there is none, [`GetError::ShutDown`] if none will come.
     pub fn get_nowait(&self) -> Result<O::Item, GetError> {
         self.get_waiting(Wait::AtMost(Duration::ZERO))
     }
@@ -353,14 +352,14 @@ impl<O: Order> BlockingQueue<O> {
         }
     }
 
-    /// How many items wait in the queue. Another thread may have changed that by the
-    /// time you look at the answer.
+    /// How many items are in the queue. Another thread may have changed that by the time
+    /// you look at the answer.
     #[must_use]
     pub fn qsize(&self) -> usize {
         self.lock().items.len()
     }
 
-    /// Whether no item waits in the queue, with the same caution.
+    /// Whether no item is in the queue, with the same caution.
     #[must_use]
     pub fn empty(&self) -> bool {
         self.qsize() == 0
@@ -372,11 +371,11 @@ impl<O: Order> BlockingQueue<O> {
         self.maxsize != 0 && self.qsize() >= self.maxsize
     }
 
-    /// Says that the work on one item that was taken is finished.
+    /// Reports that the work on one item that was taken is finished.
     ///
     /// # Errors
     ///
-    /// [`TaskDoneTooOften`] where no item is unfinished.
+    /// [`TaskDoneTooOften`] if no item is unfinished.
     pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
         let mut state = self.lock();
         state.unfinished =
@@ -403,18 +402,18 @@ impl<O: Order> BlockingQueue<O> {
         !unfinished(&self.wait_while(&self.all_done, wait, unfinished))
     }
 
-    /// Ends the queue: from now on nothing is put, and who gets finds the items that
-    /// are left, then [`GetError::ShutDown`]. Everybody who waits is woken. Python has
-    /// it from 3.13 on.
+    /// Ends the queue. From now on nothing can be put, and a `get` returns the items that
+    /// are left and then [`GetError::ShutDown`]. Every thread that waits is woken.
+    /// Python has it from 3.13 on.
     pub fn shutdown(&self) {
         self.lock().shut_down = true;
         self.not_empty.notify_all();
         self.not_full.notify_all();
     }
 
-    /// [`shutdown`](Self::shutdown) that leaves nothing to get: the items that were
-    /// left are given back and count as done. Python's `shutdown(immediate=True)`
-    /// throws them away.
+    /// [`shutdown`](Self::shutdown) that leaves nothing to get: the items that are left
+    /// are returned and count as done. Python's `shutdown(immediate=True)` throws them
+    /// away.
     ///
     /// ```
     /// use queue::Queue;
@@ -438,15 +437,15 @@ impl<O: Order> BlockingQueue<O> {
         left
     }
 
-    /// Only an item's own `Ord` can panic under this lock, and a heap that has seen
-    /// that is still a heap: the others go on.
+    /// Only an item's own `Ord` can panic under this lock. The heap is still a heap
+    /// afterwards, so the lock's poison is ignored.
     fn lock(&self) -> MutexGuard<'_, State<O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while `blocked`; a wait that ran out of time returns too, so the caller
-    /// looks again. No wake-up is lost between the look and the wait: who changes the
-    /// state holds the lock, which a waiter gives up only once it waits.
+    /// Waits while `blocked`. A wait that ran out of time returns too, so the caller has
+    /// to look again. No wake-up is lost between the look and the wait: a change of the
+    /// state needs the lock, which a waiter gives up only once it waits.
     fn wait_while(
         &self,
         waiters: &Waiters,

@@ -11,6 +11,8 @@ mod queue;
 #[path = "loom_sync/mod.rs"]
 mod sync;
 
+use std::time::Duration;
+
 use loom::sync::Arc;
 use loom::thread;
 
@@ -59,7 +61,7 @@ fn two_producers_reach_two_consumers() {
 }
 
 #[test]
-fn shutdown_wakes_who_gets_and_who_puts() {
+fn shutdown_wakes_getters_and_shutdown_immediate_putters() {
     model(|| {
         let empty = Arc::new(Queue::<i32>::new(1));
         let full = Arc::new(Queue::new(1));
@@ -94,5 +96,71 @@ fn join_returns_when_the_last_task_is_done() {
         queue.join();
         assert!(queue.empty());
         worker.join().unwrap();
+    });
+}
+
+#[test]
+fn shutdown_wakes_putters() {
+    model(|| {
+        let full = Arc::new(Queue::new(1));
+        full.put(1).unwrap();
+        let putter = {
+            let full = Arc::clone(&full);
+            thread::spawn(move || full.put(2))
+        };
+        full.shutdown();
+        assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(2)));
+    });
+}
+
+fn joiner(queue: &Arc<Queue<i32>>) -> thread::JoinHandle<()> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || queue.join())
+}
+
+#[test]
+fn the_last_task_done_wakes_every_joiner() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        queue.put(1).unwrap();
+        let joiners = [joiner(&queue), joiner(&queue)];
+        queue.get().unwrap();
+        queue.task_done().unwrap();
+        for joiner in joiners {
+            joiner.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn shutdown_immediate_wakes_a_joiner_if_nothing_is_unfinished() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        queue.put(1).unwrap();
+        let joiner = joiner(&queue);
+        assert_eq!(queue.shutdown_immediate(), [1]);
+        joiner.join().unwrap();
+    });
+}
+
+#[test]
+fn a_getter_that_declines_an_item_wakes_the_next() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let picky = {
+            let queue = Arc::clone(&queue);
+            // Loom has no clock: a time-out other than zero is for ever. So it ends by
+            // the item, or by the shutdown if the other getter was first.
+            thread::spawn(move || queue.get_timeout_if(Duration::MAX, || false))
+        };
+        let getter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.get())
+        };
+        queue.put(1).unwrap();
+        assert_eq!(getter.join().unwrap(), Ok(1));
+        queue.shutdown();
+        let outcome = picky.join().unwrap();
+        assert!(matches!(outcome, Ok(None) | Err(GetError::ShutDown)));
     });
 }

@@ -1,7 +1,8 @@
 //! Ten booths sell one hundred tickets from one counter.
 //!
 //! Listing V17, 《Python标准库（中）》三 §1. Python keeps the counter and its lock side
-//! by side and trusts every caller to pair them; here the `Mutex` owns the counter.
+//! by side and trusts every caller to pair them; here the `Mutex` owns the counter. In
+//! Python only the counter has to be `global`: the lock is not assigned to.
 
 use std::process;
 use std::sync::Mutex;
@@ -22,8 +23,8 @@ fn booth(tid: i32, tickets: &Mutex<i32>) {
             do_chore();
         } else {
             println!("Thread_id {tid}  No more tickets");
-            // Ends every thread at once, this one with the lock in its hand: nobody
-            // else can say that the tickets are gone.
+            // Ends every thread at once, this one with the lock held, so that no other
+            // booth can say that the tickets are gone.
             process::exit(0);
         }
         drop(i); // Without this the booth would do its other chores with the lock held.

@@ -1,6 +1,6 @@
 //! Ten booths sell one hundred tickets: each booth a value with a `run` method.
 //!
-//! Listing V18, 《Python标准库（中）》三 §2. Python inherits from `Thread`; Rust has no
+//! Listing V18, 《Python标准库（中）》三 §2. Python inherits from `Thread`. Rust has no
 //! classes to inherit from, so a `BoothThread` is what the thread runs. The dictionary
 //! of counter and lock becomes a `Monitor` whose lock owns the counter.
 
@@ -23,11 +23,7 @@ struct BoothThread<'a> {
     monitor: &'a Monitor,
 }
 
-impl<'a> BoothThread<'a> {
-    fn new(tid: i32, monitor: &'a Monitor) -> Self {
-        Self { tid, monitor }
-    }
-
+impl BoothThread<'_> {
     fn run(&self) {
         loop {
             let mut tick = self.monitor.tick.lock().unwrap();
@@ -52,7 +48,7 @@ fn main() {
 
     thread::scope(|s| {
         for k in 0..10 {
-            let new_thread = BoothThread::new(k, monitor);
+            let new_thread = BoothThread { tid: k, monitor };
             s.spawn(move || new_thread.run());
         }
     });

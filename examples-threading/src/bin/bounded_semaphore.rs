@@ -1,8 +1,8 @@
 //! Twenty threads, five at a time, and one release too many.
 //!
-//! Listing T6, 《Python(十) 进程、线程、协程篇》1.1.4. It prints more than the
-//! listing: the arrival of each thread, to be counted against its end, and the
-//! surplus release.
+//! Listing T6, 《Python(十) 进程、线程、协程篇》1.1.4. The surplus release at the end is more
+//! than the listing has: Python raises a `ValueError` there. A plain `Semaphore` would
+//! count a sixth permit, because its number is where it starts and not its ceiling.
 
 use std::thread;
 
@@ -11,7 +11,6 @@ use tutorial::sleep;
 
 fn run(n: i32, semaphore: &BoundedSemaphore) {
     semaphore.acquire();
-    println!("come in: {n}");
     sleep(1.0);
     println!("run the thread :{n}");
     semaphore.release().unwrap();
@@ -26,8 +25,6 @@ fn main() {
         }
     });
 
-    // All five are back. Python raises a ValueError here, a plain Semaphore would
-    // count a sixth.
     if let Err(error) = semaphore.release() {
         println!("{error}");
     }

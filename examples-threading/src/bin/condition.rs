@@ -1,5 +1,5 @@
-//! A hundred workers build a room each. The first ten to be done wait for the
-//! eleventh, who wakes them all, and drink beer.
+//! A hundred workers build a room each. The first ten to finish wait for the eleventh,
+//! which wakes them all, and drink beer.
 //!
 //! Listing V19, 《Python标准库（中）》三 §3 and 作业 1, procedural. Python's `Condition`
 //! comes with its lock; here the `Mutex` comes with the number, and is given to `wait`.
@@ -12,9 +12,9 @@ fn worker(tid: i32, num: &Mutex<i32>, cond: &Condvar) {
     *num += 1;
     println!("worker {tid} has built room {num}");
     if *num <= 10 {
-        // Asks again after every wake-up, as a thread may wake though nobody called.
-        // The call cannot be missed: between the look at the number and the sleep the
-        // lock is in this worker's hand, and the eleventh needs it to count.
+        // The condition is looked at after every wake-up, because a thread may wake
+        // without a call. The call cannot be missed: this worker holds the lock from
+        // its look at the number until it sleeps, and the eleventh needs the lock.
         let _num = cond.wait_while(num, |num| *num <= 10).unwrap();
         println!("worker {tid} drinks beer");
     } else if *num == 11 {

@@ -16,18 +16,15 @@ struct Worker<'a> {
     site: &'a Site,
 }
 
-impl<'a> Worker<'a> {
-    fn new(tid: i32, site: &'a Site) -> Self {
-        Self { tid, site }
-    }
-
+impl Worker<'_> {
     fn run(&self) {
         let Site { num, cond } = self.site;
         let mut num = num.lock().unwrap();
         *num += 1;
         println!("worker {} has built room {num}", self.tid);
         if *num <= 10 {
-            // Asks again after every wake-up, as a thread may wake though nobody called.
+            // The condition is looked at after every wake-up, because a thread may
+            // wake without a call.
             let _num = cond.wait_while(num, |num| *num <= 10).unwrap();
             println!("worker {} drinks beer", self.tid);
         } else if *num == 11 {
@@ -44,7 +41,7 @@ fn main() {
 
     thread::scope(|s| {
         for tid in 0..100 {
-            let worker = Worker::new(tid, site);
+            let worker = Worker { tid, site };
             s.spawn(move || worker.run());
         }
     });

@@ -2,15 +2,14 @@
 //!
 //! Listing T15, 《Python(十) 进程、线程、协程篇》contents, 协程. The document
 //! announces it and has no listing. An `async fn` keeps its place and its variables
-//! while it is not its turn; Rust's library has no event loop, and this one is
-//! `take_turns`.
+//! between its turns. Rust's library has no event loop; `take_turns` is one.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-// No lock: on one thread whoever has the turn has the plate to himself.
+// No lock: on one thread only the coroutine that has the turn touches the plate.
 async fn producer(plate: &Cell<Option<i32>>) {
     for n in 0..5 {
         println!("producer makes baozi {n}");
@@ -20,7 +19,7 @@ async fn producer(plate: &Cell<Option<i32>>) {
 }
 
 async fn consumer(plate: &Cell<Option<i32>>) {
-    // An empty plate says that the producer is gone: otherwise it was just its turn.
+    // The producer has just had its turn, so an empty plate means that it has ended.
     while let Some(n) = plate.take() {
         println!("consumer eats baozi {n}");
         your_turn().await;
@@ -42,8 +41,7 @@ async fn your_turn() {
 
 /// Gives each coroutine its turn, over and over, until the last has returned.
 fn take_turns(mut coroutines: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
-    // Nobody here waits for anything but a turn, so there is nothing to be woken
-    // for.
+    // The coroutines wait for nothing but their turn, so nothing has to wake them.
     let mut context = Context::from_waker(Waker::noop());
     while !coroutines.is_empty() {
         coroutines.retain_mut(|c| c.as_mut().poll(&mut context).is_pending());
@@ -52,6 +50,6 @@ fn take_turns(mut coroutines: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
 
 fn main() {
     let plate = &Cell::new(None);
-    // A call only makes the coroutine: nothing of it runs before its first turn.
+    // A call only makes the coroutine. It starts to run at its first turn.
     take_turns(vec![Box::pin(producer(plate)), Box::pin(consumer(plate))]);
 }

@@ -1,9 +1,10 @@
 //! Ten threads add one to a global without a lock.
 //!
-//! Listing T4, 《Python(十) 进程、线程、协程篇》1.1.3. Python trusts its interpreter
-//! lock not to let go in the middle of `+=`. Rust has no such lock: what threads
-//! change without one is an atomic, which adds in one step, so no number is lost.
-//! The order of the lines is not guarded: one may come after the next one's.
+//! Listing T4, 《Python(十) 进程、线程、协程篇》1.1.3. Python 3 does not rule out lost
+//! updates, as the document says: up to 3.9 `+=` loses some, from 3.10 on it was never
+//! seen to, which is not promised. In Rust threads may change a number without a lock
+//! only if it is an atomic, which adds in one step and loses nothing. The lines may
+//! still come out of order.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
@@ -14,8 +15,7 @@ static GL_NUM: AtomicI32 = AtomicI32::new(0);
 
 fn show() {
     sleep(2.0);
-    // A load, an addition and a store, each atomic, would lose what others add
-    // between.
+    // A load, an addition and a store would lose what others add in between.
     let gl_num = GL_NUM.fetch_add(1, Relaxed) + 1;
     println!("{gl_num}");
 }

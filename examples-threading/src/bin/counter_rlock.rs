@@ -1,8 +1,8 @@
 //! Ten threads count from 1 to 10 in order, under a lock that its holder may retake.
 //!
-//! Listing T5, 《Python(十) 进程、线程、协程篇》1.1.3. As the holder may hold the
-//! lock more than once, an `RLock` lends its value only to read: the number lives in
-//! a `Cell`.
+//! Listing T5, 《Python(十) 进程、线程、协程篇》1.1.3. The holder may hold the lock
+//! more than once, so an `RLock` lends its value only to read: the number lives in a
+//! `Cell`.
 
 use std::cell::Cell;
 use std::thread;
@@ -14,7 +14,7 @@ static CX_NUM: RLock<Cell<i32>> = RLock::new(Cell::new(0));
 fn func() {
     let cx_num = CX_NUM.lock();
     cx_num.set(cx_num.get() + 1);
-    println!("{}", cx_num.get()); // Still locked: nobody prints in between.
+    println!("{}", cx_num.get()); // Still locked: no other thread prints in between.
 }
 
 fn main() {
@@ -24,7 +24,7 @@ fn main() {
         }
     });
 
-    // After the scope's end, so that it comes last as recorded. Python is not sure
-    // of that: its threads are only quicker than the start of the next.
+    // Printed after the scope has joined all ten, so that it comes last as in the
+    // tutorial. In Python the order is only likely.
     println!("main threading stop");
 }

@@ -1,8 +1,8 @@
 //! Two threads take two locks in opposite order: each waits for what the other holds.
 //!
-//! Listing D40, 达内 course notes, day01 死锁 (prose). Neither Python nor std notices;
-//! `parking_lot` can be asked to remember which thread holds which lock and which it
-//! waits for, and finds the circle.
+//! Listing D40, 达内 course notes, day01 死锁 (prose). Neither Python nor std notices.
+//! `parking_lot` can keep a record of which thread holds which lock and waits for
+//! which, and finds the cycle in it.
 
 use std::sync::Barrier;
 use std::thread;
@@ -24,15 +24,15 @@ fn work(name: &str, first: &Mutex<&str>, second: &Mutex<&str>) {
 }
 
 fn main() {
-    // These two never end, so no scope waits for them and what they use is static.
+    // These two never end, so no scope waits for them, and what they use is static.
     thread::spawn(|| work("A", &R1, &R2));
     thread::spawn(|| work("B", &R2, &R1));
 
-    let circle = loop {
+    let cycle = loop {
         sleep(1.0);
-        if let Some(circle) = deadlock::check_deadlock().pop() {
-            break circle;
+        if let Some(cycle) = deadlock::check_deadlock().pop() {
+            break cycle;
         }
     };
-    println!("Deadlock: {} threads wait for each other", circle.len());
+    println!("Deadlock: {} threads wait for each other", cycle.len());
 }

@@ -1,12 +1,13 @@
-//! Three ways to take two locks and never deadlock, and a transfer that is rolled back
-//! whole.
+//! Four ways to move money between two locked accounts without a deadlock, and a
+//! transfer that is rolled back whole.
 //!
-//! Listing D41, 达内 course notes, day01 解决死锁的方案 (prose). The locks are
-//! `parking_lot`'s, because std's `Mutex` has no time-out.
+//! Listing D41, 达内 course notes, day01 解决死锁的方案 (prose). Two threads pay each other
+//! in opposite directions, 200 times each. The locks are `parking_lot`'s, because std's
+//! `Mutex` has no time-out.
 
 use std::thread;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tutorial::seconds;
 
 struct Account {
@@ -14,47 +15,49 @@ struct Account {
     yuan: Mutex<i32>,
 }
 
-impl Account {
-    fn new(number: u32, yuan: i32) -> Self {
-        let yuan = Mutex::new(yuan);
-        Self { number, yuan }
-    }
+fn pay(from: &mut i32, to: &mut i32) {
+    *from -= 10;
+    *to += 10;
 }
 
-type Both<'a> = (MutexGuard<'a, i32>, MutexGuard<'a, i32>);
-type TakeBoth = for<'a> fn(&'a Account, &'a Account) -> Both<'a>;
+// 1. Queue up: whoever has the turn is the only one that takes locks.
+fn queue_up(from: &Account, to: &Account) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
+    pay(&mut from.yuan.lock(), &mut to.yuan.lock());
+}
 
-// 2. All of the locks or none of them
-fn all_or_nothing<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
+// 2. All of the locks or none of them.
+fn all_or_nothing(from: &Account, to: &Account) {
     loop {
-        let first = from.yuan.lock();
-        if let Some(second) = to.yuan.try_lock() {
-            return (first, second);
+        let mut first = from.yuan.lock();
+        if let Some(mut second) = to.yuan.try_lock() {
+            return pay(&mut first, &mut second);
         }
-        drop(first); // Keeping it while waiting is what a deadlock is made of.
+        drop(first); // Keeping it while waiting is what makes a deadlock.
         thread::yield_now();
     }
 }
 
-// 3. Always in the same order, whoever pays whom
-fn fixed_order<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
+// 3. Always in the same order, whichever of the two pays.
+fn fixed_order(from: &Account, to: &Account) {
     if from.number < to.number {
-        let first = from.yuan.lock();
-        (first, to.yuan.lock())
+        let mut first = from.yuan.lock();
+        pay(&mut first, &mut to.yuan.lock());
     } else {
-        let second = to.yuan.lock();
-        (from.yuan.lock(), second)
+        let mut first = to.yuan.lock();
+        pay(&mut from.yuan.lock(), &mut first);
     }
 }
 
-// 4. Let go when it takes too long. Who lets go first must be settled: were both
-// equally patient, they could let go and try again in step for ever.
-fn time_out<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
+// 4. Let go if it takes too long. The two must not be equally patient, or they could
+// let go and try again in step for ever.
+fn time_out(from: &Account, to: &Account) {
     let patience = seconds(0.01 * f64::from(from.number));
     loop {
-        let first = from.yuan.lock();
-        if let Some(second) = to.yuan.try_lock_for(patience) {
-            return (first, second);
+        let mut first = from.yuan.lock();
+        if let Some(mut second) = to.yuan.try_lock_for(patience) {
+            return pay(&mut first, &mut second);
         }
     }
 }
@@ -62,48 +65,48 @@ fn time_out<'a>(from: &'a Account, to: &'a Account) -> Both<'a> {
 #[derive(Debug)]
 struct PowerCut;
 
-// Both steps or neither
+// Both steps or neither.
 fn transfer(
     from: &mut i32,
     to: &mut i32,
-    amount: i32,
     power: Result<(), PowerCut>,
 ) -> Result<(), PowerCut> {
     let before = *from;
-    *from -= amount;
+    *from -= 1000;
     if let Err(cut) = power {
         *from = before;
         return Err(cut);
     }
-    *to += amount;
+    *to += 1000;
     Ok(())
 }
 
-fn main() {
-    let ways: [(&str, TakeBoth); 3] = [
-        ("all or nothing", all_or_nothing),
-        ("fixed order", fixed_order),
-        ("time-out", time_out),
-    ];
-    let (a, b) = &(Account::new(1, 3000), Account::new(2, 2000));
+fn show(what: &str, a: &Account, b: &Account) {
+    println!("{what}: A {} B {}", a.yuan.lock(), b.yuan.lock());
+}
 
-    for (name, take_both) in ways {
-        let pay = |from, to, times| {
-            for _ in 0..times {
-                let (mut from, mut to) = take_both(from, to);
-                transfer(&mut from, &mut to, 10, Ok(())).unwrap();
-            }
-        };
-        thread::scope(|s| {
-            s.spawn(|| pay(a, b, 200));
-            s.spawn(|| pay(b, a, 200));
-        });
-        println!("{name}: A {} B {}", a.yuan.lock(), b.yuan.lock());
-    }
+fn both_ways(name: &str, way: fn(&Account, &Account), a: &Account, b: &Account) {
+    thread::scope(|s| {
+        s.spawn(|| (0..200).for_each(|_| way(a, b)));
+        s.spawn(|| (0..200).for_each(|_| way(b, a)));
+    });
+    show(name, a, b);
+}
+
+fn main() {
+    let account = |number, yuan| Account {
+        number,
+        yuan: Mutex::new(yuan),
+    };
+    let (a, b) = (&account(1, 3000), &account(2, 2000));
+
+    both_ways("one at a time", queue_up, a, b);
+    both_ways("all or nothing", all_or_nothing, a, b);
+    both_ways("fixed order", fixed_order, a, b);
+    both_ways("time-out", time_out, a, b);
 
     for power in [Err(PowerCut), Ok(())] {
-        let (mut from, mut to) = fixed_order(a, b);
-        let outcome = transfer(&mut from, &mut to, 1000, power);
-        println!("transfer of 1000: {outcome:?}, A {from} B {to}");
+        let outcome = transfer(&mut a.yuan.lock(), &mut b.yuan.lock(), power);
+        show(&format!("transfer of 1000: {outcome:?}"), a, b);
     }
 }

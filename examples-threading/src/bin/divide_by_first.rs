@@ -1,7 +1,7 @@
 //! Divides each number of a list by the first, with pre- and postconditions.
 //!
 //! Listing D44, 达内 course notes, day02 面试题: 实现一个函数 f (exercise). The notes assert
-//! the preconditions; here input that does not meet them is an error value, and only
+//! the preconditions. Here input that does not meet them is an error value, and only
 //! the postconditions, which nothing but a bug can break, are asserted.
 
 use std::fmt;
@@ -21,15 +21,16 @@ impl fmt::Display for DivideError {
     }
 }
 
-// Results are i64 because i32::MIN / -1 is no i32.
+// Results are i64 because i32::MIN / -1 does not fit in an i32.
 fn f(list: &[i32]) -> Result<Vec<i64>, DivideError> {
     let &first = list.first().ok_or(DivideError::EmptyList)?;
     if first == 0 {
         return Err(DivideError::DivisionByZero);
     }
-    let quotients: Vec<_> = (list.iter())
-        .map(|&number| floor_div(number.into(), first.into()))
-        .collect();
+    let mut quotients = Vec::new();
+    for &number in list {
+        quotients.push(floor_div(number.into(), first.into()));
+    }
     assert_eq!(quotients.len(), list.len());
     assert_eq!(quotients[0], 1);
     Ok(quotients)
@@ -53,45 +54,5 @@ fn main() {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{DivideError, f};
-
-    fn number() -> impl Strategy<Value = i32> {
-        prop_oneof![-9..=9, any::<i32>(), Just(i32::MIN), Just(i32::MAX)]
-    }
-
-    proptest! {
-        #[test]
-        fn each_quotient_is_rounded_down(
-            first in number().prop_filter("no division by zero", |&n| n != 0),
-            rest in prop::collection::vec(number(), 0..20),
-        ) {
-            let mut list = vec![first];
-            list.extend(rest);
-            let quotients = f(&list).unwrap();
-            prop_assert_eq!(quotients.len(), list.len());
-            let first = i64::from(first);
-            for (number, quotient) in list.into_iter().zip(quotients) {
-                let rest = i64::from(number) - quotient * first;
-                let rounded_down = rest.abs() < first.abs() && rest * first >= 0;
-                prop_assert!(rounded_down, "{number} / {first} is not {quotient}");
-            }
-        }
-
-        #[test]
-        fn a_division_by_zero_is_an_error(
-            rest in prop::collection::vec(number(), 0..20),
-        ) {
-            let mut list = vec![0];
-            list.extend(rest);
-            prop_assert_eq!(f(&list), Err(DivideError::DivisionByZero));
-        }
-    }
-
-    #[test]
-    fn an_empty_list_is_an_error() {
-        assert_eq!(f(&[]), Err(DivideError::EmptyList));
-    }
-}
+#[path = "../../tests/exercises/divide_by_first.rs"]
+mod tests;

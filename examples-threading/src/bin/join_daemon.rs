@@ -1,9 +1,8 @@
 //! A daemon thread that is left behind, and its own threads with it.
 //!
 //! Listing T3, 《Python(十) 进程、线程、协程篇》1.1.2. A Rust thread is a daemon
-//! unless somebody joins it, and `JoinHandle::join` takes no time-out: here a thread
-//! holds one end of a channel for as long as it lives, and who joins waits at the
-//! other.
+//! unless it is joined, and `JoinHandle::join` takes no time-out. Here a thread holds
+//! one end of a channel for as long as it lives, and `join` waits at the other end.
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -19,8 +18,7 @@ struct Thread {
 impl Thread {
     fn start(number: i32, target: impl FnOnce() + Send + 'static) -> Self {
         let (alive, ended) = mpsc::channel::<()>();
-        // Python's default name; from 3.10 on it is followed by the target's,
-        // `(run)`.
+        // Python's default name, which from 3.10 on ends in the target's: `(run)`.
         let name = format!("Thread-{number}");
         thread::spawn(move || {
             target();
@@ -30,9 +28,9 @@ impl Thread {
     }
 
     fn join(&self, timeout: Duration) {
-        // Nothing is ever sent: an error is the news, that the thread has dropped
-        // its end or that the time is up. Python's join does not say which either.
-        let _ = self.ended.recv_timeout(timeout);
+        // Nothing is ever sent. The error says whether the thread has ended or the time
+        // is up, which Python's join does not say either.
+        self.ended.recv_timeout(timeout).unwrap_err();
     }
 }
 
@@ -55,6 +53,6 @@ fn main() {
     let m = Thread::start(1, main_thread);
     m.join(seconds(2.0));
     println!("---main thread done----");
-    // Whoever still runs ends here: the first `run` may just have said that it is
-    // done.
+    // The threads that still run end here with the program. The first `run` may have
+    // printed that it is done just before.
 }

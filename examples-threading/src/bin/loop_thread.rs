@@ -1,11 +1,11 @@
 //! A named thread counts to five while the main thread waits for it.
 //!
-//! Listing N9, notebook, 多线程. Rust calls the main thread `main`, so its Python name
-//! is written out.
+//! Listing N9, notebook, 多线程. Rust names the main thread `main`, so Python's name for
+//! it is written out.
 
 use std::thread;
 
-use tutorial::sleep;
+use tutorial::{Result, sleep};
 
 fn r#loop() {
     let current_thread = thread::current();
@@ -20,10 +20,12 @@ fn r#loop() {
     println!("thread {name} ended.");
 }
 
-fn main() {
+fn main() -> Result<()> {
     println!("thread MainThread is running...");
-    let t = thread::Builder::new().name("LoopThread".into());
-    let t = t.spawn(r#loop).unwrap();
+    let t = thread::Builder::new()
+        .name("LoopThread".into())
+        .spawn(r#loop)?;
     t.join().unwrap();
     println!("thread MainThread ended.");
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Two threads share a global variable.
 //!
 //! Listing D49, 达内 course notes, day04. Rust has no `global`: a `static` that threads
-//! change must be one they cannot tear, so it is an atomic.
+//! change has to be safe to change from several, so it is an atomic.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;
@@ -18,8 +18,9 @@ fn f1() {
 }
 
 fn f2() {
-    sleep(1.0); // As in Python nothing but this pause lets f1 be first.
-    println!("in f1 g num is {}", G_NUM.load(Relaxed)); // f1 is the listing's own
+    sleep(1.0); // As in Python, only this pause lets f1 be first.
+    // The listing says f1 here, too.
+    println!("in f1 g num is {}", G_NUM.load(Relaxed));
 }
 
 fn main() {

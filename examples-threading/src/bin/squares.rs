@@ -1,7 +1,7 @@
 //! Two threads print the squares of 1 to 5 and of 16 to 20.
 //!
-//! Listing N18, notebook, 21days. Python waits for its threads before it ends; Rust
-//! would not, so the scope does.
+//! Listing N18, notebook, 21days. Python waits for its threads before it ends. Rust
+//! does not, so the scope does.
 
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! Two threads print five squares each: each thread a value with a `run` method.
 //!
 //! Listing N19, notebook, 21days. Python inherits `start` from `Thread`; here `spawn`
-//! starts whatever runs.
+//! starts it.
 
 use std::thread;
 
@@ -10,10 +10,6 @@ struct MyThread {
 }
 
 impl MyThread {
-    fn new(mynum: i32) -> Self {
-        Self { mynum }
-    }
-
     fn run(&self) {
         for i in self.mynum..self.mynum + 5 {
             println!("{}:", i * i);
@@ -22,8 +18,8 @@ impl MyThread {
 }
 
 fn main() {
-    let ma = MyThread::new(1);
-    let mb = MyThread::new(16);
+    let ma = MyThread { mynum: 1 };
+    let mb = MyThread { mynum: 16 };
 
     thread::scope(|s| {
         s.spawn(|| ma.run());

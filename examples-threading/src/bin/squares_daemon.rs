@@ -1,7 +1,8 @@
 //! Two daemon threads are cut short by the end of the program: no squares.
 //!
-//! Listing N21, notebook, 21days. Every thread of `thread::spawn` is Python's daemon:
-//! the end of `main` ends it. A scope is for those that are to be waited for.
+//! Listing N21, notebook, 21days. A thread of `thread::spawn` is what Python calls a
+//! daemon: the end of `main` ends it. A scope is for threads that have to be waited
+//! for.
 
 use std::thread;
 
@@ -12,10 +13,6 @@ struct MyThread {
 }
 
 impl MyThread {
-    fn new(mynum: i32) -> Self {
-        Self { mynum }
-    }
-
     fn run(&self) {
         sleep(1.0);
         for i in self.mynum..self.mynum + 5 {
@@ -26,8 +23,8 @@ impl MyThread {
 
 fn main() {
     println!("start....");
-    let ma = MyThread::new(1);
-    let mb = MyThread::new(16);
+    let ma = MyThread { mynum: 1 };
+    let mb = MyThread { mynum: 16 };
 
     thread::spawn(move || ma.run());
     thread::spawn(move || mb.run());

@@ -1,7 +1,7 @@
-//! The second thread is handed the first and prints its squares when that has ended.
+//! The second thread is given the first, and prints its squares once that has ended.
 //!
-//! Listing N20, notebook, 21days. `join` takes the handle with it: what Python may do
-//! several times and from anywhere, in Rust one owner does once.
+//! Listing N20, notebook, 21days. `join` consumes the handle: Python may join a
+//! thread several times and from anywhere, in Rust one owner does it once.
 
 use std::thread::{self, ScopedJoinHandle};
 

@@ -1,7 +1,7 @@
 //! Each thread has a student of its own, and every call hands it down.
 //!
 //! Listing N13, notebook, `ThreadLocal`. Like the listing it prints nothing. What the
-//! listing leaves out, `Student`, the subtasks and the threads, is the least that runs.
+//! listing leaves out (`Student`, the subtasks, the threads) is the least that runs.
 
 use std::thread;
 
@@ -13,7 +13,7 @@ fn process_student(_name: &str) {
     do_task_2(std);
 }
 
-// The listing's `do_substask` is a slip of the pen.
+// The listing's `do_substask` is a slip.
 fn do_task_1(std: &Student) {
     do_subtask_1(std);
     do_subtask_2(std);

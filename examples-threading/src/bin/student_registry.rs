@@ -1,8 +1,9 @@
 //! Each thread puts its student into one global map, with the thread as the key, and
 //! every function finds it there.
 //!
-//! Listing N14, notebook, `ThreadLocal`. Like the listing it prints nothing. A thread is
-//! no key in Rust, its id is; and a map that all threads share needs a lock.
+//! Listing N14, notebook, `ThreadLocal`. Like the listing it prints nothing. A thread
+//! cannot be a key in Rust, but its id can; and a map that all threads share needs a
+//! lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -13,27 +14,19 @@ struct Student {
     name: String,
 }
 
-impl Student {
-    fn new(name: &str) -> Self {
-        Self { name: name.into() }
-    }
-}
-
 static GLOBAL_DICT: LazyLock<Mutex<HashMap<ThreadId, Arc<Student>>>> =
     LazyLock::new(Mutex::default);
 
 fn std_thread(name: &str) {
-    let std = Arc::new(Student::new(name));
-    GLOBAL_DICT
-        .lock()
-        .unwrap()
-        .insert(thread::current().id(), std);
+    let std = Arc::new(Student { name: name.into() });
+    let this_thread = thread::current().id();
+    GLOBAL_DICT.lock().unwrap().insert(this_thread, std);
     do_task_1();
     do_task_2();
 }
 
-/// The current thread's student, shared with the map rather than lent by it: on loan
-/// it would keep the map locked, and the other threads waiting, for the whole task.
+/// The current thread's student. It is shared with the map, because a borrowed one
+/// would keep the map locked for the whole task while the other threads wait.
 fn current_student() -> Arc<Student> {
     Arc::clone(&GLOBAL_DICT.lock().unwrap()[&thread::current().id()])
 }

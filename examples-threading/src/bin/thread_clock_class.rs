@@ -1,12 +1,11 @@
-//! A clock as a type whose `run` tells the time every second.
+//! A clock as a type whose `run` prints the time every second.
 //!
 //! Listing D47, 达内 course notes, day02 用面向对象的方式实现定时器 (prose). Python inherits
 //! from `Thread`; here the clock is what a thread runs.
 
 use std::thread;
 
-use jiff::Zoned;
-use tutorial::sleep;
+use tutorial::{ctime, sleep};
 
 struct ClockThread {
     interval: f64,
@@ -16,9 +15,7 @@ impl ClockThread {
     fn run(&self) {
         loop {
             sleep(self.interval);
-            // Python's `time.ctime()`
-            let ctime = Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string();
-            println!("child thread {ctime}");
+            println!("child thread {}", ctime());
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Two threads keep their student in one variable and do not see each other's.
 //!
-//! Listing N15, notebook, `ThreadLocal`. Python's `threading.local()` takes any attribute;
-//! here the one it is given is a field, `None` until the thread has set it.
+//! Listing N15, notebook, `ThreadLocal`. Python's `threading.local()` takes any
+//! attribute. Here it is a field, `None` until the thread has set it.
 
 use std::cell::RefCell;
 use std::thread;
+
+use tutorial::Result;
 
 #[derive(Default)]
 struct School {
@@ -30,11 +32,14 @@ fn process_thread(name: &str) {
     process_student();
 }
 
-fn main() {
-    let t1 = thread::Builder::new().name("Thread-A".into());
-    let t2 = thread::Builder::new().name("Thread-B".into());
-    let t1 = t1.spawn(|| process_thread("Alice")).unwrap();
-    let t2 = t2.spawn(|| process_thread("Bob")).unwrap();
+fn main() -> Result<()> {
+    let t1 = thread::Builder::new()
+        .name("Thread-A".into())
+        .spawn(|| process_thread("Alice"))?;
+    let t2 = thread::Builder::new()
+        .name("Thread-B".into())
+        .spawn(|| process_thread("Bob"))?;
     t1.join().unwrap();
     t2.join().unwrap();
+    Ok(())
 }

@@ -18,8 +18,7 @@ fn main() -> Result<()> {
     cancelled.join().unwrap(); // At once, not after ten seconds.
     println!("one timer cancelled");
 
-    // Python's exit waits for a timer; without this main would end and take it
-    // along.
+    // Python's exit waits for a timer. Without this line the end of main would end it.
     t.join().unwrap();
     Ok(())
 }

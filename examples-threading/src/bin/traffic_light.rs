@@ -1,4 +1,4 @@
-//! Cars that look at a traffic light, which is an event.
+//! Cars at a traffic light, which is an event.
 //!
 //! Listing T7, 《Python(十) 进程、线程、协程篇》1.1.5. Ctrl+C ends it.
 

@@ -1,4 +1,4 @@
-//! The time as Python's listings tell it.
+//! The time as Python's listings print it.
 
 use jiff::Zoned;
 

@@ -2,7 +2,7 @@
 //!
 //! | Python | here |
 //! | --- | --- |
-//! | `time.sleep(0.5)` | [`sleep(0.5)`](sleep), which `TEMPO` can hurry |
+//! | `time.sleep(0.5)` | [`sleep(0.5)`](sleep), which `TEMPO` can speed up |
 //! | an uncaught exception | [`Result`], the one that a listing's `main` returns |
 //! | `time.ctime()` | [`ctime()`] |
 //! | a chart of who did what when | [`Timeline`] |

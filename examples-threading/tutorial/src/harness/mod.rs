@@ -28,7 +28,7 @@ use signal_hook::flag;
 /// Far beyond what any listing takes, so that only a hang meets it.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Far beyond what it takes a family of processes to end once it is told to.
+/// Far beyond what related processes take to end once they are signalled.
 const SOON: Duration = Duration::from_secs(10);
 
 /// The listing of this name in the package under test.
@@ -127,9 +127,9 @@ impl Listing {
     }
 }
 
-/// A shell starts a job in the background with Ctrl+C ignored, and so it would be in
-/// everything that the job starts. A handler is not handed on: the listing finds the
-/// default. These tests themselves end by it as they would without.
+/// A shell starts a job in the background with Ctrl+C ignored, and everything that the
+/// job starts inherits that. A handler is not inherited, so with one here the listing
+/// finds the default. Ctrl+C still ends the tests themselves.
 fn let_ctrl_c_through() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -162,7 +162,7 @@ pub struct Running {
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     started: Instant,
-    /// From then on its id may be another process's.
+    /// Once it is reaped, its id may belong to another process.
     reaped: bool,
     /// The lines of standard output that were read so far.
     seen: Vec<String>,
@@ -195,7 +195,7 @@ impl Running {
         }
     }
 
-    /// Types on its standard input. A listing that has ended already hears nothing.
+    /// Types on its standard input. If the listing has ended, the text is lost.
     pub fn type_in(&mut self, text: &str) {
         if let Some(stdin) = &mut self.stdin
             && stdin.write_all(text.as_bytes()).is_err()
@@ -230,15 +230,16 @@ impl Running {
         }
     }
 
-    /// After a signal was sent to it: insists that it ends soon, by that signal and
-    /// without a word, and with it all that it started, who have its output too.
+    /// After a signal was sent to it: insists that it ends soon, by that signal and with
+    /// nothing on standard error, and with it all its children, which share its output.
     #[track_caller]
     pub fn ends_by(self, signal: Signal) {
-        let told = Instant::now();
+        let signalled = Instant::now();
         let run = self.finish();
         assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
         assert_eq!(run.errors, [""; 0]);
-        assert!(told.elapsed() < SOON, "it took {:?}", told.elapsed());
+        let took = signalled.elapsed();
+        assert!(took < SOON, "it took {took:?}");
     }
 
     /// Leaves the process unreaped, so that its id stays its own until `reap`.
@@ -258,7 +259,7 @@ impl Running {
     /// Kills what is left of its process group and reaps it.
     fn reap(&mut self) -> ExitStatus {
         if !self.reaped {
-            let _nobody_left = killpg(self.pid(), Signal::SIGKILL);
+            killpg(self.pid(), Signal::SIGKILL).ok(); // There may be no process left.
             self.reaped = true;
         }
         self.child.wait().expect("our own child")

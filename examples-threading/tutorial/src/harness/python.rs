@@ -1,4 +1,4 @@
-//! The interpreters to compare with, where there are any.
+//! The Python interpreters to compare with.
 
 use std::env;
 use std::net::TcpListener;
@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use super::Listing;
 
-/// `python3` and those that the environment variable `PYTHONS` names, as far as they
-/// run; says so aloud if there is none.
+/// `python3` and the interpreters that the environment variable `PYTHONS` names, as far
+/// as they run. If there is none, this prints so.
 #[must_use]
 pub fn pythons() -> Vec<String> {
     let more = env::var("PYTHONS").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! No test of what may wait for ever is without a deadline.
+//! A deadline for tests of what may wait for ever.
 
 use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};

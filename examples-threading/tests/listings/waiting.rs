@@ -1,5 +1,7 @@
 //! Threads that wait for a permit, a flag or a call: T6, T7, T8, T9.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use tutorial::harness::{Finished, Listing, Running, listing, sorted};
 
@@ -12,26 +14,27 @@ fn ends_by_ctrl_c(running: Running) {
 
 #[test]
 fn bounded_semaphore_lets_in_at_most_five_of_twenty_at_a_time() {
-    let mut lines = listing!("bounded_semaphore").tempo(10).run().success();
+    let start = Instant::now();
+    let mut running = listing!("bounded_semaphore").tempo(10).start();
+    let mut ran = Vec::new();
+    for n in 0..20 {
+        let line = running.line();
+        // The sixth cannot end before two pauses are over, the eleventh before three.
+        let pauses = n / 5 + 1;
+        assert!(
+            start.elapsed() >= Duration::from_millis(100) * pauses,
+            "{n}"
+        );
+        ran.push(line);
+    }
+    ran.push(running.line());
     assert_eq!(
-        lines.pop().unwrap(),
+        ran.pop().unwrap(),
         "semaphore released more often than it was acquired"
     );
-
-    let (mut inside, mut most, mut ran) = (0, 0, Vec::new());
-    for line in &lines {
-        if let Some(n) = line.strip_prefix("run the thread :") {
-            ran.push(n.parse::<i32>().unwrap());
-            inside -= 1;
-        } else {
-            assert!(line.starts_with("come in: "), "{line}");
-            inside += 1;
-            most = inside.max(most);
-        }
-    }
-    assert_eq!(most, 5);
-    ran.sort_unstable();
-    assert!(ran.into_iter().eq(0..20));
+    let all = (0..20).map(|n| format!("run the thread :{n}")).collect();
+    assert_eq!(sorted(ran), sorted(all));
+    assert!(running.finish().success().len() == 21);
 }
 
 const GREEN: &str = "\x1b[42;1m---green light on ---\x1b[0m";
@@ -56,8 +59,7 @@ fn traffic_light_stops_the_cars_while_it_is_red() {
                         assert!(n.parse::<u8>().unwrap() < 3, "{line}");
                         Some(does)
                     });
-                    // The light that was on before the next one is looked for. In
-                    // its first second a car may still tell of the one before.
+                    // In the first second a car may still have seen the light before.
                     let settled = second >= 2;
                     match car {
                         None => {
@@ -121,7 +123,7 @@ fn door_lets_all_five_pass_and_closes_itself() {
     ends_by_ctrl_c(running);
 }
 
-const TOLD: &str = "How many threads shall run? A number such as 3, or q to end.";
+const USAGE: &str = "How many threads shall run? A number such as 3, or q to end.";
 
 fn typed(input: &str) -> Listing {
     listing!("condition_notify").input(input)
@@ -135,15 +137,15 @@ fn lines(run: Finished) -> Vec<String> {
 }
 
 #[test]
-fn condition_notify_wakes_as_many_as_it_is_told_each_once() {
-    let told = [
+fn condition_notify_wakes_the_number_of_threads_that_is_typed() {
+    let typed_and_woken = [
         ("0\n", 0),
         ("3\n", 3),
         ("4\n4\n", 8),
         ("7\n7\n", 10),
         ("1\n99999999999\nq\n", 10),
     ];
-    for (input, woken) in told {
+    for (input, woken) in typed_and_woken {
         let mut ran = sorted(lines(typed(input).run()));
         assert!(ran.iter().all(|line| line.starts_with("run the thread :")));
         assert_eq!(ran.len(), woken, "{ran:#?}");
@@ -155,13 +157,13 @@ fn condition_notify_wakes_as_many_as_it_is_told_each_once() {
 #[test]
 fn condition_notify_says_what_it_wants_and_asks_again() {
     let said = lines(typed("three\n-1\n\n2.5\n1\nq\n").run());
-    assert_eq!(said[..4], [TOLD; 4]);
+    assert_eq!(said[..4], [USAGE; 4]);
     assert_eq!(said.len(), 5);
     assert!(said[4].starts_with("run the thread :"));
 }
 
 #[test]
-fn condition_notify_ends_at_q_whoever_waits() {
+fn condition_notify_ends_at_q_although_threads_wait() {
     assert_eq!(typed("q\n3\n").run().success(), [">>>>"]);
 }
 
@@ -174,6 +176,6 @@ fn condition_notify_ends_with_its_input() {
 fn condition_notify_ends_by_ctrl_c() {
     let mut running = listing!("condition_notify").start();
     running.type_in("x\n");
-    running.line_with(TOLD);
+    running.line_with(USAGE);
     ends_by_ctrl_c(running);
 }

@@ -47,20 +47,34 @@ fn deadlock_avoided_pays_whole_and_rolls_back_whole() {
         assert_eq!(
             listing!("deadlock_avoided").run().success(),
             [
+                "one at a time: A 3000 B 2000",
                 "all or nothing: A 3000 B 2000",
                 "fixed order: A 3000 B 2000",
                 "time-out: A 3000 B 2000",
-                "transfer of 1000: Err(PowerCut), A 3000 B 2000",
-                "transfer of 1000: Ok(()), A 2000 B 3000",
+                "transfer of 1000: Err(PowerCut): A 3000 B 2000",
+                "transfer of 1000: Ok(()): A 2000 B 3000",
             ]
         );
     }
 }
 
 #[test]
-fn banker_lends_to_b_and_c_and_lets_a_wait() {
+fn banker_refuses_a_loan_that_fits_and_serves_everybody() {
     assert_eq!(
         listing!("banker").run().success(),
-        ["lend 15 to b", "lend 10 to c", "a has to wait for 50"]
+        [
+            "in hand: 25",
+            "a holds 20 and needs 50 more",
+            "b holds 10 and needs 15 more",
+            "c holds 15 and needs 10 more",
+            "a asks for 20, which is there: not safe",
+            "c asks for 5: lent",
+            "lend 15 to b, in hand: 5",
+            "b pays back 25, in hand: 30",
+            "lend 5 to c, in hand: 25",
+            "c pays back 25, in hand: 50",
+            "lend 50 to a, in hand: 0",
+            "a pays back 70, in hand: 70",
+        ]
     );
 }

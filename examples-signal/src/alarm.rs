@@ -11,8 +11,8 @@ use tutorial::seconds;
 /// [`signal.alarm`](https://docs.python.org/3/library/signal.html#signal.alarm), which
 /// counts whole seconds.
 ///
-/// The system's `alarm` does so too; a timer stands in for it here, so that `TEMPO` can
-/// shorten the time. The timer is switched off when the returned value is dropped. See
+/// The system's `alarm` does the same. A timer takes its place here so that `TEMPO` can
+/// shorten the time. Dropping the returned value stops the timer. See
 /// [timer_create(2)](https://man7.org/linux/man-pages/man2/timer_create.2.html).
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub fn alarm(time: f64) -> nix::Result<Timer> {
             si_value: 0,
         }),
     )?;
-    // A timer of no time at all would never expire.
+    // A timer that is set to zero is off.
     let once = seconds(time).max(Duration::from_nanos(1));
     timer.set(Expiration::OneShot(once.into()), TimerSetTimeFlags::empty())?;
     Ok(timer)

@@ -16,40 +16,39 @@
 //!
 //! # Where a handler runs
 //!
-//! The system calls a handler in the middle of whatever the thread is doing: with a
-//! lock in its hand, within `malloc`, half-way through a line of output. Only a few
-//! functions are safe to call there ([signal-safety(7)]), and neither `println!` nor
-//! anything that allocates is one of them.
+//! The system calls a handler in the middle of whatever the thread is doing: while it
+//! holds a lock, within `malloc`, half-way through a line of output. Only a few
+//! functions are safe to call there ([signal-safety(7)]). `println!` is not one of
+//! them, nor is anything that allocates.
 //!
-//! Python never shows that. Its own handler, in C, only makes a note of the signal;
-//! the interpreter looks at the notes between two instructions and calls the function
-//! that `signal.signal` was given, on the main thread. The listings do the same in the
-//! open: signal-hook's handler makes the note, and `main` says where it looks.
+//! Python hides that. Its own handler, in C, only makes a note of the signal. The
+//! interpreter looks at the notes between two instructions and calls the function that
+//! `signal.signal` was given, on the main thread. The listings do the same in plain
+//! sight: signal-hook's handler makes the note, and `main` says where it looks.
 //!
-//! - Waiting for a signal: `Signals::forever` sleeps until there is a note. A signal
+//! - While waiting for a signal: `Signals::forever` sleeps until there is a note. A signal
 //!   that comes before the wait is not lost.
-//! - At work: `Signals::pending`, or a flag, asked between two pieces of work.
+//! - While working: `Signals::pending`, or a flag, between two pieces of work.
 //!
 //! # Layout
 //!
-//! One listing a file in `src/bin/`; `tests/` run the listings as a reader would, and
-//! press Ctrl+Z on a pseudo-terminal.
+//! `src/bin/` has one listing a file. `tests/listings` runs the listings as a reader
+//! would, and presses Ctrl+Z on a pseudo-terminal.
 //!
 //! # Limitations
 //!
-//! - A signal that comes again before it was looked at is seen once, in Python too.
+//! - A signal that comes again before the program has looked is seen once, in Python too.
 //!   Only the system's real-time signals are counted.
-//! - A piece of work that takes long delays the handler. A system call that waits is
-//!   interrupted by the signal, but std takes most of them up again (`sleep` goes
-//!   on to its end), as Python does since 3.5.
+//! - A long piece of work delays the handler. A system call that waits is interrupted by
+//!   the signal, but std restarts most of them (`sleep` continues to its end), as Python
+//!   does since 3.5.
 //! - SIGKILL and SIGSTOP can be neither handled nor ignored nor blocked. signal-hook
 //!   also refuses the signals of a broken program, such as SIGSEGV: returning from
 //!   their handler would run the broken instruction again.
 //! - A signal for the process goes to any one of its threads that does not block it.
-//!   The listings have one thread; with more, signal-hook's notes still arrive, a mask
-//!   must be set before the others are started.
-//! - What `SIG_IGN` ignores stays ignored in a program that is started afterwards, and
-//!   so does a mask.
+//!   The listings have one thread. With more, signal-hook's notes still arrive, but a
+//!   mask has to be set before the other threads are started.
+//! - A program that is started inherits the mask and the signals that are ignored.
 //!
 //! [signal(7)]: https://man7.org/linux/man-pages/man7/signal.7.html
 //! [signal-safety(7)]: https://man7.org/linux/man-pages/man7/signal-safety.7.html

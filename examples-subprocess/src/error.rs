@@ -36,22 +36,23 @@ pub enum SubprocessError {
     },
     /// The program ended with a code other than 0.
     CalledProcess(CalledProcessError),
-    /// The child did not get done in time. It still runs, and what it wrote so far is
+    /// The child did not end in time. It still runs, and what it has written so far is
     /// kept for the next call.
     TimeoutExpired {
         /// The program and its arguments.
         cmd: String,
-        /// How long was waited.
+        /// How long the call waited.
         timeout: Duration,
     },
-    /// Input was given that the child cannot be sent: its standard input is not a
-    /// pipe, or an earlier `communicate` was given all of it. Python's `ValueError`.
+    /// There is input that cannot be sent to the child: its standard input is not a
+    /// pipe, or an earlier `communicate` has sent all there was. Python's
+    /// `ValueError`.
     InputRefused {
         /// The program and its arguments.
         cmd: String,
     },
-    /// The child was started, but a call about it failed: `ECHILD` where SIGCHLD is
-    /// ignored or somebody else waited for it, `EPERM` where it runs as another user.
+    /// The child was started, but a system call for it failed: `ECHILD` if SIGCHLD is
+    /// ignored or other code has waited for it, `EPERM` if it runs as another user.
     Io {
         /// The program and its arguments.
         cmd: String,
@@ -74,8 +75,8 @@ impl fmt::Display for SubprocessError {
             Self::CalledProcess(error) => error.fmt(f),
             Self::TimeoutExpired { cmd, timeout } => write!(
                 f,
-                "`{cmd}` was not done after {timeout:?}: call again to go on, or end \
-                 it with terminate() or kill()."
+                "`{cmd}` did not end within {timeout:?}: call again to go on \
+                 waiting, or end it with terminate() or kill()."
             ),
             Self::InputRefused { cmd } => write!(
                 f,
@@ -83,7 +84,7 @@ impl fmt::Display for SubprocessError {
                  give the first communicate() all there is to send."
             ),
             Self::Io { cmd, source } => {
-                write!(f, "A call about `{cmd}` failed: {source}.")
+                write!(f, "A system call for `{cmd}` failed: {source}.")
             }
         }
     }
@@ -100,7 +101,7 @@ impl Error for SubprocessError {
     }
 }
 
-/// What gets the reader a program that is missing.
+/// What the reader can do about a program that is missing.
 fn remedy(program: &str) -> &'static str {
     match Path::new(program).file_name().and_then(OsStr::to_str) {
         Some("ping") => "install the Debian package iputils-ping",
@@ -133,9 +134,9 @@ pub struct CalledProcessError {
     pub cmd: String,
     /// Its exit code; negative for the signal that ended it.
     pub returncode: i32,
-    /// What it wrote to its standard output, where that was captured.
+    /// What it wrote to its standard output, if that was captured.
     pub output: Option<Vec<u8>>,
-    /// What it wrote to its standard error, where that was captured.
+    /// What it wrote to its standard error, if that was captured.
     pub stderr: Option<Vec<u8>>,
 }
 
@@ -150,7 +151,7 @@ impl fmt::Display for CalledProcessError {
         let signal = -returncode;
         match Signal::try_from(signal) {
             Ok(name) => write!(f, "`{cmd}` was ended by signal {signal} ({name})."),
-            // A real-time signal: those have numbers only.
+            // Real-time signals have no names.
             Err(_) => write!(f, "`{cmd}` was ended by signal {signal}."),
         }
     }
@@ -168,7 +169,7 @@ pub(crate) fn not_started(
     }
 }
 
-/// Names the command in the error of a call about its child.
+/// Names the command in the error of a system call for its child.
 pub(crate) fn failed(
     cmd: impl Into<String>,
 ) -> impl FnOnce(io::Error) -> SubprocessError {
@@ -178,12 +179,12 @@ pub(crate) fn failed(
     }
 }
 
-/// [`not_started`] for a command that is at hand.
+/// [`not_started`] for a `Command`.
 pub(crate) fn command_not_started(
     command: &Command,
 ) -> impl FnOnce(io::Error) -> SubprocessError {
     |mut source| {
-        // The system says the same of a missing program and a missing directory.
+        // The system's error is the same for a missing program and a missing directory.
         if let Some(dir) = command.get_current_dir()
             && source.kind() == io::ErrorKind::NotFound
             && !dir.exists()
@@ -195,7 +196,7 @@ pub(crate) fn command_not_started(
     }
 }
 
-/// The program and the arguments of a command as its errors name them.
+/// The program and the arguments of a command, as its errors name them.
 pub(crate) fn cmd_of(command: &Command) -> String {
     let mut cmd = command.get_program().to_string_lossy().into_owned();
     for arg in command.get_args() {

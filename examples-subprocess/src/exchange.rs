@@ -19,13 +19,14 @@ pub(crate) struct Exchange {
     input: Vec<u8>,
     /// How much of the input the pipe has taken.
     sent: usize,
-    /// `None` where standard output is no pipe.
+    /// `None` if standard output is not a pipe.
     pub(crate) output: Option<Vec<u8>>,
-    /// `None` where standard error is no pipe.
+    /// `None` if standard error is not a pipe.
     pub(crate) errors: Option<Vec<u8>>,
 }
 
-/// The parent's ends of a child's pipes; `None` for one that is closed or never was.
+/// The parent's ends of a child's pipes; `None` for one that is closed or never
+/// existed.
 pub(crate) struct Pipes<'a> {
     pub(crate) stdin: &'a mut Option<ChildStdin>,
     pub(crate) stdout: &'a mut Option<ChildStdout>,
@@ -51,7 +52,7 @@ impl Exchange {
         deadline: Deadline,
     ) -> io::Result<bool> {
         if self.sent == self.input.len() {
-            *pipes.stdin = None; // The child has seen everything: let it see the end.
+            *pipes.stdin = None; // All is sent: let the child see the end.
         }
         let mut fds = Vec::with_capacity(3);
         fds.extend(pipes.stdin.iter().map(|p| PollFd::new(p, PollFlags::OUT)));
@@ -65,7 +66,7 @@ impl Exchange {
             Err(Errno::INTR) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
-        // A pipe whose other end is closed is ready too: the call finds out.
+        // A pipe whose other end is closed counts as ready: the call finds out.
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let mut ready = |is_open| is_open && ready.next() == Some(true);
         let [stdin, stdout, stderr] = [
@@ -87,12 +88,12 @@ impl Exchange {
 
     fn send(&mut self, stdin: &mut Option<ChildStdin>) -> io::Result<()> {
         let Some(pipe) = stdin else { return Ok(()) };
-        // Ready means room for PIPE_BUF bytes, not for more: a longer write would
-        // block, while the child may block on the output that nobody reads meanwhile.
+        // Ready means room for PIPE_BUF bytes, not for more. A longer write would
+        // block, and so may the child, whose output is not read meanwhile.
         let rest = &self.input[self.sent..];
         match pipe.write(&rest[..rest.len().min(PIPE_BUF)]) {
             Ok(sent) => self.sent += sent,
-            // The child wants no more of it.
+            // The child has closed its input: the rest is dropped.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 self.sent = self.input.len();
             }
@@ -123,8 +124,8 @@ fn receive<P: Read>(
     Ok(())
 }
 
-/// A signal came in between, or somebody made the pipe non-blocking and was faster:
-/// the next `poll` tells when to try again.
+/// A signal interrupted the call, or the pipe is non-blocking and another process was
+/// faster. Either way the next `poll` reports when to try again.
 fn ignore_if_transient(error: io::Error) -> io::Result<()> {
     match error.kind() {
         ErrorKind::Interrupted | ErrorKind::WouldBlock => Ok(()),

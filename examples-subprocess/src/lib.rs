@@ -8,7 +8,7 @@
 //! | `call`, `check_call`, `check_output` | [`call`], [`check_call`], [`check_output`] |
 //! | `getoutput`, `getstatusoutput`, `shlex.quote` | [`getoutput`], [`getstatusoutput`], [`quote`] |
 //! | `run(…, capture_output=True)` | [`Command::output`] |
-//! | `Popen(…)` | [`Popen`], or [`Command::spawn`] where a `Child` is enough |
+//! | `Popen(…)` | [`Popen`], or [`Command::spawn`] if a `Child` is enough |
 //! | `stdin=PIPE`, `DEVNULL`, a file | [`Stdio::piped`], [`Stdio::null`], a [`File`](std::fs::File) |
 //! | `stderr=STDOUT` | both ends of a cloned [`std::io::pipe`] writer |
 //! | `child.stdin`, `stdout`, `stderr`, `pid` | [`Popen::stdin`] and so on, [`Popen::pid`] |
@@ -24,38 +24,38 @@
 //!
 //! # Layout
 //!
-//! One concept a file in `src/`, one listing a file in `src/bin/` (`protest` and
-//! `increment_first` there are programs that listings start), and `tests/` run the
-//! listings as a reader would, with stand-ins for `ping` and `nslookup`. How much the
-//! library adds to a bare [`Command`] is measured by `cargo bench -p bench --
-//! start`.
+//! `src/` has one concept a file, `src/bin/` one listing a file (`protest` and
+//! `increment_first` are programs that listings start). `tests/listings` runs the
+//! listings as a reader would, with stand-ins for `ping` and `nslookup`; the other
+//! tests are the library's. `cargo bench -p bench -- start` measures how much the
+//! library adds to a bare [`Command`].
 //!
 //! # Limitations
 //!
-//! - One thread at a time has the child: all that waits or signals takes `&mut self`,
-//!   which is what makes it safe to signal by process id.
-//! - That safety also rests on nobody else reaping the child: no `waitpid(-1)`
-//!   elsewhere in the program, and SIGCHLD not ignored.
-//! - A signal reaches the child alone, not what the child started. For a group take
+//! - Only one thread at a time can use the child: everything that waits or signals takes
+//!   `&mut self`, which makes it safe to signal by process id.
+//! - That safety requires that no other code reaps the child: no `waitpid(-1)` elsewhere
+//!   in the program, and SIGCHLD not ignored.
+//! - A signal reaches the child alone, not its own children. For a group use
 //!   [`CommandExt::process_group`] and `killpg`.
 //! - Every descriptor that std opens closes on exec. One that was opened without that
-//!   flag, by a C library or by whoever started this program, goes to every child.
+//!   flag, by a C library or before this program was started, goes to every child.
 //! - A child started with a `pre_exec` is forked; most others are started by
 //!   `posix_spawn`, which does not copy the page tables of a large parent.
-//! - [`Popen::wait_timeout`] needs Linux 5.3. On other UNIX systems it asks at growing
+//! - [`Popen::wait_timeout`] needs Linux 5.3. On other UNIX systems it polls at growing
 //!   intervals, as Python does.
 //!
 //! # When to take another crate
 //!
-//! - [duct](https://docs.rs/duct) for what reads like a shell script: pipelines and
+//! - [duct](https://docs.rs/duct) for code that reads like a shell script: pipelines and
 //!   redirections as one expression, every failure an error by default, threads in the
 //!   background that read what is captured.
-//! - [`shared_child`](https://docs.rs/shared_child) where one thread waits for a child
-//!   and another ends it. It waits without reaping (`waitid` with `WNOWAIT`), so that
-//!   the id stays the child's until a lock is held under which nobody signals.
+//! - [`shared_child`](https://docs.rs/shared_child) if one thread waits for a child and
+//!   another ends it. It waits without reaping (`waitid` with `WNOWAIT`), so that the id
+//!   stays the child's until a lock is held that every signal needs.
 //! - [subprocess](https://docs.rs/subprocess) for pipelines and a `communicate` with a
 //!   limit of time and size together, and for Windows.
-//! - [`os_pipe`](https://docs.rs/os_pipe) on a Rust older than 1.87, where std has no
+//! - [`os_pipe`](https://docs.rs/os_pipe) with a Rust older than 1.87, whose std has no
 //!   [`pipe`](std::io::pipe).
 //!
 //! [`Command`]: std::process::Command

@@ -23,7 +23,7 @@ pub type Captured<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// arguments, [`Command`] has as methods.
 ///
 /// As with [`Child`], dropping it closes the pipes, but neither ends the child nor
-/// waits for it: a child that nobody waits for stays behind as a zombie until this
+/// waits for it. A child that is not waited for stays behind as a zombie until this
 /// program ends.
 ///
 /// ```
@@ -40,20 +40,20 @@ pub type Captured<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// ```
 #[derive(Debug)]
 pub struct Popen {
-    /// The writing end of the child's standard input, where that is a pipe.
+    /// The writing end of the child's standard input, if that is a pipe.
     pub stdin: Option<ChildStdin>,
-    /// The reading end of its standard output, where that is a pipe.
+    /// The reading end of its standard output, if that is a pipe.
     pub stdout: Option<ChildStdout>,
-    /// The reading end of its standard error, where that is a pipe.
+    /// The reading end of its standard error, if that is a pipe.
     pub stderr: Option<ChildStderr>,
     child: Child,
     /// The program and its arguments, for the errors.
     cmd: String,
-    /// Known once the child is reaped. From then on its id may be another process's,
-    /// so nothing is sent to it any more.
+    /// Known once the child is reaped. From then on its id may belong to another
+    /// process, so no signal is sent to it any more.
     returncode: Option<i32>,
     /// What `communicate` has still to send and has received; `None` before its first
-    /// call. It outlives a call that timed out, so that the next goes on from there.
+    /// call. It outlives a call that timed out, so that the next can continue.
     exchange: Option<Exchange>,
 }
 
@@ -62,7 +62,7 @@ impl Popen {
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::NotStarted`], for instance where there is no such program.
+    /// [`SubprocessError::NotStarted`], for instance if there is no such program.
     pub fn new(command: &mut Command) -> Result<Self, SubprocessError> {
         let child = command.spawn();
         let mut child = child.map_err(command_not_started(command))?;
@@ -77,26 +77,27 @@ impl Popen {
         })
     }
 
-    /// The child's process id. Once the child is waited for it may be another's.
+    /// The child's process id. Once the child has been waited for, the id may belong to
+    /// another process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The return code as the last [`poll`](Self::poll), [`wait`](Self::wait) or
-    /// [`communicate`](Self::communicate) found it: `None` while the child runs as far
-    /// as they know, negative for the signal that ended it.
+    /// [`communicate`](Self::communicate) found it: `None` if the child was still running
+    /// then, negative for the signal that ended it.
     #[must_use]
     pub fn returncode(&self) -> Option<i32> {
         self.returncode
     }
 
-    /// Looks whether the child is over, without waiting:
+    /// Checks whether the child has ended, without waiting:
     /// [`Popen.poll`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.poll).
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::Io`], where somebody else has reaped the child.
+    /// [`SubprocessError::Io`] if other code has reaped the child.
     ///
     /// ```
     /// use subprocess::Popen;
@@ -116,17 +117,17 @@ impl Popen {
         Ok(self.returncode)
     }
 
-    /// Waits for the child's end and gives its return code:
+    /// Waits for the child's end and returns its return code:
     /// [`Popen.wait`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.wait).
     ///
-    /// It closes `stdin` first, as [`Child::wait`] does and Python does not: a child
-    /// that reads to the end would never see it. Like Python it does not read: a child
-    /// that fills a pipe waits for ever, and so does this. Take
-    /// [`communicate`](Self::communicate) where output is piped.
+    /// It closes `stdin` first, as [`Child::wait`] does and Python does not: otherwise
+    /// a child that reads to the end would never see it. Like Python it does not read:
+    /// a child that fills a pipe waits for ever, and so does this. Use
+    /// [`communicate`](Self::communicate) if output is piped.
     ///
     /// # Errors
     ///
-    /// As [`poll`](Self::poll).
+    /// Those of [`poll`](Self::poll).
     pub fn wait(&mut self) -> Result<i32, SubprocessError> {
         self.stdin = None;
         let status = self.child.wait().map_err(failed(&self.cmd))?;
@@ -134,12 +135,12 @@ impl Popen {
     }
 
     /// Waits for the child's end for at most this long: `wait(timeout)` in Python,
-    /// which asks again and again; here the kernel tells (on Linux, by the child's
-    /// pidfd). `stdin` stays open.
+    /// which asks at growing intervals. Here the kernel wakes the caller (on Linux, by
+    /// the child's pidfd). `stdin` stays open.
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::TimeoutExpired`], and as [`poll`](Self::poll).
+    /// [`SubprocessError::TimeoutExpired`], and those of [`poll`](Self::poll).
     ///
     /// ```
     /// use subprocess::{Popen, SubprocessError};
@@ -180,14 +181,15 @@ impl Popen {
 
     /// Sends a signal:
     /// [`Popen.send_signal`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.send_signal).
-    /// Does nothing where the child is over: its id may be another process's by then.
+    /// Does nothing if the child has ended, because its id may belong to another
+    /// process by then.
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::Io`], for instance where the child runs as another user.
+    /// [`SubprocessError::Io`], for instance if the child runs as another user.
     pub fn send_signal(&mut self, signal: Signal) -> Result<(), SubprocessError> {
-        // Looking first reaps a child that is over. One that ends only now is a
-        // zombie, which keeps its id until this `&mut self` waits for it.
+        // The poll reaps a child that has ended. One that ends only now is a zombie,
+        // which keeps its id until this `&mut self` waits for it.
         if self.poll()?.is_some() {
             return Ok(());
         }
@@ -199,7 +201,7 @@ impl Popen {
     ///
     /// # Errors
     ///
-    /// As [`send_signal`](Self::send_signal).
+    /// Those of [`send_signal`](Self::send_signal).
     pub fn terminate(&mut self) -> Result<(), SubprocessError> {
         self.send_signal(Signal::SIGTERM)
     }
@@ -208,7 +210,7 @@ impl Popen {
     ///
     /// # Errors
     ///
-    /// As [`send_signal`](Self::send_signal).
+    /// Those of [`send_signal`](Self::send_signal).
     pub fn kill(&mut self) -> Result<(), SubprocessError> {
         self.send_signal(Signal::SIGKILL)
     }
@@ -217,17 +219,17 @@ impl Popen {
     /// output and standard error, all at once, and waits for the child's end:
     /// [`Popen.communicate`](https://docs.python.org/3/library/subprocess.html#subprocess.Popen.communicate).
     ///
-    /// No size of input and output can make the two wait for each other. A child that
-    /// closes its input early is no error: the rest is dropped. Memory holds what is
-    /// still to be sent and what was received, so none of it should be endless. As in
-    /// Python a further call, which takes no input, gives the same output again.
+    /// Input and output of any size cannot make the two wait for each other. A child
+    /// that closes its input early is not an error: the rest is dropped. What is still
+    /// to be sent and what was received is in memory, so neither should be endless. As
+    /// in Python another call, which takes no input, returns the same output again.
     ///
-    /// It ends when every process that holds one of the pipes has closed it, which a
-    /// grandchild may do long after the child is over.
+    /// It returns once every process that holds one of the pipes has closed it, which a
+    /// grandchild may do long after the child has ended.
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::InputRefused`] where there is input that cannot be sent, and
+    /// [`SubprocessError::InputRefused`] if there is input that cannot be sent, and
     /// [`SubprocessError::Io`].
     pub fn communicate(
         &mut self,
@@ -238,12 +240,13 @@ impl Popen {
     }
 
     /// [`communicate`](Self::communicate) for at most this long. After a time-out the
-    /// child still runs and nothing is lost: a further call goes on where this one
-    /// stopped, and [`received`](Self::received) shows what came so far.
+    /// child still runs and nothing is lost: another call continues where this one
+    /// stopped, and [`received`](Self::received) returns what has come so far.
     ///
     /// # Errors
     ///
-    /// [`SubprocessError::TimeoutExpired`], and as [`communicate`](Self::communicate).
+    /// [`SubprocessError::TimeoutExpired`], and those of
+    /// [`communicate`](Self::communicate).
     ///
     /// ```
     /// use subprocess::Popen;
@@ -271,8 +274,8 @@ impl Popen {
         }
     }
 
-    /// What [`communicate`](Self::communicate) has received so far; Python hands it
-    /// out in its `TimeoutExpired`.
+    /// What [`communicate`](Self::communicate) has received so far. Python has it in
+    /// its `TimeoutExpired`.
     #[must_use]
     pub fn received(&self) -> Captured<'_> {
         match &self.exchange {
@@ -307,8 +310,8 @@ impl Popen {
             .step(&mut pipes, deadline)
             .map_err(failed(&self.cmd))?
         {
-            // Asked after every step: a child that never stops writing has something
-            // ready each time.
+            // Checked after every step, because a child that never stops writing has
+            // something ready each time.
             if deadline.has_passed() {
                 return Ok(false);
             }

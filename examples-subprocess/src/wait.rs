@@ -1,4 +1,4 @@
-//! Waiting for a child until a moment, without asking again and again.
+//! Waiting for a child until a deadline, without polling.
 
 use std::io;
 use std::process::{Child, ExitStatus};
@@ -14,7 +14,7 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    /// So long from now. A moment that the clock cannot hold never comes.
+    /// This long from now. A moment that the clock cannot represent never comes.
     pub(crate) fn after(timeout: Duration) -> Self {
         Instant::now()
             .checked_add(timeout)
@@ -25,7 +25,7 @@ impl Deadline {
         matches!(self, Self::At(moment) if moment <= Instant::now())
     }
 
-    /// The time left, as `poll` wants it: none for as long as it takes.
+    /// The time left, as `poll` wants it; `None` if there is no limit.
     pub(crate) fn time_left(self) -> Option<Timespec> {
         let Self::At(moment) = self else { return None };
         moment
@@ -35,7 +35,7 @@ impl Deadline {
     }
 }
 
-/// Waits for the end of a child and reaps it; `None` where it still runs then.
+/// Waits for the end of a child and reaps it; `None` if it still runs at the deadline.
 #[cfg(target_os = "linux")]
 pub(crate) fn wait_until(
     child: &mut Child,
@@ -52,8 +52,8 @@ pub(crate) fn wait_until(
         return Ok(Some(status));
     }
     // The child is not reaped yet, so the id is still its own, even if it has just
-    // ended. An end between here and the `poll` is not lost either: the descriptor of
-    // a process that is over is readable at once.
+    // ended. An end between here and the `poll` is not lost either: the descriptor of a
+    // process that has ended is readable at once.
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     loop {
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
@@ -65,8 +65,8 @@ pub(crate) fn wait_until(
     }
 }
 
-/// Waits for the end of a child and reaps it; `None` where it still runs then. Asks
-/// at growing intervals, as Python does: only Linux has descriptors of processes.
+/// Waits for the end of a child and reaps it; `None` if it still runs at the deadline.
+/// Polls at growing intervals, as Python does: only Linux has descriptors of processes.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn wait_until(
     child: &mut Child,

@@ -1,8 +1,9 @@
-//! Blocks two signals, looks which are pending, waits for one, unblocks the other.
+//! Blocks two signals, shows which are pending, waits for one, unblocks the other.
 //!
-//! Listing V16, 《Python标准库（中）》二 §4 (prose: signal blocking, new in Python 3.4). The
-//! mask is the calling thread's own and is inherited by the threads it starts: who
-//! wants a signal blocked in all of them blocks it first.
+//! Listing V16, 《Python标准库（中）》二 §4 (prose). The text dates signal blocking to Python
+//! 3.4; it came with 3.3. The mask belongs to the calling thread and is inherited by
+//! the threads that it starts: to block a signal in all of them, block it before they
+//! start.
 #![expect(unsafe_code, reason = "nix has no sigpending")]
 
 use nix::errno::Errno;
@@ -18,10 +19,10 @@ fn my_handler(signum: i32) {
 // signal.sigpending()
 fn sigpending() -> nix::Result<SigSet> {
     let mut pending = *SigSet::empty().as_ref();
-    // SAFETY: the pointer is valid for writes, which is all that sigpending asks for.
+    // SAFETY: the pointer is valid for writes, which is all that sigpending needs.
     let result = unsafe { libc::sigpending(&raw mut pending) };
     Errno::result(result)?;
-    // SAFETY: it was an initialised set, and sigpending has left a set in it.
+    // SAFETY: it was an initialised set, and sigpending has written a set to it.
     Ok(unsafe { SigSet::from_sigset_t_unchecked(pending) })
 }
 
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     kill(Pid::this(), Signal::SIGUSR2)?;
     println!("pending: {:?}", Vec::from_iter(&sigpending()?));
 
-    // signal.sigwait({signal.SIGUSR1}) takes the signal: no handler sees it.
+    // signal.sigwait({signal.SIGUSR1}) takes the signal, so no handler sees it.
     let received = SigSet::from(Signal::SIGUSR1).wait()?;
     println!("sigwait: {received:?}");
     println!("pending: {:?}", Vec::from_iter(&sigpending()?));

@@ -41,7 +41,7 @@ fn handle_tstp_handles_ctrl_z_on_a_terminal() {
     wait_for_its_handler(pid, Signal::SIGTSTP);
     terminal.write_all(b"\x1a").unwrap(); // Ctrl+Z
     let mut shown = Vec::new();
-    // Ends by an error: that is how Linux says that nobody has the terminal open.
+    // It ends by an error: Linux reports so that no process has the terminal open.
     terminal.read_to_end(&mut shown).unwrap_err();
     drop(watchdog);
 
@@ -105,16 +105,17 @@ fn handle_while_working_handles_each_signal_and_does_all_its_work() {
 fn handle_while_working_says_what_its_argument_is() {
     for pieces in ["-1", "many", ""] {
         let run = listing!("handle_while_working").arg(pieces).run();
-        assert_eq!(run.status.code(), Some(2), "{run:#?}");
-        let told =
-            format!("PIECES must be a whole number such as 10, not {pieces}.");
-        assert_eq!(run.errors, [told]);
+        assert_eq!(run.status.code(), Some(1), "{run:#?}");
+        let sentence = format!(
+            "Error: PIECES must be a whole number such as 10, not {pieces}."
+        );
+        assert_eq!(run.errors, [sentence]);
     }
 }
 
-/// One signal for each line read. The program cannot be further ahead than a pipe and
-/// a reader hold, far fewer than the second half of its lines, so it is printing at
-/// full speed whenever one of them arrives.
+/// Sends one signal for each line read. The program can be ahead by no more than a pipe
+/// and a reader hold, which is far less than the second half of its lines, so it is
+/// printing at full speed whenever a signal arrives.
 #[test]
 fn ten_thousand_signals_cut_no_line_and_stop_no_printing() {
     const SIGNALS: u64 = 10_000;

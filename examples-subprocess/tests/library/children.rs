@@ -27,7 +27,7 @@ fn a_time_out_leaves_the_child_running() {
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert_eq!(
         error.to_string(),
-        "`cat` was not done after 50ms: call again to go on, or end it with \
+        "`cat` did not end within 50ms: call again to go on waiting, or end it with \
          terminate() or kill()."
     );
     assert_eq!((child.poll().unwrap(), child.returncode()), (None, None));
@@ -114,7 +114,7 @@ fn a_child_that_is_reaped_is_not_signalled() {
 }
 
 #[test]
-fn a_child_that_is_over_is_reaped_instead_of_signalled() {
+fn a_child_that_has_ended_is_reaped_instead_of_signalled() {
     let _watchdog = Watchdog::start();
     let mut child = Popen::new(Command::new("cat").stdin(Stdio::null())).unwrap();
     while child.returncode().is_none() {

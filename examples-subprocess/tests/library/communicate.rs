@@ -45,7 +45,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_child_that_ends_without_reading_is_no_error() {
+fn a_child_that_ends_without_reading_is_not_an_error() {
     let _watchdog = Watchdog::start();
     let mut child = sh("echo enough; exit 3");
     let got = child.communicate(noise(LARGE)).unwrap();
@@ -54,7 +54,7 @@ fn a_child_that_ends_without_reading_is_no_error() {
 }
 
 #[test]
-fn a_child_that_closes_its_input_is_heard_to_its_end() {
+fn output_is_read_to_the_end_though_the_child_closes_its_input() {
     let _watchdog = Watchdog::start();
     let mut child = sh("exec <&-; sleep 0.1; echo still here");
     let got = child.communicate(noise(LARGE)).unwrap();
@@ -83,7 +83,7 @@ fn a_child_may_fill_both_streams_before_it_reads() {
 }
 
 #[test]
-fn a_stream_that_is_no_pipe_is_none() {
+fn a_stream_that_is_not_a_pipe_is_none() {
     let _watchdog = Watchdog::start();
     let mut child = Popen::new(Command::new("true").stdout(Stdio::null())).unwrap();
     assert_eq!(child.communicate("").unwrap(), (None, None));
@@ -155,7 +155,7 @@ fn a_grandchild_that_holds_the_pipe_times_out() {
 }
 
 #[test]
-fn a_child_killed_half_way_is_heard_to_there() {
+fn output_of_a_killed_child_is_kept() {
     let _watchdog = Watchdog::start();
     let mut child = sh("head -c 100000; kill -KILL $$");
     let input = noise(LARGE);
@@ -173,7 +173,7 @@ fn a_child_killed_half_way_is_heard_to_there() {
 }
 
 #[test]
-fn a_further_call_gives_the_same_again() {
+fn another_call_returns_the_same_again() {
     let _watchdog = Watchdog::start();
     let mut child = sh("cat; echo err >&2");
     let first = child.communicate("vamei").unwrap();

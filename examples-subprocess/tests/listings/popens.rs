@@ -127,8 +127,8 @@ fn popen_options_shows_each_option_at_work() {
             "stdout=DEVNULL: nothing",
             "bufsize: 3",
             "poll(): None",
-            "wait(timeout): `/bin/sh -c cat` was not done after 50ms: call again to \
-             go on, or end it with terminate() or kill().",
+            "wait(timeout): `/bin/sh -c cat` did not end within 50ms: call again \
+             to go on waiting, or end it with terminate() or kill().",
             "communicate(input, timeout): (Some(\"input\"), None)",
             "returncode: Some(0)",
             "call(timeout): -9",

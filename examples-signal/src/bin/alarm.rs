@@ -1,9 +1,9 @@
 //! Prints `not yet` for five seconds, until SIGALRM.
 //!
-//! Listing V14, 《Python标准库（中）》二 §3. As in Python the real handler only sets a flag.
-//! The loop looks at the flag between two lines and calls the function; Python may do
-//! so in the middle of a line. A handler that printed would interrupt a `println!` and
-//! find standard output in use.
+//! Listing V14, 《Python标准库（中）》定时发出SIGALRM信号. As in Python the real handler only sets
+//! a flag. The loop looks at the flag between two lines and calls the function;
+//! Python may do so in the middle of a line. A handler that printed would interrupt
+//! a `println!` and find standard output in use.
 
 use std::process;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Blocks two signals, shows which are pending, waits for one, unblocks the other.
 //!
-//! Listing V16, 《Python标准库（中）》二 §4 (prose). The text dates signal blocking to Python
-//! 3.4; it came with 3.3. The mask belongs to the calling thread and is inherited by
-//! the threads that it starts: to block a signal in all of them, block it before they
-//! start.
+//! Listing V16, 《Python标准库（中）》4、发送信号 (prose). The text dates signal blocking to
+//! Python 3.4; it came with 3.3. The mask belongs to the calling thread and is
+//! inherited by the threads that it starts: to block a signal in all of them, block
+//! it before they start.
 #![expect(unsafe_code, reason = "nix has no sigpending")]
 
 use nix::errno::Errno;

@@ -1,8 +1,9 @@
 //! Waits for Ctrl+Z (or `kill -TSTP`) and handles it.
 //!
-//! Listing V11, 《Python标准库（中）》二 §2. Python's own handler, in C, only makes a note of
-//! the signal, and the main thread calls the function later. Here both are visible:
-//! signal-hook's handler makes the note, and `main` reads it and calls the function.
+//! Listing V11, 《Python标准库（中）》2、预设信号处理函数. Python's own handler, in C, only makes a
+//! note of the signal, and the main thread calls the function later. Here both are
+//! visible: signal-hook's handler makes the note, and `main` reads it and calls the
+//! function.
 
 use nix::sys::signal::Signal;
 use signal_hook::iterator::Signals;

@@ -1,9 +1,10 @@
 //! Handles Ctrl+Z (or `kill -TSTP`) in the middle of its work.
 //!
-//! Listing V13, 《Python标准库（中）》二 §2 (prose). Python calls the handler between two
-//! instructions of its interpreter. A compiled program says itself where its handler
-//! may run: here between two pieces of work, so that neither prints into the other's
-//! line. `handle_while_working [PIECES]` does another number of pieces than ten.
+//! Listing V13, 《Python标准库（中）》2、预设信号处理函数 (prose). Python calls the handler between
+//! two instructions of its interpreter. A compiled program says itself where its
+//! handler may run: here between two pieces of work, so that neither prints into the
+//! other's line. `handle_while_working [PIECES]` does another number of pieces than
+//! ten.
 
 use std::env;
 

@@ -1,8 +1,8 @@
 //! `SIG_IGN` lets a signal pass by; `SIG_DFL` does what the system does by default.
 //!
-//! Listing V12, 《Python标准库（中）》二 §2 (prose). The program ends by the signal, which is
-//! what SIGTERM does by default. To set what a signal does is `unsafe` in Rust,
-//! because most functions must not run as a handler.
+//! Listing V12, 《Python标准库（中）》2、预设信号处理函数 (prose). The program ends by the signal,
+//! which is what SIGTERM does by default. To set what a signal does is `unsafe` in
+//! Rust, because most functions must not run as a handler.
 #![expect(unsafe_code, reason = "what a signal does is what this listing sets")]
 
 use nix::sys::signal::{SigHandler, Signal, kill, signal};

@@ -1,6 +1,6 @@
 //! `kill` sends a signal to one process, `killpg` to a whole process group.
 //!
-//! Listing V15, 《Python标准库（中）》二 §4 (prose). The children are `cat`s that wait for
+//! Listing V15, 《Python标准库（中）》4、发送信号 (prose). The children are `cat`s that wait for
 //! input. Their input ends when this program ends, however it ends, and so do they.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -1,7 +1,7 @@
 //! The numbers of two signals.
 //!
-//! Listing V10, 《Python标准库（中）》二 §1. The names are the system's own: see
-//! `man 7 signal`.
+//! Listing V10, 《Python标准库（中）》定义信号名. The names are the system's own: see `man 7
+//! signal`.
 
 use nix::sys::signal::Signal;
 

@@ -1,7 +1,7 @@
 //! Runs `ls -l` in the foreground and keeps its exit code.
 //!
-//! Listing V1, 《Python标准库（中）》一 §1. A program that a signal ended has no exit
-//! code: `call` returns the signal as a negative number, as Python does.
+//! Listing V1, 《Python标准库（中）》subprocess以及常用的封装函数. A program that a signal ended has
+//! no exit code: `call` returns the signal as a negative number, as Python does.
 
 use std::process::Command;
 

@@ -1,8 +1,8 @@
 //! Hands a whole command line to a shell, which can do more than start programs.
 //!
-//! Listing V2, 《Python标准库（中）》一 §1. There is no `shell=True`: a `Command` starts
-//! the program that it names, and the shell is one more program. As in Python the exit
-//! code is returned and not looked at.
+//! Listing V2, 《Python标准库（中）》subprocess以及常用的封装函数. There is no `shell=True`: a
+//! `Command` starts the program that it names, and the shell is one more program. As
+//! in Python the exit code is returned and not looked at.
 
 use std::process::Command;
 

@@ -1,8 +1,8 @@
 //! A program that ends with exit code 0 passes; any other code is an error.
 //!
-//! Listing V3, 《Python标准库（中）》一 §1 (prose). Python raises an exception, which ends
-//! a program that does not catch it. Here the error is a value, and the compiler warns
-//! if nobody looks at it.
+//! Listing V3, 《Python标准库（中）》subprocess以及常用的封装函数 (prose). Python raises an
+//! exception, which ends a program that does not catch it. Here the error is a
+//! value, and the compiler warns if nobody looks at it.
 
 use std::process::Command;
 

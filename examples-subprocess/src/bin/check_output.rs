@@ -1,7 +1,7 @@
 //! What a program writes comes back as a value, and with the error if it fails.
 //!
-//! Listing V4, 《Python标准库（中）》一 §1 (prose). The output is bytes, as in Python: the
-//! caller decides whether they are text.
+//! Listing V4, 《Python标准库（中）》subprocess以及常用的封装函数 (prose). The output is bytes, as in
+//! Python: the caller decides whether they are text.
 
 use std::process::Command;
 

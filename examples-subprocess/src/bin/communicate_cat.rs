@@ -1,6 +1,6 @@
 //! Gives `vamei` to `cat` on its standard input.
 //!
-//! Listing V9, 《Python标准库（中）》一 §3. Python 3 wants the bytes `b"vamei"`.
+//! Listing V9, 《Python标准库（中）》子进程的文本流控制. Python 3 wants the bytes `b"vamei"`.
 
 use std::process::{Command, Stdio};
 

@@ -1,8 +1,8 @@
 //! Five children in a row, each fed with what the one before it wrote.
 //!
-//! Listing N30, notebook, 用Popen类创建进程. It forgets to append the children to their
-//! list, prints inside the loop that feeds them, and asks for a shell that on Linux
-//! would start `python` without its script. This is what it means.
+//! Listing N30, notebook, `demon_communicate.py`. It forgets to append the children to
+//! their list, prints inside the loop that feeds them, and asks for a shell that on
+//! Linux would start `python` without its script. This is what it means.
 
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! Runs `nslookup` as if it were typed. An argument names another host.
 //!
-//! Listing N6, notebook, 多进程.
+//! Listing N6, notebook, 运行命令nslookup.
 
 use std::env;
 use std::process::Command;

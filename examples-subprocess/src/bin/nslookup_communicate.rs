@@ -1,7 +1,7 @@
 //! Types three lines into `nslookup` and shows what it answers. An argument names
 //! another host.
 //!
-//! Listing N7, notebook, 多进程.
+//! Listing N7, notebook, 通过communicate()方法输入.
 
 use std::env;
 use std::process::{Command, Stdio};

@@ -1,8 +1,9 @@
 //! `ls -l | wc`: the output of one child is the input of the next.
 //!
-//! Listing V8, 《Python标准库（中）》一 §3. Taking the pipe out of `child1` moves it into
-//! the second command, which closes it as soon as `wc` has it. Python's parent keeps
-//! its copy open: if `wc` ended first, `ls` would wait for ever on a full pipe.
+//! Listing V8, 《Python标准库（中）》子进程的文本流控制. Taking the pipe out of `child1` moves it
+//! into the second command, which closes it as soon as `wc` has it. Python's parent
+//! keeps its copy open: if `wc` ended first, `ls` would wait for ever on a full
+//! pipe.
 
 use std::process::{Command, Stdio};
 

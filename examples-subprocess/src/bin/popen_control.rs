@@ -1,7 +1,7 @@
 //! Polls a child that runs, signals it, and shows the return code that each signal
 //! leaves.
 //!
-//! Listing V7, 《Python标准库（中）》一 §2 (prose). The child is a `cat` that waits for
+//! Listing V7, 《Python标准库（中）》`Popen()` (prose). The child is a `cat` that waits for
 //! input.
 
 use std::process::{Command, Stdio};

@@ -1,7 +1,7 @@
 //! Starts `ping` and does not wait for it. An argument names another host.
 //!
-//! Listing V5, 《Python标准库（中）》一 §2. A child whose `Popen` is dropped runs on, as in
-//! Python: the shell's prompt is back before `ping` is done.
+//! Listing V5, 《Python标准库（中）》`Popen()`. A child whose `Popen` is dropped runs on, as
+//! in Python: the shell's prompt is back before `ping` is done.
 
 use std::env;
 use std::process::Command;

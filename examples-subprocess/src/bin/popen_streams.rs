@@ -1,8 +1,9 @@
 //! Text into a child's standard input, and its output and errors apart.
 //!
-//! Listing N29, notebook, 用Popen类创建进程. Its `protest8.py` is not shown; here a shell
-//! prints `hello world!~` and repeats what it reads on standard error, so that both
-//! streams have something to show. Calling `communicate` again returns the same output.
+//! Listing N29, notebook, `demon_Popen.py`. Its `protest8.py` is not shown; here a
+//! shell prints `hello world!~` and repeats what it reads on standard error, so that
+//! both streams have something to show. Calling `communicate` again returns the same
+//! output.
 
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! Starts `ping` and waits for it. An argument names another host.
 //!
-//! Listing V6, 《Python标准库（中）》一 §2.
+//! Listing V6, 《Python标准库（中）》`Popen()`.
 
 use std::env;
 use std::process::Command;

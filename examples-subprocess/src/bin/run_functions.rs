@@ -1,9 +1,10 @@
 //! Five functions run the same child, `protest`, to its end.
 //!
-//! Listing N27, notebook, 进程. Given a list, a shell on Linux would start `python`
-//! alone, so `getstatusoutput` and `getoutput` are given a command line. `check_call`
-//! returns 0 or raises in Python; here that is `()` or an error. The other arguments
-//! (`input`, `timeout`, `stdin`, `shell`) are in `popen_options.rs`.
+//! Listing N27, notebook, subprocess模块的基本函数. Given a list, a shell on Linux would
+//! start `python` alone, so `getstatusoutput` and `getoutput` are given a command
+//! line. `check_call` returns 0 or raises in Python; here that is `()` or an error.
+//! The other arguments (`input`, `timeout`, `stdin`, `shell`) are in
+//! `popen_options.rs`.
 
 use std::process::Command;
 

@@ -1,9 +1,9 @@
 //! Two threads deposit and withdraw the same sums under a lock: the balance is 0.
 //!
-//! Listing N11, notebook, Lock. The listing's `try` has lost its indent and belongs
-//! inside the loop: outside, the second turn would wait for the first turn's lock for
-//! ever. The guard does what `finally` does there: it releases the lock however the
-//! turn ends.
+//! Listing N11, notebook, `给change_it()上一把锁`. The listing's `try` has lost its indent
+//! and belongs inside the loop: outside, the second turn would wait for the first
+//! turn's lock for ever. The guard does what `finally` does there: it releases the
+//! lock however the turn ends.
 
 use std::sync::Mutex;
 use std::thread;

@@ -1,9 +1,9 @@
 //! Two threads deposit and withdraw the same sums, and the balance is not always 0.
 //!
-//! Listing N10, notebook, Lock. Python loses updates here up to 3.9; from 3.10 on it
-//! was never seen to, which is not promised. Rust refuses to let two threads write one
-//! plain number. Reading and writing it in two atomic steps is allowed, and overwrites
-//! what the other thread wrote between the two.
+//! Listing N10, notebook, 把内容给改乱了. Python loses updates here up to 3.9; from 3.10 on
+//! it was never seen to, which is not promised. Rust refuses to let two threads
+//! write one plain number. Reading and writing it in two atomic steps is allowed,
+//! and overwrites what the other thread wrote between the two.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;

@@ -1,8 +1,8 @@
 //! The banker's algorithm: a loan that fits is refused if it could leave somebody who
 //! never gets the rest.
 //!
-//! Listing D42, 达内 course notes, day01 银行家算法 (prose). 25 in hand; a still needs 50,
-//! b 15 and c 10, so b and c are lent to first. What each holds already is not in the
+//! Listing D42, 达内 course notes, 银行家算法 (prose). 25 in hand; a still needs 50, b 15
+//! and c 10, so b and c are lent to first. What each holds already is not in the
 //! notes. Whoever gets all that is needed pays everything back.
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
 //! Ten booths sell one hundred tickets from one counter.
 //!
-//! Listing V17, 《Python标准库（中）》三 §1. Python keeps the counter and its lock side
-//! by side and trusts every caller to pair them; here the `Mutex` owns the counter. In
-//! Python only the counter has to be `global`: the lock is not assigned to.
+//! Listing V17, 《Python标准库（中）》多线程售票以及同步. Python keeps the counter and its lock side
+//! by side and trusts every caller to pair them; here the `Mutex` owns the counter.
+//! In Python only the counter has to be `global`: the lock is not assigned to.
 
 use std::process;
 use std::sync::Mutex;

@@ -1,8 +1,8 @@
 //! Ten booths sell one hundred tickets: each booth a value with a `run` method.
 //!
-//! Listing V18, 《Python标准库（中）》三 §2. Python inherits from `Thread`. Rust has no
-//! classes to inherit from, so a `BoothThread` is what the thread runs. The dictionary
-//! of counter and lock becomes a `Monitor` whose lock owns the counter.
+//! Listing V18, 《Python标准库（中）》OOP创建线程. Python inherits from `Thread`. Rust has no
+//! classes to inherit from, so a `BoothThread` is what the thread runs. The
+//! dictionary of counter and lock becomes a `Monitor` whose lock owns the counter.
 
 use std::process;
 use std::sync::Mutex;

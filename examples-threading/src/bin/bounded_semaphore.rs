@@ -1,8 +1,9 @@
 //! Twenty threads, five at a time, and one release too many.
 //!
-//! Listing T6, 《Python(十) 进程、线程、协程篇》1.1.4. The surplus release at the end is more
-//! than the listing has: Python raises a `ValueError` there. A plain `Semaphore` would
-//! count a sixth permit, because its number is where it starts and not its ceiling.
+//! Listing T6, 《Python(十) 进程、线程、协程篇》1.1.4 信号量. The surplus release at the end is
+//! more than the listing has: Python raises a `ValueError` there. A plain
+//! `Semaphore` would count a sixth permit, because its number is where it starts and
+//! not its ceiling.
 
 use std::thread;
 

@@ -1,8 +1,9 @@
 //! A hundred workers build a room each. The first ten to finish wait for the eleventh,
 //! which wakes them all, and drink beer.
 //!
-//! Listing V19, 《Python标准库（中）》三 §3 and 作业 1, procedural. Python's `Condition`
-//! comes with its lock; here the `Mutex` comes with the number, and is given to `wait`.
+//! Listing V19, 《Python标准库（中）》condition variable的例子, procedural. Python's
+//! `Condition` comes with its lock; here the `Mutex` comes with the number, and is
+//! given to `wait`.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;

@@ -1,8 +1,9 @@
 //! Wakes as many of ten waiting threads as you say at the `>>>>`; `q` ends it.
 //!
-//! Listing T9, 《Python(十) 进程、线程、协程篇》1.1.6. A thread can wake without having been
-//! notified, so each waits until there is a call for it. At `q` Python waits for the
-//! threads that nobody will wake any more; this program leaves them behind.
+//! Listing T9, 《Python(十) 进程、线程、协程篇》1.1.6 条件(Condition). A thread can wake without
+//! having been notified, so each waits until there is a call for it. At `q` Python
+//! waits for the threads that nobody will wake any more; this program leaves them
+//! behind.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex};

@@ -1,7 +1,7 @@
 //! A hundred workers build a room each, and the first ten drink beer: each worker a
 //! value with a `run` method.
 //!
-//! Listing V20, 《Python标准库（中）》三 §3 and 作业 1, object-oriented.
+//! Listing V20, 《Python标准库（中）》condition variable的例子, object-oriented.
 
 use std::sync::{Condvar, Mutex};
 use std::thread;

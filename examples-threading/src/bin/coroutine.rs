@@ -1,8 +1,8 @@
 //! A producer and a consumer take turns on one thread.
 //!
-//! Listing T15, 《Python(十) 进程、线程、协程篇》contents, 协程. The document
-//! announces it and has no listing. An `async fn` keeps its place and its variables
-//! between its turns. Rust's library has no event loop; `take_turns` is one.
+//! Listing T15, 《Python(十) 进程、线程、协程篇》6、协程. The document announces it and has no
+//! listing. An `async fn` keeps its place and its variables between its turns.
+//! Rust's library has no event loop; `take_turns` is one.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -1,8 +1,8 @@
 //! Ten threads count from 1 to 10 in order, under a lock that its holder may retake.
 //!
-//! Listing T5, 《Python(十) 进程、线程、协程篇》1.1.3. The holder may hold the lock
-//! more than once, so an `RLock` lends its value only to read: the number lives in a
-//! `Cell`.
+//! Listing T5, 《Python(十) 进程、线程、协程篇》1.1.3 线程锁(Lock、RLock). The holder may hold the
+//! lock more than once, so an `RLock` lends its value only to read: the number lives
+//! in a `Cell`.
 
 use std::cell::Cell;
 use std::thread;

@@ -1,6 +1,6 @@
 //! Two threads take two locks in opposite order: each waits for what the other holds.
 //!
-//! Listing D40, 达内 course notes, day01 死锁 (prose). Neither Python nor std notices.
+//! Listing D40, 达内 course notes, 死锁是怎么回事 (prose). Neither Python nor std notices.
 //! `parking_lot` can keep a record of which thread holds which lock and waits for
 //! which, and finds the cycle in it.
 

@@ -1,8 +1,8 @@
 //! Four ways to move money between two locked accounts without a deadlock, and a
 //! transfer that is rolled back whole.
 //!
-//! Listing D41, 达内 course notes, day01 解决死锁的方案 (prose). Two threads pay each other
-//! in opposite directions, 200 times each. The locks are `parking_lot`'s, because std's
+//! Listing D41, 达内 course notes, 解决死锁的方案 (prose). Two threads pay each other in
+//! opposite directions, 200 times each. The locks are `parking_lot`'s, because std's
 //! `Mutex` has no time-out.
 
 use std::thread;

@@ -1,7 +1,8 @@
 //! John and Smith talk, and an event says whose turn it is.
 //!
-//! Listing N25, notebook, 21days 线程的同步和通信. As in Python the pauses do part of
-//! the work: each man sleeps a second, by which time the other has cleared the event.
+//! Listing N25, notebook, threading模块的event对象. As in Python the pauses do part of
+//! the work: each man sleeps a second, by which time the other has cleared the
+//! event.
 
 use std::thread;
 

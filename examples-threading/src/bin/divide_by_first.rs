@@ -1,8 +1,8 @@
 //! Divides each number of a list by the first, with pre- and postconditions.
 //!
-//! Listing D44, 达内 course notes, day02 面试题: 实现一个函数 f (exercise). The notes assert
-//! the preconditions. Here input that does not meet them is an error value, and only
-//! the postconditions, which nothing but a bug can break, are asserted.
+//! Listing D44, 达内 course notes, 实现一个函数 f (exercise). The notes assert the
+//! preconditions. Here input that does not meet them is an error value, and only the
+//! postconditions, which nothing but a bug can break, are asserted.
 
 use std::fmt;
 

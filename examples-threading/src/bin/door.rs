@@ -1,8 +1,8 @@
 //! Staff swipe their cards to open a door that closes itself.
 //!
-//! Listing T8, 《Python(十) 进程、线程、协程篇》1.1.5. Like the listing it
-//! prints what `set()` returns, in Python `None`. The door waits for ever for a sixth
-//! colleague: Ctrl+C ends it.
+//! Listing T8, 《Python(十) 进程、线程、协程篇》员工进公司门要刷卡. Like the listing it prints what
+//! `set()` returns, in Python `None`. The door waits for ever for a sixth colleague:
+//! Ctrl+C ends it.
 
 use std::thread;
 

@@ -1,8 +1,9 @@
 //! A daemon thread that is left behind, and its own threads with it.
 //!
-//! Listing T3, 《Python(十) 进程、线程、协程篇》1.1.2. A Rust thread is a daemon
-//! unless it is joined, and `JoinHandle::join` takes no time-out. Here a thread holds
-//! one end of a channel for as long as it lives, and `join` waits at the other end.
+//! Listing T3, 《Python(十) 进程、线程、协程篇》1.1.2 join&Daemon. A Rust thread is a daemon
+//! unless it is joined, and `JoinHandle::join` takes no time-out. Here a thread
+//! holds one end of a channel for as long as it lives, and `join` waits at the other
+//! end.
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread;

@@ -1,6 +1,6 @@
 //! Local variables are each thread's own.
 //!
-//! Listing D50, 达内 course notes, day04.
+//! Listing D50, 达内 course notes, in f2 g num is.
 
 use std::thread;
 

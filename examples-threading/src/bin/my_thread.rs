@@ -1,7 +1,7 @@
 //! Two threads, each a value with a `run` method.
 //!
-//! Listing T2, 《Python(十) 进程、线程、协程篇》1.1.1. Python inherits from `Thread`
-//! and starts the object itself. Here a `MyThread` is what the thread runs.
+//! Listing T2, 《Python(十) 进程、线程、协程篇》自定义线程类. Python inherits from `Thread` and starts
+//! the object itself. Here a `MyThread` is what the thread runs.
 
 use std::thread;
 

@@ -1,9 +1,9 @@
 //! Five threads add thirty each to one number without a lock. By the time the first one
 //! prints it, all have added.
 //!
-//! Listing N24, notebook, 21days 线程的同步和通信, `demon_no_rlock.py`. Rust refuses an
-//! unsynchronised write, so the number is atomic: no addition is lost, and yet every
-//! thread prints the final sum.
+//! Listing N24, notebook, `demon_no_rlock.py`. Rust refuses an unsynchronised write,
+//! so the number is atomic: no addition is lost, and yet every thread prints the
+//! final sum.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;

@@ -1,9 +1,8 @@
 //! One of 1000 bottles is poisoned; ten mice find it in one week.
 //!
-//! Listing D45, 达内 course notes, day02 面试题: 1000 个一模一样的瓶子 (exercise). Bottles and
-//! mice are numbered from 1. Mouse k drinks from each bottle whose number has bit k, so
-//! the dead mice spell the number. `poisoned_bottle [BOTTLE]` poisons another bottle
-//! than 127.
+//! Listing D45, 达内 course notes, 一模一样的瓶子 (exercise). Bottles and mice are numbered
+//! from 1. Mouse k drinks from each bottle whose number has bit k, so the dead mice
+//! spell the number. `poisoned_bottle [BOTTLE]` poisons another bottle than 127.
 
 use std::env;
 

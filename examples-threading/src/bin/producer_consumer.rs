@@ -1,8 +1,7 @@
 //! A producer and a consumer, each at a pace of its own.
 //!
-//! Listing T13, 《Python(十) 进程、线程、协程篇》1.1.8 多线程实现生产者消费者模型.
-//! The consumer looks twenty times and leaves: what it did not get to stays in the
-//! queue.
+//! Listing T13, 《Python(十) 进程、线程、协程篇》多线程实现生产者消费者模型. The consumer looks twenty times
+//! and leaves: what it did not get to stays in the queue.
 
 use std::thread;
 

@@ -1,6 +1,6 @@
 //! A producer puts ten bones in a queue and waits until all are eaten.
 //!
-//! Listing T12, 《Python(十) 进程、线程、协程篇》1.1.8 简单生产者消费者模型. Python's consumer eats while
+//! Listing T12, 《Python(十) 进程、线程、协程篇》简单生产者消费者模型. Python's consumer eats while
 //! `qsize() > 0`: if it looks before the producer has put a bone, it leaves and the
 //! producer waits for ever. Here it waits for a bone until the queue is shut down.
 

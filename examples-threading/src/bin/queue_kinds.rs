@@ -1,7 +1,7 @@
 //! Three queues: first in first out, last in first out, smallest first.
 //!
-//! Listing T11, 《Python(十) 进程、线程、协程篇》1.1.8. The listing is a list of calls, all of
-//! them commented out. Here they run and print what they return.
+//! Listing T11, 《Python(十) 进程、线程、协程篇》1.1.8 queue队列. The listing is a list of calls,
+//! all of them commented out. Here they run and print what they return.
 
 use queue::{LifoQueue, PriorityQueue, Queue};
 

@@ -1,8 +1,8 @@
 //! Five threads add thirty each to one number, under a lock that they keep until they
 //! have printed it.
 //!
-//! Listing N23, notebook, 21days 线程的同步和通信, `demon_rlock.py`. Here the lock owns the
-//! number, in a `Cell` because a lock that can be taken twice lends its value twice.
+//! Listing N23, notebook, `demon_rlock.py`. Here the lock owns the number, in a `Cell`
+//! because a lock that can be taken twice lends its value twice.
 
 use std::cell::Cell;
 use std::thread;

@@ -1,8 +1,8 @@
 //! A re-entrant lock is taken three times in one chain of calls, and is free for others
 //! once it has been released three times.
 //!
-//! Listing N22, notebook, 21days 线程的同步和通信, which takes it once and says the rest
-//! in a comment. `release` is the drop of the guard.
+//! Listing N22, notebook, 线程的同步和通信, which takes it once and says the rest in a
+//! comment. `release` is the drop of the guard.
 
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! Four processes in a priority queue, printed in the order in which they run.
 //!
-//! Listing D43, 达内 course notes, day01 作业: 模拟 OS 的调度程序 (exercise). The bug that
-//! the notes found, processes of equal priority out of order, is fixed by the number of
+//! Listing D43, 达内 course notes, 模拟 OS 的调度程序 (exercise). The bug that the notes
+//! found, processes of equal priority out of order, is fixed by the number of
 //! arrival, which decides if priorities are equal.
 
 use queue::PriorityQueue;

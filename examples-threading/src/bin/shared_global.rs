@@ -1,7 +1,7 @@
 //! Two threads share a global variable.
 //!
-//! Listing D49, 达内 course notes, day04. Rust has no `global`: a `static` that threads
-//! change has to be safe to change from several, so it is an atomic.
+//! Listing D49, 达内 course notes, in f1 g num is. Rust has no `global`: a `static`
+//! that threads change has to be safe to change from several, so it is an atomic.
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::thread;

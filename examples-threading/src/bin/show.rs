@@ -1,7 +1,7 @@
 //! Ten threads, and a main thread that is done before any of them.
 //!
-//! Listing T1, 《Python(十) 进程、线程、协程篇》1.1.1. Its recorded result shows
-//! that it means to print the word `threading`, not the module of that name.
+//! Listing T1, 《Python(十) 进程、线程、协程篇》1.1.1 直接调用. Its recorded result shows that it
+//! means to print the word `threading`, not the module of that name.
 
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! Two threads print five squares each: each thread a value with a `run` method.
 //!
-//! Listing N19, notebook, 21days. Python inherits `start` from `Thread`; here `spawn`
-//! starts it.
+//! Listing N19, notebook, 通过集成threading.Thread类来创建线程. Python inherits `start` from
+//! `Thread`; here `spawn` starts it.
 
 use std::thread;
 

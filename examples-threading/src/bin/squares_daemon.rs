@@ -1,8 +1,8 @@
 //! Two daemon threads are cut short by the end of the program: no squares.
 //!
-//! Listing N21, notebook, 21days. A thread of `thread::spawn` is what Python calls a
-//! daemon: the end of `main` ends it. A scope is for threads that have to be waited
-//! for.
+//! Listing N21, notebook, demon attribute-daemon. A thread of `thread::spawn` is
+//! what Python calls a daemon: the end of `main` ends it. A scope is for threads
+//! that have to be waited for.
 
 use std::thread;
 

@@ -1,7 +1,8 @@
 //! The second thread is given the first, and prints its squares once that has ended.
 //!
-//! Listing N20, notebook, 21days. `join` consumes the handle: Python may join a
-//! thread several times and from anywhere, in Rust one owner does it once.
+//! Listing N20, notebook, 通过集成threading.Thread类来创建线程. `join` consumes the handle:
+//! Python may join a thread several times and from anywhere, in Rust one owner does
+//! it once.
 
 use std::thread::{self, ScopedJoinHandle};
 

@@ -1,9 +1,9 @@
 //! Each thread puts its student into one global map, with the thread as the key, and
 //! every function finds it there.
 //!
-//! Listing N14, notebook, `ThreadLocal`. Like the listing it prints nothing. A thread
-//! cannot be a key in Rust, but its id can; and a map that all threads share needs a
-//! lock.
+//! Listing N14, notebook, 全局dict存放所有的Student对象. Like the listing it prints nothing.
+//! A thread cannot be a key in Rust, but its id can; and a map that all threads
+//! share needs a lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};

@@ -1,6 +1,6 @@
 //! A thread that prints the time every second.
 //!
-//! Listing D46, 达内 course notes, day02 用 thread 来实现定时器 and day04.
+//! Listing D46, 达内 course notes, 用 thread 来实现定时器.
 
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! A clock as a type whose `run` prints the time every second.
 //!
-//! Listing D47, 达内 course notes, day02 用面向对象的方式实现定时器 (prose). Python inherits
-//! from `Thread`; here the clock is what a thread runs.
+//! Listing D47, 达内 course notes, 用面向对象的方式实现定时器 (prose). Python inherits from
+//! `Thread`; here the clock is what a thread runs.
 
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! Five threads do twenty tasks, and their results come back in order.
 //!
-//! Listing T14, 《Python(十) 进程、线程、协程篇》contents, 开发一个线程池. The document announces it and
-//! has no listing. The pool itself is in `src/thread_pool.rs`.
+//! Listing T14, 《Python(十) 进程、线程、协程篇》开发一个线程池. The document announces it and has no
+//! listing. The pool itself is in `src/thread_pool.rs`.
 
 use std::thread;
 

@@ -1,8 +1,8 @@
 //! One thread puts numbers into a queue, two others take them out.
 //!
-//! Listing D48, 达内 course notes, day02 thread 使用 Queue 的 Demo (prose). A channel of
-//! crossbeam is a queue that ends: the consumers stop once the producer has dropped its
-//! end. std's `mpsc` has a single receiver, which two consumers cannot share.
+//! Listing D48, 达内 course notes, thread 使用 Queue 的 Demo (prose). A channel of
+//! crossbeam is a queue that ends: the consumers stop once the producer has dropped
+//! its end. std's `mpsc` has a single receiver, which two consumers cannot share.
 
 use std::thread;
 

@@ -1,6 +1,6 @@
 //! `hello,world` after ten seconds, and a timer that was cancelled in time.
 //!
-//! Listing T10, 《Python(十) 进程、线程、协程篇》1.1.7. The cancelled timer is more
+//! Listing T10, 《Python(十) 进程、线程、协程篇》1.1.7 Timer定时器. The cancelled timer is more
 //! than the listing has.
 
 use threading::Timer;

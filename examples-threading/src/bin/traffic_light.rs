@@ -1,6 +1,6 @@
 //! Cars at a traffic light, which is an event.
 //!
-//! Listing T7, 《Python(十) 进程、线程、协程篇》1.1.5. Ctrl+C ends it.
+//! Listing T7, 《Python(十) 进程、线程、协程篇》1.1.5 事件(event). Ctrl+C ends it.
 
 use std::thread;
 

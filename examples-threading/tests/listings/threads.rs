@@ -1,4 +1,4 @@
-//! Threads, started by hand, by a timer and by a pool: T1, T2, T3, T10, T14.
+//! Threads, started by hand, by a timer and by a pool: T1, T2, T3, T10, T14, T24.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -78,4 +78,32 @@ fn thread_pool_does_twenty_tasks_on_five_threads() {
         .map(|line| line.split_once(": task ").unwrap())
         .unzip();
     assert_eq!((workers.len(), tasks.len()), (5, 20));
+}
+
+#[test]
+fn thread_attributes_follows_a_thread_from_before_its_start_to_its_end() {
+    let start = Instant::now();
+    let mut lines = listing!("thread_attributes").tempo(10).run().success();
+    // The thread takes two seconds.
+    assert!(start.elapsed() >= Duration::from_secs(2) / 10);
+    lines[3..5].sort();
+    let (ident, _) = lines[1]
+        .strip_prefix("while: name Some(\"LoopThread\"), ident ")
+        .and_then(|rest| rest.split_once(", "))
+        .unwrap();
+    let named = format!("name Some(\"LoopThread\"), ident {ident}");
+    assert_eq!(
+        lines,
+        [
+            "before: name LoopThread".into(),
+            format!("while: {named}, is_alive true"),
+            "join(1.0): is_alive true".into(),
+            "join() by another thread: it has ended".into(),
+            "join() by one thread: it has ended".into(),
+            format!("after: {named}, is_alive false"),
+            "no name given: None".into(),
+            "join oneself: refused".into(),
+            "daemon: left behind".into(),
+        ]
+    );
 }

@@ -5,10 +5,12 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -321,57 +323,60 @@ fn files_with_names_like_those_of_unfinished_copies_are_copied_too() {
     assert_eq!(names(&source), names(&copy));
 }
 
-/// Copies one file again and again while a thread puts one and another thing in a place
-/// by turns, and hands every copy to `check`.
-fn copy_while_it_is_replaced(
+/// Copies one file again and again while a thread exchanges what two places hold, and
+/// hands every copy to `check`.
+fn copy_while_two_are_exchanged(
     folder: &Folder,
-    file: &Path,
-    replace: impl Fn() + Sync,
+    file: &str,
+    places: [&str; 2],
     check: impl Fn(&Path),
 ) {
     let _watchdog = Watchdog::start();
-    let (source, copy) = (folder.path("source"), folder.path("copy"));
-    let stop = AtomicBool::new(false);
+    let [one, other] = places.map(|place| folder.path(place));
+    let exchange = || {
+        renameat2(
+            AT_FDCWD,
+            &one,
+            AT_FDCWD,
+            &other,
+            RenameFlags::RENAME_EXCHANGE,
+        )
+    };
+    if exchange() == Err(Errno::EINVAL) {
+        eprintln!("this file system cannot exchange two names: not tested");
+        return;
+    }
+    let (stop, stopped) = mpsc::channel::<()>();
     thread::scope(|s| {
-        s.spawn(|| {
-            while !stop.load(Relaxed) {
-                replace();
+        s.spawn(move || {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                exchange().unwrap();
             }
         });
+        let _dropped_at_the_end = stop;
+        let (source, copy) = (folder.path("source"), folder.path("copy"));
         let (start, mut copied) = (Instant::now(), 0);
         while start.elapsed() < Duration::from_secs(1) || copied < 10 {
-            if copy_file(&source, &copy, file).is_ok() {
+            if copy_file(&source, &copy, Path::new(file)).is_ok() {
                 copied += 1;
                 check(&copy.join(file));
             }
             fs::remove_file(copy.join(file)).ok();
         }
-        stop.store(true, Relaxed);
     });
 }
 
-/// Puts a thing in a place, in one step.
-fn put(thing: &Path, place: &Path) {
-    fs::rename(thing, place).unwrap();
-}
-
 #[test]
-fn a_file_that_is_replaced_by_a_link_or_a_pipe_meanwhile_leads_nowhere() {
+fn a_link_that_takes_a_files_place_meanwhile_is_not_followed() {
     let folder = Folder::new();
-    for name in ["source", "copy", "elsewhere"] {
+    for name in ["source", "copy"] {
         fs::create_dir(folder.path(name)).unwrap();
     }
-    fs::write(folder.path("elsewhere/secret"), "secret").unwrap();
-    let (next, place) = (folder.path("next"), folder.path("source/file"));
-    let replace = || {
-        fs::write(&next, "public").unwrap();
-        put(&next, &place);
-        symlink("../elsewhere/secret", &next).unwrap();
-        put(&next, &place);
-        mkfifo(&next, Mode::S_IRWXU).unwrap();
-        put(&next, &place);
-    };
-    copy_while_it_is_replaced(&folder, Path::new("file"), replace, |copy| {
+    fs::write(folder.path("secret"), "secret").unwrap();
+    fs::write(folder.path("source/file"), "public").unwrap();
+    symlink("../secret", folder.path("link")).unwrap();
+    let places = ["source/file", "link"];
+    copy_while_two_are_exchanged(&folder, "file", places, |copy| {
         if !copy.is_symlink() {
             assert_eq!(fs::read_to_string(copy).unwrap(), "public");
         }
@@ -379,22 +384,30 @@ fn a_file_that_is_replaced_by_a_link_or_a_pipe_meanwhile_leads_nowhere() {
 }
 
 #[test]
-fn a_folder_that_is_replaced_by_a_link_meanwhile_leads_nowhere() {
+fn a_pipe_that_takes_a_files_place_meanwhile_is_not_waited_for() {
+    let folder = Folder::new();
+    for name in ["source", "copy"] {
+        fs::create_dir(folder.path(name)).unwrap();
+    }
+    fs::write(folder.path("source/file"), "public").unwrap();
+    mkfifo(&folder.path("pipe"), Mode::S_IRWXU).unwrap();
+    let places = ["source/file", "pipe"];
+    copy_while_two_are_exchanged(&folder, "file", places, |copy| {
+        assert_eq!(fs::read_to_string(copy).unwrap(), "public");
+    });
+}
+
+#[test]
+fn a_link_that_takes_a_folders_place_meanwhile_is_not_followed() {
     let folder = Folder::new();
     for (name, contents) in [("source/deep", "public"), ("elsewhere", "secret")] {
         fs::create_dir_all(folder.path(name)).unwrap();
         fs::write(folder.path(name).join("file"), contents).unwrap();
     }
     fs::create_dir_all(folder.path("copy/deep")).unwrap();
-    let (deep, aside) = (folder.path("source/deep"), folder.path("aside"));
-    let replace = || {
-        put(&deep, &aside);
-        symlink("../elsewhere", &deep).unwrap();
-        thread::yield_now();
-        fs::remove_file(&deep).unwrap();
-        put(&aside, &deep);
-    };
-    copy_while_it_is_replaced(&folder, Path::new("deep/file"), replace, |copy| {
+    symlink("../elsewhere", folder.path("link")).unwrap();
+    let places = ["source/deep", "link"];
+    copy_while_two_are_exchanged(&folder, "deep/file", places, |copy| {
         assert_eq!(fs::read_to_string(copy).unwrap(), "public");
     });
 }

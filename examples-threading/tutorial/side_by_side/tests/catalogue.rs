@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use side_by_side::{Row, is_id, project_sections, root, rows, text};
 
 /// Small programs that a listing starts. They are not listings themselves.
 const CHILD_PROGRAMS: [&str; 2] = ["increment_first", "protest"];
@@ -10,67 +11,8 @@ const CHILD_PROGRAMS: [&str; 2] = ["increment_first", "protest"];
 /// The longest header that a listing may have.
 const HEADER_LINES: usize = 8;
 
-/// A row of the README's tables.
-struct Row {
-    id: String,
-    place: String,
-    /// The text of the link.
-    file: String,
-    /// Where the link leads, from the workspace's root.
-    path: String,
-    /// The package that the command above the row's table names.
-    package: String,
-}
-
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.join("../..").canonicalize().unwrap()
-}
-
-fn text(path: &str) -> String {
-    fs::read_to_string(root().join(path))
-        .unwrap_or_else(|error| panic!("{path} cannot be read: {error}"))
-}
-
-fn is_id(text: &str) -> bool {
-    text.strip_prefix(['V', 'N', 'T', 'D'])
-        .is_some_and(|number| {
-            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-        })
-}
-
-/// The rows of the tables of listings, under their section's command.
-fn rows(readme: &str) -> Vec<Row> {
-    let mut package = String::new();
-    let mut rows = Vec::new();
-    for line in readme.lines() {
-        if let Some(command) = line.strip_prefix("$ cargo run -p ")
-            && let Some(name) = command.strip_suffix(" --bin NAME")
-        {
-            package = name.to_string();
-        }
-        let cells: Vec<&str> =
-            line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [id, place, .., link] = cells[..] else {
-            continue;
-        };
-        if !is_id(id) {
-            continue;
-        }
-        let (file, path) = link
-            .strip_prefix("[`")
-            .and_then(|link| link.strip_suffix(')'))
-            .and_then(|link| link.split_once("`]("))
-            .unwrap_or_else(|| panic!("{id}: its row ends without a link: {line}"));
-        rows.push(Row {
-            id: id.to_string(),
-            place: place.to_string(),
-            file: file.to_string(),
-            path: path.to_string(),
-            package: package.clone(),
-        });
-    }
-    rows
+fn readme() -> Vec<Row> {
+    rows(&text("README.md").unwrap())
 }
 
 /// The paths of all files in `*/src/bin`, from the workspace's root.
@@ -97,7 +39,7 @@ fn program(path: &str) -> &str {
 }
 
 fn header(path: &str) -> Vec<String> {
-    let text = text(path);
+    let text = text(path).unwrap();
     let header = text.lines().take_while(|line| line.starts_with("//!"));
     header.map(ToString::to_string).collect()
 }
@@ -121,8 +63,12 @@ fn no_faults(faults: &[String]) {
 fn every_row_leads_to_a_file_that_names_its_id() {
     let mut faults = Vec::new();
     let files = files();
-    for row in rows(&text("README.md")) {
+    for row in readme() {
         let Row { id, path, .. } = &row;
+        if path.is_empty() {
+            faults.push(format!("{id}: its row does not end with a link"));
+            continue;
+        }
         if !files.contains(path) {
             faults.push(format!("{id}: there is no file {path}"));
             continue;
@@ -143,10 +89,9 @@ fn every_row_leads_to_a_file_that_names_its_id() {
 #[test]
 fn every_listing_has_one_row_and_a_short_header() {
     let mut faults = Vec::new();
-    let readme = text("README.md");
     let mut rows_of = BTreeMap::new();
     let mut seen = BTreeSet::new();
-    for row in rows(&readme) {
+    for row in readme() {
         *rows_of.entry(row.path).or_insert(0) += 1;
         if !seen.insert(row.id.clone()) {
             faults.push(format!("{}: it has more than one row", row.id));
@@ -174,13 +119,13 @@ fn the_command_above_a_table_runs_each_of_its_rows() {
     let mut faults = Vec::new();
     for Row {
         id, path, package, ..
-    } in rows(&text("README.md"))
+    } in readme()
     {
         if !path.starts_with(&format!("{package}/src/bin/")) {
             faults.push(format!("{id}: `-p {package}` does not build {path}"));
             continue;
         }
-        let manifest = text(&format!("{package}/Cargo.toml"));
+        let manifest = text(&format!("{package}/Cargo.toml")).unwrap();
         if !manifest.contains(&format!("name = \"{package}\"")) {
             faults.push(format!("{package}: its manifest has another name"));
         }
@@ -195,6 +140,23 @@ fn no_two_programs_have_the_same_name() {
     for path in files() {
         if let Some(other) = seen.insert(program(&path).to_string(), path.clone()) {
             faults.push(format!("{path} and {other} have the same name"));
+        }
+    }
+    no_faults(&faults);
+}
+
+#[test]
+fn every_listing_has_its_fingerprints_and_only_one_place() {
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for place in project_sections().unwrap().iter().flat_map(|s| &s.places) {
+        if !seen.insert(place.id.clone()) {
+            faults.push(format!("{}: places.txt has it in two places", place.id));
+        }
+    }
+    for Row { id, .. } in readme() {
+        if !seen.contains(&id) {
+            faults.push(format!("{id}: places.txt does not have it"));
         }
     }
     no_faults(&faults);

@@ -63,6 +63,8 @@ fn main() {
     for test in [
         a_party_that_dies_waiting_breaks_the_barrier,
         a_later_waiter_does_not_take_an_earlier_waiters_notification,
+        a_notification_wakes_one_waiter_though_the_lock_is_kept_beyond_a_slice,
+        a_notification_for_killed_waiters_passes_on,
         a_process_that_is_interrupted_all_the_time_notices_a_death,
         the_permit_of_a_dead_process_comes_back_while_others_are_passed_on,
     ] {
@@ -129,6 +131,65 @@ fn a_later_waiter_does_not_take_an_earlier_waiters_notification() {
         "its notification is lost"
     );
     assert_eq!(waiter.exitcode(), Some(0));
+}
+
+/// Four processes that wait for a notification each, once they are counted, and count
+/// their return.
+fn waiters<'a>(
+    condition: &'a Condition,
+    waiting: &'a RawValue<u32>,
+    returned: &'a RawValue<u32>,
+) -> Vec<Process<'a>> {
+    let waiters = (1..=4).map(|number| {
+        let waiter = start(move || {
+            let _held = condition.lock();
+            waiting.set(number);
+            condition.wait().unwrap();
+            returned.set(returned.get() + 1);
+        });
+        wait_until("it does not wait", || waiting.get() == number);
+        // Nobody holds the lock once it waits.
+        drop(condition.lock());
+        waiter
+    });
+    waiters.collect()
+}
+
+fn a_notification_wakes_one_waiter_though_the_lock_is_kept_beyond_a_slice() {
+    let condition = Condition::new().unwrap();
+    let (waiting, returned) = (RawValue::new(0).unwrap(), RawValue::new(0).unwrap());
+    let waiters = waiters(&condition, &waiting, &returned);
+    for number in 1..=4 {
+        let held = condition.lock();
+        condition.notify(1).unwrap();
+        // The slices of all end meanwhile.
+        thread::sleep(Duration::from_millis(150));
+        drop(held);
+        wait_until("nobody was woken", || returned.get() == number);
+        thread::sleep(Duration::from_millis(150));
+        let _held = condition.lock();
+        assert_eq!(returned.get(), number, "after as many notifications");
+    }
+    for waiter in waiters {
+        waiter.join().unwrap();
+    }
+}
+
+fn a_notification_for_killed_waiters_passes_on() {
+    let condition = Condition::new().unwrap();
+    let (waiting, returned) = (RawValue::new(0).unwrap(), RawValue::new(0).unwrap());
+    let waiters = waiters(&condition, &waiting, &returned);
+    // Two die before they are notified, and one after it.
+    end(&waiters[0]);
+    end(&waiters[1]);
+    let held = condition.lock();
+    condition.notify(3).unwrap();
+    end(&waiters[2]);
+    drop(held);
+    let start = Instant::now();
+    wait_until("the notification is lost", || returned.get() == 1);
+    println!("a notification passed on after {:.0?}", start.elapsed());
+    waiters[3].join().unwrap();
 }
 
 fn a_process_that_is_interrupted_all_the_time_notices_a_death() {

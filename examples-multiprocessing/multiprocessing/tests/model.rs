@@ -257,6 +257,42 @@ fn a_condition_wakes_as_many_waiters_as_were_notified() {
 }
 
 #[test]
+fn a_condition_wakes_no_more_waiters_than_were_notified_though_slices_end() {
+    model(1, || {
+        let lock = RLock::new().unwrap();
+        let ready = Condition::with_lock(&lock).unwrap();
+        let go = Condition::with_lock(&lock).unwrap();
+        let (waiting, returned) = (Protected::new(), Protected::new());
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (ready, go) = (ready.clone(), go.clone());
+                let waiting = Arc::clone(&waiting);
+                let returned = Arc::clone(&returned);
+                thread::spawn(move || {
+                    let _held = go.lock();
+                    waiting.add_one();
+                    ready.notify(1).unwrap();
+                    go.wait().unwrap(); // No predicate to fall back on.
+                    returned.add_one();
+                    ready.notify(1).unwrap();
+                })
+            })
+            .collect();
+        let held = lock.lock();
+        ready.wait_for(|| waiting.get() == 2).unwrap();
+        sys::futex::end_slices();
+        go.notify(1).unwrap();
+        ready.wait_for(|| returned.get() > 0).unwrap();
+        assert_eq!(returned.get(), 1);
+        go.notify(1).unwrap();
+        drop(held);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_event_wakes_all_waiters_and_shows_them_what_was_done_before() {
     model(3, || {
         let (event, protected) = (Event::new().unwrap(), Protected::new());

@@ -1,14 +1,16 @@
 //! Waiting for what another process does under a lock.
 
+use std::array;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::rlock::{NotOwner, RLock, RLockGuard};
 use crate::error::Error;
+use crate::registry;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
-use crate::sys::segment::{Shared, shareable};
+use crate::sys::segment::{PAGE, Shared, shareable};
 use crate::wait::Acquired;
 
 /// A lock whose holder can wait until another holder notifies it: Python's
@@ -33,38 +35,126 @@ use crate::wait::Acquired;
 /// # }
 /// ```
 ///
-/// A wait can end without a notification (as it can in Python's `threading`, and
-/// everywhere else): look again at what you were waiting for, or let
-/// [`wait_for`](Self::wait_for) do so.
+/// `notify(n)` wakes the `n` processes that have waited longest, and no others: each waiter
+/// has a place of its own that it sleeps on, as in the queue of waiters that
+/// [POSIX](https://pubs.opengroup.org/onlinepubs/9799919799/functions/pthread_cond_broadcast.html)
+/// describes.
 ///
 /// # When a process dies
 ///
-/// A notification that went to a process which died before it could go on goes to
-/// another that waits. Where the process that held the lock died, the next holder is
-/// told as an [`RLock`]'s is; after a wait ask
+/// A notification for a process that is dead, or dies before it returns from its wait,
+/// passes on to another that waits, within a tenth of a second. If the process that held
+/// the lock died, the next holder learns of it as with an [`RLock`]; after a wait ask
 /// [`RLockGuard::predecessor_died`].
 ///
-/// So [`notify`](Self::notify) first, and then change what the others wait for: the
-/// lock keeps them from looking before both are done. One that is killed between the
-/// change and the notification leaves the change behind, and nobody who looks at it.
+/// So [`notify`](Self::notify) first, and then change what the others wait for: the lock
+/// keeps them from checking before both are done. A process that is killed between the
+/// change and the notification leaves the change, and nobody is woken to see it.
+///
+/// # Limitations
+///
+/// It has places for 300 waiters. Further ones wait as well, but may return without a
+/// notification of their own: use [`wait_for`](Self::wait_for), which checks again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Condition {
     lock: RLock,
-    state: Shared<State>,
+    state: Shared<State<PLACES>>,
+}
+
+/// The number of waiters for which a page has room beside the rest.
+const PLACES: usize = (PAGE - 256) / (3 * size_of::<u32>());
+
+/// The state of a place, on which its owner sleeps.
+mod place {
+    pub(super) const FREE: u32 = 0;
+    /// Its owner waits for a notification.
+    pub(super) const WAITING: u32 = 1;
+    /// Its owner may return as soon as it has the lock.
+    pub(super) const NOTIFIED: u32 = 2;
 }
 
 shareable! {
-    /// Changes under the lock only.
-    struct State {
-        /// How many wait. One that was killed stays counted, and may cost one of the
-        /// others a wake-up for nothing.
-        waiters: AtomicU32,
-        /// Notifications that nobody has taken yet; never more than `waiters`. They are
-        /// not addressed to anybody: so what a dead waiter did not take is there for
-        /// the next.
-        tokens: AtomicU32,
-        /// Changes with each notification: what waiters sleep on.
-        turn: AtomicU32,
+    /// Changes under the lock only. Each operation on a place takes effect by a single
+    /// store to its state, so that a process that dies in the middle of one has done it or
+    /// has not.
+    struct State<const N: usize> {
+        /// The number of waits that have begun, which wraps: it numbers the waiters.
+        begun: AtomicU32,
+        /// One more than the last place that was ever taken, so that few are searched.
+        used: AtomicU32,
+        /// Changes with each notification: what those waiters sleep on that have no place.
+        notifications: AtomicU32,
+        places: [AtomicU32; N],
+        /// The number of the waiter at the place.
+        numbers: [AtomicU32; N],
+        /// The process of the waiter at the place.
+        owners: [AtomicU32; N],
+    }
+}
+
+impl<const N: usize> State<N> {
+    fn new() -> Self {
+        Self {
+            begun: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+            notifications: AtomicU32::new(0),
+            places: array::from_fn(|_| AtomicU32::new(place::FREE)),
+            numbers: array::from_fn(|_| AtomicU32::new(0)),
+            owners: array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+
+    /// The places that were ever taken.
+    fn used(&self) -> usize {
+        (self.used.load(Ordering::Relaxed) as usize).min(N)
+    }
+
+    fn is(&self, place: usize, state: u32) -> bool {
+        self.places[place].load(Ordering::Relaxed) == state
+    }
+
+    fn set(&self, place: usize, state: u32) {
+        self.places[place].store(state, Ordering::Relaxed);
+    }
+
+    fn is_dead(&self, place: usize) -> bool {
+        !registry::is_alive(self.owners[place].load(Ordering::Acquire))
+    }
+
+    /// Takes a free place, or one of a dead process. Needs the lock.
+    fn take_place(&self) -> Option<usize> {
+        let used = self.used();
+        let free = (0..used).find(|&place| self.is(place, place::FREE));
+        let place = free
+            .or_else(|| (used < N).then_some(used))
+            .or_else(|| (0..N).find(|&place| self.is_dead(place)))?;
+        let begun = self.begun.load(Ordering::Relaxed);
+        self.begun.store(begun.wrapping_add(1), Ordering::Relaxed);
+        self.numbers[place].store(begun, Ordering::Relaxed);
+        // Release publishes this process's entry in the registry along with its id.
+        self.owners[place].store(registry::me(), Ordering::Release);
+        let used = used.max(place + 1);
+        self.used.store(used as u32, Ordering::Relaxed);
+        self.set(place, place::WAITING);
+        Some(place)
+    }
+
+    /// The waiter that has waited longest. Needs the lock.
+    fn longest_waiting(&self) -> Option<usize> {
+        let begun = self.begun.load(Ordering::Relaxed);
+        (0..self.used())
+            .filter(|&place| self.is(place, place::WAITING))
+            .max_by_key(|&place| {
+                begun.wrapping_sub(self.numbers[place].load(Ordering::Relaxed))
+            })
+    }
+
+    /// A place whose owner was notified and died before it returned.
+    fn wasted_notification(&self) -> Option<usize> {
+        let notified = |&place: &usize| self.is(place, place::NOTIFIED);
+        (0..self.used())
+            .filter(notified)
+            .find(|&place| self.is_dead(place))
     }
 }
 
@@ -73,7 +163,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where memory or descriptors are short: a condition needs two.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new() -> Result<Self, Error> {
         Self::with_lock(&RLock::new()?)
     }
@@ -82,13 +172,10 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As for [`new`](Self::new).
     pub fn with_lock(lock: &RLock) -> Result<Self, Error> {
-        let state = Shared::new(State {
-            waiters: AtomicU32::new(0),
-            tokens: AtomicU32::new(0),
-            turn: AtomicU32::new(0),
-        })?;
+        registry::ensure_registry()?;
+        let state = Shared::new(State::new())?;
         Ok(Self {
             lock: lock.clone(),
             state,
@@ -105,7 +192,7 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold it.
+    /// [`NotOwner`] if the calling thread does not hold it.
     pub fn release(&self) -> Result<(), NotOwner> {
         self.lock.release()
     }
@@ -121,9 +208,9 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn wait(&self) -> Result<(), NotOwner> {
-        self.wait_until(Deadline::Never).map(|_always| ())
+        self.wait_until(Deadline::Never).map(drop)
     }
 
     /// [`wait`](Self::wait) for at most this long, and then as long as it takes to get
@@ -131,58 +218,88 @@ impl Condition {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, NotOwner> {
         self.wait_until(Deadline::after(timeout))
     }
 
     fn wait_until(&self, deadline: Deadline) -> Result<bool, NotOwner> {
         self.lock.check_owned()?;
-        let State {
-            waiters,
-            tokens,
-            turn,
-        } = &*self.state;
-        if waiters.load(Ordering::Relaxed) == 0 {
-            tokens.store(0, Ordering::Relaxed);
-        }
-        change(waiters, |n| n.saturating_add(1));
-        // A token that is there already is for those who waited before: who takes one
-        // of theirs leaves one of them asleep for ever.
-        let at_entry = turn.load(Ordering::Relaxed);
+        let Some(place) = self.state.take_place() else {
+            return Ok(self.wait_without_place(deadline));
+        };
+        let state = &*self.state;
+        let word = &state.places[place];
         loop {
-            let before = turn.load(Ordering::Relaxed);
             let level = self.lock.release_all();
             // A notification after the lock was given up is not lost: it changes the
-            // turn, and the sleep does not begin.
+            // word, and the sleep does not begin.
             let slept = loop {
-                match futex::wait(turn, before, deadline) {
-                    // A notification may have woken another, who died of it.
-                    Slept::Slice if turn.load(Ordering::Relaxed) == before => {}
+                match futex::wait(word, place::WAITING, deadline) {
+                    // Only a notification that a dead process wasted is worth the lock.
+                    Slept::Slice
+                        if state.is(place, place::WAITING)
+                            && state.wasted_notification().is_none() => {}
                     slept => break slept,
                 }
             };
             self.lock.acquire_again(level);
-            let now = turn.load(Ordering::Relaxed);
-            let token = now != at_entry && tokens.load(Ordering::Relaxed) > 0;
-            if token {
-                change(tokens, |n| n - 1);
+            let mut notified = state.is(place, place::NOTIFIED);
+            if !notified && let Some(wasted) = state.wasted_notification() {
+                state.set(wasted, place::FREE);
+                self.notify_longest_living();
+                notified = state.is(place, place::NOTIFIED);
             }
-            // Who was woken goes on, even where another has taken the token meanwhile.
-            let notified = token || slept == Slept::Woken && now != before;
             if notified || slept == Slept::Deadline {
-                change(waiters, |n| n.saturating_sub(1));
+                state.set(place, place::FREE);
                 return Ok(notified);
             }
         }
     }
 
-    /// [`wait`](Self::wait)s until the predicate is true, which is looked at with the
-    /// lock held.
+    /// A wait of which the others do not know: it ends with any notification.
+    fn wait_without_place(&self, deadline: Deadline) -> bool {
+        let notifications = &self.state.notifications;
+        let before = notifications.load(Ordering::Relaxed);
+        let level = self.lock.release_all();
+        // A notification after the lock was given up is not lost: it changes the word,
+        // and the sleep does not begin.
+        while notifications.load(Ordering::Relaxed) == before
+            && futex::wait(notifications, before, deadline) != Slept::Deadline
+        {
+        }
+        self.lock.acquire_again(level);
+        notifications.load(Ordering::Relaxed) != before
+    }
+
+    /// Passes a notification on to the waiter that has waited longest and is alive, which
+    /// may be the caller. Needs the lock.
+    fn notify_longest_living(&self) {
+        while let Some(place) = self.state.longest_waiting()
+            && self.state.is_dead(place)
+        {
+            self.state.set(place, place::FREE);
+        }
+        self.notify_longest_waiting();
+    }
+
+    /// Notifies the waiter that has waited longest, without asking whether it is alive.
+    /// Needs the lock. Returns whether there was one.
+    fn notify_longest_waiting(&self) -> bool {
+        let Some(place) = self.state.longest_waiting() else {
+            return false;
+        };
+        self.state.set(place, place::NOTIFIED);
+        futex::wake(&self.state.places[place], 1);
+        true
+    }
+
+    /// [`wait`](Self::wait)s until the predicate is true, which is called with the lock
+    /// held.
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn wait_for(
         &self,
         mut predicate: impl FnMut() -> bool,
@@ -195,11 +312,11 @@ impl Condition {
     }
 
     /// [`wait_for`](Self::wait_for) for at most this long. Returns what the predicate
-    /// said last.
+    /// returned last.
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn wait_for_timeout(
         &self,
         mut predicate: impl FnMut() -> bool,
@@ -216,36 +333,33 @@ impl Condition {
         Ok(true)
     }
 
-    /// Lets this many of those who wait go on, once the lock is released; all of them
-    /// where they are fewer.
+    /// Lets the `n` that have waited longest return from their wait once the lock is
+    /// released; all of them if they are fewer.
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn notify(&self, n: u32) -> Result<(), NotOwner> {
         self.lock.check_owned()?;
-        let waiters = self.state.waiters.load(Ordering::Relaxed);
-        change(&self.state.tokens, |tokens| {
-            tokens.saturating_add(n).min(waiters)
-        });
-        change(&self.state.turn, |turn| turn.wrapping_add(1));
-        if waiters > 0 {
-            futex::wake(&self.state.turn, n);
+        let mut left = n;
+        while left > 0 && self.notify_longest_waiting() {
+            left -= 1;
+        }
+        if left > 0 && self.state.used() == PLACES {
+            let notifications = &self.state.notifications;
+            let next = notifications.load(Ordering::Relaxed).wrapping_add(1);
+            notifications.store(next, Ordering::Relaxed);
+            futex::wake_all(notifications);
         }
         Ok(())
     }
 
-    /// Lets everybody go on who waits, once the lock is released.
+    /// Lets all that wait return from their wait once the lock is released.
     ///
     /// # Errors
     ///
-    /// [`NotOwner`] where the calling thread does not hold the lock.
+    /// [`NotOwner`] if the calling thread does not hold the lock.
     pub fn notify_all(&self) -> Result<(), NotOwner> {
         self.notify(u32::MAX)
     }
-}
-
-/// For what changes under the lock only.
-fn change(count: &AtomicU32, by: impl FnOnce(u32) -> u32) {
-    count.store(by(count.load(Ordering::Relaxed)), Ordering::Relaxed);
 }

@@ -164,7 +164,7 @@ pub(crate) mod futex {
     }
 
     /// Time passes.
-    pub(super) fn end_slices() {
+    pub(crate) fn end_slices() {
         let mut queue = QUEUE.lock().unwrap();
         while let Some(sleeper) = queue.sleepers.pop_front() {
             queue.sliced.push(sleeper.ticket);

@@ -280,7 +280,7 @@ fn a_condition_wakes_no_more_waiters_than_were_notified_though_slices_end() {
             .collect();
         let held = lock.lock();
         ready.wait_for(|| waiting.get() == 2).unwrap();
-        sys::futex::end_slices();
+        sys::futex::end_slices(1);
         go.notify(1).unwrap();
         ready.wait_for(|| returned.get() > 0).unwrap();
         assert_eq!(returned.get(), 1);

@@ -163,10 +163,13 @@ pub(crate) mod futex {
         }
     }
 
-    /// Time passes.
-    pub(crate) fn end_slices() {
+    /// Time passes, and the slices of at most this many end, of the longest first.
+    pub(crate) fn end_slices(count: usize) {
         let mut queue = QUEUE.lock().unwrap();
-        while let Some(sleeper) = queue.sleepers.pop_front() {
+        for _ in 0..count {
+            let Some(sleeper) = queue.sleepers.pop_front() else {
+                break;
+            };
             queue.sliced.push(sleeper.ticket);
             sleeper.thread.unpark();
         }
@@ -242,7 +245,7 @@ pub(crate) mod registry {
     pub(crate) fn die() {
         DEAD.lock().unwrap().push(me());
         ME.with(|me| me.set(0));
-        super::futex::end_slices();
+        super::futex::end_slices(usize::MAX);
     }
 
     /// What a process that is killed takes with it.

@@ -137,6 +137,14 @@ pub(crate) fn me() -> RegistryId {
     }
 }
 
+/// Has this process, a new child, seen by its relatives from now on, if they share
+/// anything.
+pub(crate) fn announce() {
+    if REGISTRY.get().is_some() {
+        me();
+    }
+}
+
 #[cold]
 fn register() -> RegistryId {
     let (claimed, lifetime) = claim();

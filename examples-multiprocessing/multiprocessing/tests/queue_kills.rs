@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::os::fd::AsFd;
+use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -246,6 +247,82 @@ fn join_waits_for_live_consumers_and_counts_lost_tasks() {
     }
 }
 
+/// Consumers pass their items on and end in good order: another process reports them.
+fn tasks_that_were_passed_on_are_reported_by_another() {
+    let (queue, collected) =
+        (JoinableQueue::new(0).unwrap(), Queue::new(0).unwrap());
+    for number in 0..4 {
+        queue.put(number).unwrap();
+    }
+    for _ in 0..4 {
+        let mut p = Process::new(|| collected.put(queue.get().unwrap()).unwrap());
+        p.start().unwrap();
+        p.join().unwrap();
+    }
+    thread::scope(|s| {
+        let join = s.spawn(|| queue.join());
+        // Several of the slices after which the dead are counted.
+        thread::sleep(Duration::from_millis(500));
+        assert!(!join.is_finished(), "the tasks are not done");
+        for _ in 0..4 {
+            let _: i32 = collected.get().unwrap();
+            queue.task_done().unwrap();
+        }
+        assert_eq!(join.join().unwrap(), Ok(()));
+    });
+    assert!(queue.task_done().is_err(), "there were four");
+}
+
+/// A consumer ends over its task, in each way that is no good order.
+fn tasks_of_consumers_that_failed_are_lost() {
+    let ways: [fn() -> ExitCode; 4] = [
+        || ExitCode::from(3),
+        || process::exit(4),
+        || panic!("over a task (this is part of the test)"),
+        || process::abort(),
+    ];
+    for fail in ways {
+        let queue = JoinableQueue::new(0).unwrap();
+        queue.put(1).unwrap();
+        let mut p = Process::new(|| {
+            queue.get().unwrap();
+            fail()
+        });
+        p.start().unwrap();
+        p.join().unwrap();
+        let start = Instant::now();
+        assert_eq!(queue.join(), Err(TasksLost(1)), "{:?}", p.exitcode());
+        assert!(start.elapsed() < HANG);
+        assert_eq!(queue.join(), Ok(()));
+    }
+}
+
+/// Only a process that could take them makes `join` wait for tasks in the queue.
+fn tasks_in_the_queue_are_lost_with_the_last_consumer() {
+    let queue = JoinableQueue::new(0).unwrap();
+    for number in 0..4 {
+        queue.put(number).unwrap();
+    }
+    let mut relative = Process::builder().daemon(true).target(|| {
+        thread::sleep(Duration::from_millis(700));
+    });
+    relative.start().unwrap();
+    let mut p = Process::new(|| {
+        queue.get().unwrap();
+        ExitCode::FAILURE
+    });
+    p.start().unwrap();
+    let start = Instant::now();
+    assert_eq!(queue.join(), Err(TasksLost(4)));
+    assert!(
+        start.elapsed() > Duration::from_millis(500),
+        "another process could have taken them"
+    );
+    assert!(start.elapsed() < HANG);
+    assert_eq!(queue.join(), Ok(()));
+    assert_eq!(queue.qsize(), 3);
+}
+
 /// An item for which a process has no memory stays for one that has.
 fn too_large_an_item_stays_in_the_queue() {
     const LENGTH: usize = 64 << 20;
@@ -316,6 +393,9 @@ fn main() {
     set_deadline();
     spawned_round();
     join_waits_for_live_consumers_and_counts_lost_tasks();
+    tasks_of_consumers_that_failed_are_lost();
+    tasks_in_the_queue_are_lost_with_the_last_consumer();
+    tasks_that_were_passed_on_are_reported_by_another();
     too_large_an_item_stays_in_the_queue();
     // What the library opens once and keeps is open after this.
     joining_round(&mut random);

@@ -34,7 +34,7 @@ pub use spawn::freeze_support;
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
 use crate::sys::spawn::Spawned;
-use crate::wait;
+use crate::{registry, wait};
 
 /// A function that runs, or is to run, in a process of its own: Python's
 /// [`multiprocessing.Process`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Process).
@@ -441,7 +441,7 @@ fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         wait::decide_whether_to_spin();
-        exit::at_exit(children::settle);
+        exit::at_exit(end);
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| match identity::name_of_child() {
             Some(name) => report_panic(&name, info),
@@ -450,11 +450,20 @@ fn prepare() {
     });
 }
 
+/// What a process does at its exit, with this code.
+fn end(code: Option<i32>) {
+    if code.is_none_or(|code| code == 0) {
+        registry::end_in_good_order();
+    }
+    children::settle();
+}
+
 /// Runs a forked child to its end. It never returns into the frames that were copied from
 /// its parent.
 fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
         children::remove_all();
+        registry::announce();
         identity::assume(identity);
         run_to_the_end(function)
     };
@@ -476,7 +485,7 @@ fn run_to_the_end(function: impl FnOnce() -> ExitCode) -> i32 {
     if let Some(handler) = AT_END.get() {
         handler();
     }
-    children::settle();
+    end(Some(code));
     // Nobody is left who could handle a failure.
     io::stdout().flush().ok();
     code

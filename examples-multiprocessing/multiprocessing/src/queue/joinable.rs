@@ -1,6 +1,7 @@
 //! A queue that knows when the work on its items is done.
 
 use std::fmt;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -35,10 +36,20 @@ use crate::wait::EventCount;
 ///
 /// # When a process dies
 ///
-/// The queue itself behaves as a [`Queue`] does. The tasks that the process had taken and
-/// not reported are lost: [`join`](Self::join) waits for the living, and then says how
-/// many were lost. What a living process has taken it waits for, even if that was not a
-/// value of its type ([`GetError::Decode`]).
+/// The queue itself behaves as a [`Queue`] does. Any process may report a task, also one
+/// that another process took: a consumer may pass its item on and end. So
+/// [`join`](Self::join) waits for
+///
+/// - a task that a living process has taken, even if that was not a value of its type
+///   ([`GetError::Decode`]);
+/// - a task that was taken by a process that has ended in good order, with exit code 0:
+///   some other process has to report it, and if none does, `join` waits for ever, as in
+///   Python.
+///
+/// A task is lost if the process that took it was killed, panicked, or ended with another
+/// exit code, and nobody has reported it. Tasks in the queue are lost, too, if a consumer
+/// ended like that and no other process is left that could take them. `join` waits for the
+/// others, and then says how many were lost.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct JoinableQueue<T> {
@@ -71,6 +82,29 @@ struct Open {
 }
 
 impl Open {
+    /// The process of an entry; `None` if it has none yet.
+    fn of(entry: &AtomicU64) -> Option<Self> {
+        Self::of_word(entry.load(Ordering::Acquire))
+    }
+
+    fn of_word(word: u64) -> Option<Self> {
+        Some(Self::from_word(word)).filter(|open| open.process != 0)
+    }
+
+    fn is_open(self) -> bool {
+        self.tasks > 0
+    }
+
+    fn fate(self) -> Fate {
+        if registry::is_alive(self.process) {
+            Fate::Lives
+        } else if registry::has_ended_well(self.process) {
+            Fate::EndedWell
+        } else {
+            Fate::Died
+        }
+    }
+
     fn from_word(word: u64) -> Self {
         Self {
             process: (word >> 32) as u32,
@@ -83,17 +117,19 @@ impl Open {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    EndedWell,
+    Died,
+}
+
 impl TaskCounts {
     /// Counts a task that this process is about to take.
     fn record_taken(&self) {
-        self.change_open(|tasks| tasks.saturating_add(1));
-    }
-
-    /// Changes the number of this process's open tasks.
-    fn change_open(&self, change: impl Fn(u32) -> u32) {
         let process = registry::me();
         let entry = &self.open[process as usize % PROCESSES];
-        let change = |word| {
+        let one_more = |word| {
             let open = Open::from_word(word);
             // An entry with another id is of a process that has ended.
             let tasks = if open.process == process {
@@ -101,22 +137,87 @@ impl TaskCounts {
             } else {
                 0
             };
-            let tasks = change(tasks);
+            let tasks = tasks.saturating_add(1);
             Some(Open { process, tasks }.to_word())
         };
         // Never an error: the change is never refused.
         entry
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, change)
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
             .ok();
     }
 
-    /// Whether a living process has tasks open.
-    fn somebody_works(&self) -> bool {
-        self.open.iter().any(|entry| {
-            let open = Open::from_word(entry.load(Ordering::Acquire));
-            open.tasks > 0 && registry::is_alive(open.process)
-        })
+    /// Counts a task as reported by this process, if it has taken one; otherwise by another
+    /// that has, preferably one that has ended.
+    fn record_done(&self) {
+        let less_one = |word| {
+            let open = Open::from_word(word);
+            let tasks = open.tasks.checked_sub(1)?;
+            Some(Open { tasks, ..open }.to_word())
+        };
+        let take_off = |entry: &AtomicU64| {
+            let (acq_rel, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+            entry.fetch_update(acq_rel, relaxed, less_one).is_ok()
+        };
+        let me = registry::me();
+        let mine = &self.open[me as usize % PROCESSES];
+        if Open::of(mine).is_some_and(|open| open.process == me) && take_off(mine) {
+            return;
+        }
+        for fate in [Fate::EndedWell, Fate::Lives, Fate::Died] {
+            let of_that_fate = |entry: &&AtomicU64| {
+                Open::of(entry)
+                    .is_some_and(|open| open.is_open() && open.fate() == fate)
+            };
+            if self.open.iter().filter(of_that_fate).any(take_off) {
+                return;
+            }
+        }
+        // None is open if a process died between its report and this count.
     }
+
+    fn taken(&self) -> Taken {
+        let me = registry::me();
+        let mut taken = Taken::default();
+        for open in self.open.iter().filter_map(Open::of) {
+            taken.by_me |= open.process == me;
+            match open.fate() {
+                Fate::Lives => taken.by_the_living |= open.is_open(),
+                Fate::EndedWell => {}
+                Fate::Died => {
+                    taken.a_taker_died = true;
+                    taken.lost = taken.lost.saturating_add(open.tasks);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Forgets the processes that died.
+    fn forget_the_dead(&self) {
+        for entry in &self.open {
+            let died = |word| {
+                let died = Open::of_word(word)?.fate() == Fate::Died;
+                died.then_some(0)
+            };
+            // An error is an entry that stays.
+            entry
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, died)
+                .ok();
+        }
+    }
+}
+
+/// What is known of the tasks that were taken and not reported.
+#[derive(Default)]
+struct Taken {
+    /// Whether a living process has some.
+    by_the_living: bool,
+    /// Whether the calling process has ever taken a task.
+    by_me: bool,
+    /// Whether a process that has taken tasks died, with or without some.
+    a_taker_died: bool,
+    /// The number of tasks that died with their processes.
+    lost: u32,
 }
 
 impl<T> JoinableQueue<T> {
@@ -157,7 +258,7 @@ impl<T> JoinableQueue<T> {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
             .map_err(|_| TaskDoneTooOften)?;
         // After it counts as done: in between it is counted twice, never not at all.
-        counts.change_open(|tasks| tasks.saturating_sub(1));
+        counts.record_done();
         if before.wrapping_add(1) == channel.sent() {
             counts.all_done.notify_all();
         }
@@ -169,42 +270,69 @@ impl<T> JoinableQueue<T> {
     ///
     /// # Errors
     ///
-    /// [`TasksLost`] once the only unfinished items are those that were taken by a
-    /// process that has ended without reporting them. They count as done then.
+    /// [`TasksLost`] once nothing is left to wait for but tasks that are lost: see above.
+    /// They count as done then.
     pub fn join(&self) -> Result<(), TasksLost> {
         let (channel, counts) = (&self.queue.inner.channel, &*self.counts);
         let all_done = || channel.sent() == counts.done.load(Ordering::Acquire);
+        let mut stuck_before = None;
         while !all_done() {
             match counts.all_done.sleep_unless(all_done, Deadline::Never) {
-                Slept::Slice => self.write_off()?,
+                Slept::Slice => self.write_off(&mut stuck_before)?,
                 Slept::Woken | Slept::Deadline => {}
             }
         }
         Ok(())
     }
 
-    fn write_off(&self) -> Result<(), TasksLost> {
+    /// Gives the lost tasks up, if there is nothing else to wait for. `stuck_before` is
+    /// what this found a slice ago: the number of tasks put and done, while some were left
+    /// in the queue that nobody could take.
+    fn write_off(
+        &self,
+        stuck_before: &mut Option<(u32, u32)>,
+    ) -> Result<(), TasksLost> {
         let (channel, counts) = (&self.queue.inner.channel, &*self.counts);
         let put = channel.sent();
         // In this order: a task is in the queue, then open, then done, and so it is
         // seen in one of the three.
-        if !channel.is_empty() || counts.somebody_works() {
+        let queued = !channel.is_empty();
+        let taken = counts.taken();
+        let done = counts.done.load(Ordering::Acquire);
+        let unfinished = put.wrapping_sub(done);
+        if taken.by_the_living {
             return Ok(());
         }
-        let done = counts.done.load(Ordering::Acquire);
-        let lost = put.wrapping_sub(done);
+        let lost = if queued {
+            let stuck = taken.a_taker_died
+                && !taken.by_me
+                && !registry::has_living_relatives();
+            let now = stuck.then_some((put, done));
+            // Twice in a row: a process that was just started may have no id yet.
+            if now.is_none() || mem::replace(stuck_before, now) != now {
+                *stuck_before = now;
+                return Ok(());
+            }
+            unfinished
+        } else {
+            taken.lost.min(unfinished)
+        };
         let (acq_rel, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+        let after = done.wrapping_add(lost);
         // If a task was reported or put meanwhile, it is too early to give up.
         if lost == 0
             || channel.sent() != put
             || counts
                 .done
-                .compare_exchange(done, put, acq_rel, relaxed)
+                .compare_exchange(done, after, acq_rel, relaxed)
                 .is_err()
         {
             return Ok(());
         }
-        counts.all_done.notify_all();
+        counts.forget_the_dead();
+        if after == put {
+            counts.all_done.notify_all();
+        }
         Err(TasksLost(lost))
     }
 }

@@ -9,15 +9,16 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use libtest_mimic::{Arguments, Trial};
 use multiprocessing::{
-    AsyncResult, Pool, PoolBuilder, PoolError, Process, StartMethod, TaskError,
-    current_process, freeze_support,
+    Array, AsyncResult, Condition, Event, JoinableQueue, Lock, Pool, PoolBuilder,
+    PoolError, Process, Queue, RLock, RawArray, Semaphore, SimpleQueue, StartMethod,
+    TaskError, Value, current_process, freeze_support,
 };
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
@@ -48,6 +49,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_task_beyond_its_deadline_ends_alone,
     a_cancelled_task_ends_alone,
     an_initializer_that_fails_ends_the_pool_with_its_reason,
+    an_initializer_hands_locks_queues_and_shared_values_to_the_workers,
     a_worker_ends_after_maxtasksperchild,
     a_closed_pool_finishes_the_tasks_it_has,
     a_worker_may_have_a_pool,
@@ -886,6 +888,93 @@ fn an_initializer_that_fails_ends_the_pool_with_its_reason() {
         builder().maxtasksperchild(0).start(),
         Err(PoolError::TooFew)
     ));
+}
+
+/// What Python's users hand to `initializer` as `initargs`.
+#[derive(Clone, Serialize, Deserialize)]
+struct Handles {
+    lock: Lock,
+    recursive: RLock,
+    permits: Semaphore,
+    go: Event,
+    changed: Condition,
+    sum: Value<u64>,
+    raw: RawArray<u64>,
+    counts: Array<u64>,
+    queue: Queue<u64>,
+    simple: SimpleQueue<u64>,
+    joinable: JoinableQueue<u64>,
+}
+
+static HANDLES: OnceLock<Handles> = OnceLock::new();
+
+fn use_handles(n: u64) {
+    let handles = HANDLES.get().unwrap();
+    handles.go.wait();
+    let _permit = handles.permits.permit();
+    let _recursive = handles.recursive.lock();
+    handles.counts.lock()[n as usize % 4] += 1;
+    {
+        // Without the lock, some of the additions would be lost.
+        let _lock = handles.lock.lock();
+        handles.raw[0].set(handles.raw[0].get() + n);
+    }
+    handles.queue.put(n).unwrap();
+    handles.simple.put(n).unwrap();
+    handles.joinable.put(n).unwrap();
+    let _locked = handles.changed.lock();
+    handles.sum.set(handles.sum.get() + n);
+    handles.changed.notify_all().unwrap();
+}
+
+fn an_initializer_hands_locks_queues_and_shared_values_to_the_workers() {
+    const TASKS: u64 = 40;
+    const SUM: u64 = TASKS * (TASKS - 1) / 2;
+    let lock = Lock::new().unwrap();
+    let handles = Handles {
+        changed: Condition::new().unwrap(),
+        recursive: RLock::new().unwrap(),
+        permits: Semaphore::new(2).unwrap(),
+        go: Event::new().unwrap(),
+        sum: Value::new(0).unwrap(),
+        raw: RawArray::zeroed(1).unwrap(),
+        counts: Array::zeroed(4).unwrap(),
+        queue: Queue::new(0).unwrap(),
+        simple: SimpleQueue::new().unwrap(),
+        joinable: JoinableQueue::new(0).unwrap(),
+        lock,
+    };
+    let keep = |handles: Handles| assert!(HANDLES.set(handles).is_ok());
+    let pool = builder()
+        .processes(2)
+        // Every task but the first of a worker is run by one that was started later.
+        .maxtasksperchild(1)
+        .initializer(keep, (handles.clone(),))
+        .start()
+        .unwrap();
+    let done = pool.chunksize(1).map_async(use_handles, 0..TASKS);
+    assert!(!done.wait_timeout(ms(20)), "they wait for the event");
+    handles.go.set();
+    {
+        let _locked = handles.changed.lock();
+        handles
+            .changed
+            .wait_for(|| handles.sum.get() == SUM)
+            .unwrap();
+    }
+    done.get().unwrap();
+    assert_eq!(handles.raw[0].get(), SUM);
+    assert_eq!(handles.counts.lock().to_vec(), [TASKS / 4; 4]);
+    let mut sums = [0; 3];
+    for _ in 0..TASKS {
+        sums[0] += handles.queue.get().unwrap();
+        sums[1] += handles.simple.get().unwrap();
+        sums[2] += handles.joinable.get().unwrap();
+        handles.joinable.task_done().unwrap();
+    }
+    assert_eq!(sums, [SUM; 3]);
+    handles.joinable.join().unwrap();
+    finish(&pool);
 }
 
 fn a_worker_ends_after_maxtasksperchild() {

@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::dispatcher::Dispatcher;
 use super::error::PoolError;
-use super::function::{Once, PoolFn};
+use super::function::{Initialize, PoolFn};
 use super::plan::{Initializer, Plan};
 use super::shared::{PoolShared, SpawnedPool};
 use super::supervisor::{supervise, supervise_spawned};
 use crate::codec::{self, EncodeError};
+use crate::handover;
 use crate::process::{Process, ProcessError, ProcessHandle, cpu_count};
 use crate::sys::routine::Routine;
 
@@ -96,7 +97,39 @@ impl PoolBuilder {
 
     /// A function that every worker runs when it starts, with its arguments as a tuple.
     ///
-    /// If it fails, every task ends with
+    /// Unlike those of a task, these arguments may be locks, queues, shared values and
+    /// whatever else can be sent to a spawned process, and the workers share them with
+    /// this process. That is how tasks get at them: a `static` keeps them, as a global
+    /// variable does in Python.
+    ///
+    /// ```no_run
+    /// // Not run: a test has threads, and a process that has threads must not fork.
+    /// use multiprocessing::{Pool, Value};
+    /// use std::sync::OnceLock;
+    ///
+    /// static COUNTER: OnceLock<Value<u64>> = OnceLock::new();
+    ///
+    /// fn keep(counter: Value<u64>) {
+    ///     COUNTER.set(counter).expect("a worker is initialized once");
+    /// }
+    ///
+    /// fn count(_: u64) {
+    ///     *COUNTER.get().expect("the initializer has run").lock() += 1;
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let counter = Value::new(0)?;
+    ///     let pool = Pool::builder().initializer(keep, (counter.clone(),)).start()?;
+    ///     pool.map(count, 0..100)?;
+    ///     assert_eq!(counter.get(), 100);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// The pool keeps what it needs to give them to workers that are started later. So a
+    /// queue or pipe among them does not count as closed before the pool has ended.
+    ///
+    /// If the function fails, every task ends with
     /// [`TaskError::Initializer`](super::TaskError::Initializer), and no more workers
     /// are started. Python starts one after the other for ever.
     pub fn initializer<F, A>(mut self, function: F, args: A) -> Self
@@ -104,11 +137,13 @@ impl PoolBuilder {
         F: PoolFn<A, Output = ()>,
         A: Serialize + DeserializeOwned,
     {
-        let routine = Routine::of::<F, Once<A>>(&function);
+        let routine = Routine::of::<F, Initialize<A>>(&function);
         let routine = routine.ok_or(NotSendable::Foreign);
-        let args = codec::encode(&args).map_err(NotSendable::Argument);
-        self.initializer =
-            Some(routine.and_then(|routine| Ok(Initializer::new(routine, args?))));
+        let (args, fds) = handover::collect(|| codec::encode(&args));
+        let args = args.map_err(NotSendable::Argument);
+        self.initializer = Some(
+            routine.and_then(|routine| Ok(Initializer::new(routine, args?, fds))),
+        );
         self
     }
 

@@ -89,6 +89,25 @@ where
     }
 }
 
+/// Runs an initializer, whose arguments may have handles in them.
+pub(super) struct Initialize<A>(PhantomData<A>);
+
+impl<F, A> Runner<F> for Initialize<A>
+where
+    F: PoolFn<A, Output = ()>,
+    A: DeserializeOwned,
+{
+    fn run(function: F, args: &[u8], answer: &mut Vec<u8>) {
+        append_value(answer, |_nothing| {
+            catch(|| {
+                let args = codec::decode_once(args).map_err(TaskError::argument)?;
+                function.call(args);
+                Ok(())
+            })
+        });
+    }
+}
+
 /// Runs the calls of a chunk.
 pub(super) struct Each<A>(PhantomData<A>);
 

@@ -1,10 +1,15 @@
 //! What the supervisor and its workers both need to know.
 
+use std::io;
 use std::num::NonZero;
+use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::error::TaskError;
+use super::message::append_error;
+use crate::handover;
 use crate::sys::routine::Routine;
 
 /// Tells the supervisor to look at the workers' slots: a task was cancelled, or one with
@@ -30,18 +35,53 @@ pub(super) struct Initializer {
     /// A [`Routine`], as its number.
     routine: u64,
     args: Vec<u8>,
+    /// The descriptors of the locks, queues and other handles among the arguments. They
+    /// stay open as long as workers may be started.
+    #[serde(with = "descriptors")]
+    fds: Vec<OwnedFd>,
 }
 
 impl Initializer {
-    pub(super) fn new(routine: Routine, args: Vec<u8>) -> Self {
+    pub(super) fn new(routine: Routine, args: Vec<u8>, fds: Vec<OwnedFd>) -> Self {
         Self {
             routine: routine.to_word(),
             args,
+            fds,
         }
     }
 
     /// Runs it, and appends to `answer` how it ended.
     pub(super) fn run(&self, answer: &mut Vec<u8>) {
-        Routine::from_word(self.routine).run(&self.args, answer);
+        let copies = self.fds.iter().map(OwnedFd::try_clone);
+        match copies.collect::<io::Result<_>>() {
+            Ok(fds) => {
+                let routine = Routine::from_word(self.routine);
+                handover::receive(fds, || routine.run(&self.args, answer));
+            }
+            Err(error) => append_error(answer, &TaskError::argument(error)),
+        }
+    }
+}
+
+/// Descriptors on their way to a spawned supervisor.
+mod descriptors {
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::handover::{Given, Taken};
+
+    pub(super) fn serialize<S: Serializer>(
+        fds: &[OwnedFd],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(fds.iter().map(|fd| Given(fd.as_fd())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<OwnedFd>, D::Error> {
+        let taken = Vec::<Taken>::deserialize(deserializer)?;
+        Ok(taken.into_iter().map(|Taken(fd)| fd).collect())
     }
 }

@@ -1,43 +1,57 @@
 """Objects in a manager's server."""
 import os
-from functools import lru_cache
 from multiprocessing.managers import SyncManager
 
-from race import fork, on_core, pin
+from race import fork, on_side, pin
 from squares import timed
+from standing import standing
 
 
-def share_core(manager):
-    """On one core with its client, as in Rust. Its threads are there already."""
+def started(placement, manager, make):
+    """The manager's server on its side, and the object in it. The threads of a server
+    exist already."""
     for thread in os.listdir(f"/proc/{manager._process.pid}/task"):
-        pin(0, int(thread))
+        pin(placement, 1, int(thread))
+    return manager, make(manager)
 
 
-@lru_cache(maxsize=1)
-def shared_dict():
-    manager = fork.Manager()
-    share_core(manager)
-    return manager, manager.dict(key=1)
+def end(pair):
+    pair[0].shutdown()
 
 
-def dict_get(times):
-    _, shared = shared_dict()
-    return on_core(0, lambda: timed(lambda: shared.get("key"), times))
-
-
-@lru_cache(maxsize=1)
-def shared_queue():
-    manager = SyncManager(address=("127.0.0.1", 0), authkey=b"abc", ctx=fork)
-    manager.start()
-    share_core(manager)
-    return manager, manager.Queue()
-
-
-def queue_put_get(times):
-    _, queue = shared_queue()
+def dict_get(placement, times):
+    _, shared = standing(
+        ("dict", placement),
+        lambda: started(placement, fork.Manager(), lambda manager: manager.dict(key=1)),
+        end,
+    )
 
     def work():
+        shared.get("key")
+        return timed(lambda: shared.get("key"), times)
+
+    return on_side(placement, 0, work)
+
+
+def queue_manager():
+    manager = SyncManager(address=("127.0.0.1", 0), authkey=b"abc", ctx=fork)
+    manager.start()
+    return manager
+
+
+def queue_put_get(placement, times):
+    _, queue = standing(
+        ("queue", placement),
+        lambda: started(placement, queue_manager(), lambda manager: manager.Queue()),
+        end,
+    )
+
+    def put_and_get():
         queue.put(1)
         return queue.get()
 
-    return on_core(0, lambda: timed(work, times))
+    def work():
+        put_and_get()
+        return timed(put_and_get, times)
+
+    return on_side(placement, 0, work)

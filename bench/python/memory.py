@@ -1,22 +1,25 @@
 """The sum of many numbers that lie in shared memory."""
-from functools import lru_cache
+from array import array
 
 from race import fork
 from squares import in_pool, in_processes, in_threads, timed
+from standing import standing
 
 
-@lru_cache(maxsize=1)
-def numbers(count):
-    array = fork.RawArray("Q", count)
-    view = memoryview(array).cast("B").cast("Q")
-    for i in range(count):
-        view[i] = i
+def make(count):
+    view = memoryview(fork.RawArray("Q", count)).cast("B").cast("Q")
+    view[:] = array("Q", range(count))
     return view
 
 
+def numbers(count):
+    return standing(("numbers", count), lambda: make(count), lambda view: view.release())
+
+
 def part(workers, worker, count):
-    bound = [len(numbers(count)) * w // workers for w in (worker, worker + 1)]
-    return sum(numbers(count)[bound[0] : bound[1]])
+    view = numbers(count)
+    first, last = [len(view) * w // workers for w in (worker, worker + 1)]
+    return sum(view[first:last])
 
 
 def one(count, times):

@@ -1,45 +1,76 @@
 """Something handed over, between threads and between processes."""
-from queue import Queue
+from queue import Queue, SimpleQueue
 from time import perf_counter_ns, sleep
 
-from race import by_processes, by_threads, fork, share
+from race import Race, fork, share
 
 
 def item(size):
     return bytes(size - 1) + b"\1"
 
 
-def sides(producers, consumers, times, put, get):
-    def producer(count):
-        for _ in range(count):
-            put()
+def hand_over(by, placement, producers, consumers, times, put, get):
+    """Has the producers put and the consumers get the items, each its share."""
 
-    def consumer(count):
-        return sum(get()[-1] for _ in range(count))
+    def producer(i):
+        def part(times):
+            for _ in range(share(producers, i, times)):
+                put()
 
-    return [
-        lambda i=i: producer(share(producers, i, times)) for i in range(producers)
-    ] + [lambda i=i: consumer(share(consumers, i, times)) for i in range(consumers)]
+        return part
+
+    def consumer(i):
+        def part(times):
+            return sum(get()[-1] for _ in range(share(consumers, i, times)))
+
+        return part
+
+    parts = [producer(i) for i in range(producers)]
+    parts += [consumer(i) for i in range(consumers)]
+    # Enough for each side to have put or got some: the feeder threads run then.
+    race = Race(placement, 16 * max(producers, consumers))
+    return getattr(race, by)(times, parts)
 
 
-def threads(producers, consumers, size, most, times):
-    queue, message = Queue(most), item(size)
-    # A copy, as the others hand over.
-    put = lambda: queue.put(bytes(bytearray(message)))
-    return by_threads(sides(producers, consumers, times, put, queue.get))
+def in_threads(queue, placement, producers, consumers, size, times):
+    view = memoryview(item(size))
+    # One copy, as the others make.
+    put = lambda: queue.put(bytes(view))
+    sides = placement, producers, consumers
+    return hand_over("by_threads", *sides, times, put, queue.get)
 
 
-def processes(producers, consumers, size, most, times):
-    queue, message = fork.Queue(most), item(size)
+def threads(placement, producers, consumers, size, most, times):
+    return in_threads(Queue(most), placement, producers, consumers, size, times)
+
+
+def simple_threads(placement, producers, consumers, size, times):
+    return in_threads(SimpleQueue(), placement, producers, consumers, size, times)
+
+
+def in_processes(queue, placement, producers, consumers, size, times):
+    message = item(size)
     put = lambda: queue.put(message)
-    return by_processes(sides(producers, consumers, times, put, queue.get))
+    sides = placement, producers, consumers
+    return hand_over("by_processes", *sides, times, put, queue.get)
 
 
-def pipe(producers, consumers, size, times):
+def processes(placement, producers, consumers, size, most, times):
+    queue = fork.Queue(most)
+    return in_processes(queue, placement, producers, consumers, size, times)
+
+
+def simple_processes(placement, producers, consumers, size, times):
+    queue = fork.SimpleQueue()
+    return in_processes(queue, placement, producers, consumers, size, times)
+
+
+def pipe(placement, producers, consumers, size, times):
     receiver, sender = fork.Pipe(duplex=False)
     message = item(size)
     put, get = (lambda: sender.send_bytes(message)), receiver.recv_bytes
-    # Several at one end tear each other's messages, so Python needs a lock there.
+    # Several processes at one end tear each other's messages, so Python needs a lock
+    # there.
     if producers > 1:
         put_lock = fork.Lock()
 
@@ -54,36 +85,46 @@ def pipe(producers, consumers, size, times):
             with get_lock:
                 return receiver.recv_bytes()
 
-    return by_processes(sides(producers, consumers, times, put, get))
+    sides = placement, producers, consumers
+    return hand_over("by_processes", *sides, times, put, get)
 
 
-def threads_round_trip(times):
-    there, back = Queue(1), Queue(1)
-
-    def ask():
+def between_threads(there, back, placement, times):
+    def ask(times):
         total = 0
         for _ in range(times):
             there.put(1)
             total += back.get()
         return total
 
-    def reply():
+    def reply(times):
         for _ in range(times):
             back.put(there.get())
 
-    return by_threads([ask, reply])
+    return Race(placement, 100).by_threads(times, [ask, reply])
 
 
-def round_trip(rest, times, put, get, reply_get, reply_put):
-    """Rests so many microseconds before each question. What is timed is from the
-    question to the answer, and with no rest the whole."""
+def threads_round_trip(placement, times):
+    return between_threads(Queue(1), Queue(1), placement, times)
+
+
+def simple_threads_round_trip(placement, times):
+    return between_threads(SimpleQueue(), SimpleQueue(), placement, times)
+
+
+def round_trip(placement, rest, times, put, get, reply_get, reply_put):
+    """Rests for a number of microseconds before each question. What is timed is from the
+    question to the answer; without a rest it is the whole."""
     asked = fork.RawValue("Q", 0)
 
-    def ask():
+    def ask(times):
         total = took = 0
         for _ in range(times):
-            if rest:
-                sleep(rest / 1e6)
+            if not rest:
+                put()
+                total += get()[-1]
+                continue
+            sleep(rest / 1e6)
             start = perf_counter_ns()
             put()
             total += get()[-1]
@@ -91,18 +132,20 @@ def round_trip(rest, times, put, get, reply_get, reply_put):
         asked.value = took
         return total
 
-    def reply():
+    def reply(times):
         for _ in range(times):
             reply_put(reply_get())
 
-    took, total = by_processes([ask, reply])
+    race = Race(placement, 2 if rest else 100)
+    took, total = race.by_processes(times, [ask, reply])
     return asked.value if rest else took, total
 
 
-def pipe_round_trip(size, rest, times):
+def pipe_round_trip(placement, size, rest, times):
     here, there = fork.Pipe()
     message = item(size)
     return round_trip(
+        placement,
         rest,
         times,
         lambda: here.send_bytes(message),
@@ -112,8 +155,16 @@ def pipe_round_trip(size, rest, times):
     )
 
 
-def processes_round_trip(size, rest, times):
-    there, back, message = fork.Queue(), fork.Queue(), item(size)
-    return round_trip(
-        rest, times, lambda: there.put(message), back.get, there.get, back.put
-    )
+def through(there, back, placement, size, rest, times):
+    message = item(size)
+    put = lambda: there.put(message)
+    return round_trip(placement, rest, times, put, back.get, there.get, back.put)
+
+
+def processes_round_trip(placement, size, rest, times):
+    return through(fork.Queue(), fork.Queue(), placement, size, rest, times)
+
+
+def simple_processes_round_trip(placement, size, rest, times):
+    there, back = fork.SimpleQueue(), fork.SimpleQueue()
+    return through(there, back, placement, size, rest, times)

@@ -51,6 +51,8 @@ def in_processes(workers, part):
     total = sum(receiver.recv() for _ in processes)
     for process in processes:
         process.join()
+        if process.exitcode != 0:
+            raise OSError(f"a process exited with {process.exitcode}")
     return total
 
 
@@ -89,6 +91,8 @@ def pool(workers, count, times):
 def executor(workers, count, times):
     def work():
         with ProcessPoolExecutor(workers, mp_context=fork) as pool:
-            return sum(pool.map(cal, range(count), chunksize=count // workers // 4))
+            # As many chunks as a Pool makes.
+            chunksize = -(-count // (4 * workers))
+            return sum(pool.map(cal, range(count), chunksize=chunksize))
 
     return timed(work, times)

@@ -2,22 +2,46 @@
 
     module.function argument... times
 
-and answers with the nanoseconds that it took and the sum of what came out. A piece is
-a function of this folder that takes the arguments and returns that pair.
+and answers with the nanoseconds that it took and the sum of the answers. A piece is a
+function of this folder that takes the arguments and returns that pair. If an import
+fails, the answer is "absent" and why; if anything else does, it is the error.
 """
-import ctypes
-import importlib
-import os
-import platform
-import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
+
+def prepare():
+    """However the bench ends, nothing of it stays behind: this process and what it forks
+    end with their parents."""
+    import ctypes
+    import os
+    import signal
+
+    # Both are looked up once, so that a fork takes no more than the system call.
+    prctl = ctypes.CDLL(None).prctl
+    arguments = 1, int(signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+    def end_with_parent():
+        prctl(*arguments)
+
+    end_with_parent()
+    os.register_at_fork(after_in_child=end_with_parent)
+    # Ctrl+C reaches the bench too, which ends.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def end_with_parent():
-    """Whatever becomes of the bench, nothing of it stays behind."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def introduction():
+    """The name of this interpreter, then how it was built and whether it has numpy."""
+    import importlib.util
+    import platform
+    import sysconfig
+
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        name += " free-threaded"
+    arguments = sysconfig.get_config_var("CONFIG_ARGS") or "unknown"
+    numpy = "numpy" if importlib.util.find_spec("numpy") else "no numpy"
+    build = f"CONFIG_ARGS {arguments}; {numpy}".replace("\n", " ")
+    return f"{name}\n{build}"
 
 
 def argument(text):
@@ -25,15 +49,12 @@ def argument(text):
 
 
 def main():
-    end_with_parent()
-    os.register_at_fork(after_in_child=end_with_parent)
-    # Ctrl+C is told to the bench, which ends us.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    import importlib
+
+    prepare()
     # What a piece prints must not be taken for an answer.
     answers, sys.stdout = sys.stdout, sys.stderr
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    name = f"{platform.python_implementation()} {platform.python_version()}"
-    print(name if gil else f"{name} free-threaded", file=answers, flush=True)
+    print(introduction(), file=answers, flush=True)
     for line in sys.stdin:
         call, *arguments = line.split()
         module, function = call.split(".")
@@ -42,8 +63,10 @@ def main():
             nanoseconds, total = piece(*map(argument, arguments))
             print(nanoseconds, total % 2**64, file=answers, flush=True)
         except Exception as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            print(told, file=answers, flush=True)
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            if isinstance(error, ImportError):
+                text = f"absent {text}"
+            print(text, file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,20 @@
 //! at the end the report.
 
 use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, SamplingMode};
 
-use crate::machine;
-use crate::python::Pythons;
-use crate::results::{Cell, Line, Results, UNKNOWN};
+use crate::machine::{self, Facts};
+use crate::parallel::Neighbours;
+use crate::python::{self, Pythons};
+use crate::record::Record;
+use crate::results::{Cell, Line, Results};
 use crate::rounds::{self, Rounds};
 use crate::scenario::{Row, Scenario};
 use crate::summary;
@@ -34,17 +38,37 @@ pub struct Bench {
     once: bool,
     /// Where criterion and the report write.
     directory: PathBuf,
+    /// The run that this one is to be compared with.
+    baseline: Option<Record>,
     start: Instant,
+    warnings: Vec<String>,
+    facts: Facts,
     results: Vec<Results>,
 }
+
+/// The option that names a record of another run, and the variable that hands it to
+/// this program once more: criterion has an option of the same name, for another thing.
+const BASELINE: (&str, &str) = ("--baseline", "BENCH_BASELINE");
 
 impl Bench {
     /// A run as the command line asks for it.
     ///
     /// # Errors
     ///
-    /// If the program does not stand in a target directory.
+    /// If the program does not stand in a target directory, or the baseline cannot be
+    /// read.
     pub fn from_args() -> anyhow::Result<Self> {
+        let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+        if let Some((file, others)) = baseline_of(&arguments) {
+            let again = Command::new(env::current_exe()?)
+                .args(others)
+                .env(BASELINE.1, file)
+                .exec();
+            return Err(again.into());
+        }
+        let baseline = env::var_os(BASELINE.1)
+            .map(|file| Record::read(file.as_ref()))
+            .transpose()?;
         let directory = match env::var_os("CRITERION_HOME") {
             Some(home) => home.into(),
             // The program is target/release/deps/questions-….
@@ -55,6 +79,16 @@ impl Bench {
         let has_argument = |name: &str| env::args().any(|argument| argument == name);
         // Criterion decides likewise: cargo passes `--bench` only if it is to measure.
         let once = has_argument("--test") || !has_argument("--bench");
+        let busy = if once { None } else { machine::busy_cores() };
+        let warnings: Vec<String> =
+            machine::warning(busy, "before").into_iter().collect();
+        for warning in &warnings {
+            eprintln!("{warning}\n");
+        }
+        let mut facts = machine::facts();
+        let pythons = Pythons::start();
+        facts.extend(pythons.facts());
+        facts.push(("in use by others before the run".into(), cores(busy)));
         Ok(Self {
             criterion: Criterion::default()
                 .with_measurement(Nanoseconds)
@@ -66,10 +100,13 @@ impl Bench {
                 .sample_size(SAMPLES)
                 .nresamples(2000)
                 .configure_from_args(),
-            pythons: Pythons::start(),
+            pythons,
             once,
             directory,
+            baseline,
             start: Instant::now(),
+            warnings,
+            facts,
             results: Vec::new(),
         })
     }
@@ -79,19 +116,24 @@ impl Bench {
     /// A contender that fails or gives a wrong answer ends the run. A Python that does
     /// so is reported in place of its time.
     pub fn scenario(&mut self, mut scenario: Scenario<'_>) {
-        let id = format!("{}/{}", scenario.question, scenario.name);
+        let id = format!("{}/{}", scenario.question, scenario.name());
         let labels: Vec<(usize, String)> = (scenario.rows.iter().enumerate())
             .filter(|(_, row)| row.rust.is_some())
             .map(|(line, row)| (line, row.label()))
             .collect();
-        let mut measured: Option<Rounds> = None;
+        let mut measured: Option<(Rounds, Neighbours)> = None;
         let mut group = self.criterion.benchmark_group(&id);
         group.sampling_mode(SamplingMode::Flat);
         for (line, label) in labels {
             group.bench_function(&label, |bencher| {
                 // Only criterion knows which rows its filter lets through.
-                let rounds = measured.get_or_insert_with(|| {
-                    rounds::measure(&mut scenario, &mut self.pythons, self.once)
+                let (rounds, _) = measured.get_or_insert_with(|| {
+                    let neighbours = scenario.placement.neighbours();
+                    let neighbours = neighbours
+                        .unwrap_or_else(|why| stop(&format!("{id}: {why}")));
+                    let rounds =
+                        rounds::measure(&mut scenario, &mut self.pythons, self.once);
+                    (rounds, neighbours)
                 });
                 if let Cell::Failed(why) = &rounds.cells[line][0] {
                     stop(&format!("{id}/{label}: {why}"));
@@ -108,39 +150,45 @@ impl Bench {
             });
         }
         group.finish();
-        if let Some(rounds) = measured {
-            self.keep(scenario, rounds.cells);
+        if let Some((rounds, neighbours)) = measured {
+            drop(neighbours);
+            self.keep(scenario, rounds);
         }
     }
 
-    fn keep(&mut self, scenario: Scenario<'_>, cells: Vec<Vec<Cell>>) {
-        let lines = (scenario.rows.into_iter().zip(cells))
-            .map(|(row, cells)| Line {
-                name: row.name,
-                workers: row.workers,
-                role: row.role,
-                limited: row.limited,
-                note: row.note,
-                python_part: (row.python.and_then(|piece| piece.part))
-                    .map(|part| part.scale)
-                    .filter(|scale| *scale > 1.0),
-                cells,
+    fn keep(&mut self, scenario: Scenario<'_>, rounds: Rounds) {
+        let lines = (scenario.rows.into_iter())
+            .zip(rounds.cells)
+            .zip(rounds.changes.into_iter().zip(rounds.tails))
+            .map(|((row, cells), (changes, tails))| {
+                let theirs = row.python.and_then(|piece| python::place(&piece.call));
+                Line {
+                    name: row.name,
+                    workers: row.workers,
+                    role: row.role,
+                    limited: row.limited,
+                    note: row.note,
+                    code: [row.place].into_iter().chain(theirs).collect(),
+                    cells,
+                    changes,
+                    tails,
+                }
             })
             .collect();
         let mut results = Results {
-            question: scenario.question,
-            name: scenario.name,
+            question: scenario.question.into(),
+            family: scenario.family,
+            placement: scenario.placement,
+            placed: scenario.placed,
             work: scenario.work,
             at: scenario.at,
             lines,
             pythons: self.pythons.names(),
-            sentence: String::new(),
+            quotes: scenario.quotes,
+            sentences: Vec::new(),
         };
-        let sentences = scenario.says.iter().map(|says| says(&results));
-        let sentences: Vec<String> = sentences
-            .filter(|sentence| !sentence.contains(UNKNOWN))
-            .collect();
-        results.sentence = sentences.join(" ");
+        let sentences = scenario.says.iter().filter_map(|says| says(&results));
+        results.sentences = sentences.collect();
         self.results.push(results);
     }
 
@@ -155,32 +203,74 @@ impl Bench {
             pythons,
             once,
             directory,
+            baseline,
             start,
+            mut warnings,
+            mut facts,
             results,
         } = self;
         // The interpreters end before anything is reported, and their children with
         // them.
         drop(pythons);
         criterion.final_summary();
-        let mut code = ExitCode::SUCCESS;
-        for result in &results {
-            for line in &result.lines {
-                for (cell, python) in line.cells[1..].iter().zip(&result.pythons) {
-                    if let Cell::Failed(why) = cell {
-                        let (question, name) = (result.question, &result.name);
-                        let label = line.label();
-                        eprintln!("{question}/{name}/{label} in {python}: {why}");
+        let code = report_failures(&results);
+        if once || results.is_empty() {
+            return Ok(code);
+        }
+        let took = start.elapsed().as_secs();
+        let busy = machine::busy_cores();
+        warnings.extend(machine::warning(busy, "after"));
+        facts.push(("in use by others after the run".into(), cores(busy)));
+        facts.push(("the run took".into(), format!("{took} s")));
+        let record = Record {
+            warnings,
+            facts,
+            results,
+        };
+        let comparison = baseline
+            .map(|baseline| record.compared_with(&baseline))
+            .transpose()?;
+        summary::report(&record, comparison, &directory)?;
+        Ok(code)
+    }
+}
+
+/// The file that the option names, and the other arguments.
+fn baseline_of(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)> {
+    let option = arguments
+        .iter()
+        .position(|argument| argument == BASELINE.0)?;
+    let file = arguments.get(option + 1)?;
+    let others = [&arguments[..option], &arguments[option + 2..]].concat();
+    Some((file.clone(), others))
+}
+
+/// A fact about how many cores were in use.
+fn cores(busy: Option<f64>) -> String {
+    busy.map_or("not reported".into(), |busy| format!("{busy:.2} cores"))
+}
+
+/// Prints what did not run in the Pythons. A failure fails the run; what an
+/// interpreter lacks is only skipped.
+fn report_failures(results: &[Results]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for result in results {
+        for line in &result.lines {
+            for (cell, python) in line.cells[1..].iter().zip(&result.pythons) {
+                let (question, name) = (&result.question, result.name());
+                let id = format!("{question}/{name}/{} in {python}", line.label());
+                match cell {
+                    Cell::Failed(why) => {
+                        eprintln!("failed: {id}: {why}");
                         code = ExitCode::FAILURE;
                     }
+                    Cell::Absent(why) => eprintln!("skipped: {id}: {why}"),
+                    Cell::Empty | Cell::Samples(_) => {}
                 }
             }
         }
-        if !once && !results.is_empty() {
-            let facts = machine::facts(start.elapsed());
-            summary::report(&results, &facts, &directory)?;
-        }
-        Ok(code)
     }
+    code
 }
 
 /// Runs a row for criterion, `iterations` times `unit` repetitions of its work. Returns
@@ -254,6 +344,16 @@ mod tests {
         assert_eq!([three(), three()], [30, 60]);
         drop(row);
         assert_eq!(calls.into_inner(), [300, 300]);
+    }
+
+    #[test]
+    fn the_baseline_is_kept_from_criterion() {
+        let words = |text: &str| -> Vec<OsString> {
+            text.split_whitespace().map(OsString::from).collect()
+        };
+        let found = baseline_of(&words("queues --baseline old.json --bench"));
+        assert_eq!(found, Some(("old.json".into(), words("queues --bench"))));
+        assert_eq!(baseline_of(&words("--save-baseline main --bench")), None);
     }
 
     #[test]

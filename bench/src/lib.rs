@@ -47,20 +47,23 @@
 #![cfg(target_os = "linux")]
 
 mod chart;
+mod charts;
 mod harness;
 mod machine;
 mod parallel;
 mod python;
+mod record;
 mod results;
 mod rounds;
 mod scenario;
+mod statistics;
 mod summary;
 pub mod sys;
+mod work;
 
 pub use harness::Bench;
-pub use parallel::{
-    Part, on_core, pin, processes, race_processes, race_threads, share,
-    worker_counts,
-};
-pub use results::{Cell, Line, Results};
+pub use parallel::{By, Part, Placement, Race, processes, share, worker_counts};
+pub use results::{Of, Results};
 pub use scenario::{Row, Scenario};
+pub use statistics::{Ratio, Verdict, percentile_99};
+pub use work::{cal, cal_known};

@@ -1,25 +1,57 @@
-//! The Pythons beside us.
+//! The Pythons that do the same work.
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
+
+use crate::results::{Cell, Place};
 
 /// The interpreters of this run: those that `PYTHONS` lists, separated as in `PATH`,
 /// otherwise `python3`.
 pub(crate) struct Pythons(Vec<Python>);
 
 struct Python {
+    program: PathBuf,
     name: String,
+    /// How it was built, and which numpy it has.
+    build: String,
     state: State,
+    /// A second interpreter, started when it is first needed, for the modules whose
+    /// imports would make each fork of the first more expensive.
+    apart: Option<Worker>,
 }
 
 enum State {
     Up(Worker),
     Missing(String),
+}
+
+/// Why a piece of work was not done.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// The interpreter lacks something that the piece needs.
+    Absent(String),
+    /// It was tried, and went wrong.
+    Failed(String),
+}
+
+impl From<anyhow::Error> for NotRun {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<NotRun> for Cell {
+    fn from(why: NotRun) -> Self {
+        match why {
+            NotRun::Absent(why) => Self::Absent(why),
+            NotRun::Failed(why) => Self::Failed(why),
+        }
+    }
 }
 
 /// An interpreter that stays up and does what it is asked for, so that its start is
@@ -30,6 +62,9 @@ struct Worker {
     answers: BufReader<ChildStdout>,
 }
 
+/// The modules that run in an interpreter of their own.
+const APART: [&str; 2] = ["with_asyncio.", "with_numpy."];
+
 impl Pythons {
     pub(crate) fn start() -> Self {
         let listed: Vec<PathBuf> = match env::var_os("PYTHONS") {
@@ -38,7 +73,7 @@ impl Pythons {
                 .collect(),
             None => vec!["python3".into()],
         };
-        Self(listed.iter().map(|path| Python::start(path)).collect())
+        Self(listed.into_iter().map(Python::start).collect())
     }
 
     #[cfg(test)]
@@ -54,59 +89,110 @@ impl Pythons {
         self.0.iter().map(|python| python.name.clone()).collect()
     }
 
-    /// Why there is no such Python, if there is none.
-    pub(crate) fn missing(&self, which: usize) -> Option<&str> {
-        match &self.0[which].state {
-            State::Up(_) => None,
-            State::Missing(why) => Some(why),
-        }
+    /// The name, the program and the build of each.
+    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+        self.0
+            .iter()
+            .map(|python| {
+                let about = match &python.state {
+                    State::Up(_) => &python.build,
+                    State::Missing(why) => why,
+                };
+                let program = python.program.display();
+                (python.name.clone(), format!("{program}; {about}"))
+            })
+            .collect()
     }
 
-    /// Has a Python do a piece so many times.
+    /// Has a Python do a piece of work `times` times. Returns the nanoseconds that it
+    /// took and the sum of the answers.
     pub(crate) fn run(
         &mut self,
         which: usize,
         call: &str,
         times: u64,
-    ) -> anyhow::Result<(Duration, u64)> {
-        match &mut self.0[which].state {
-            State::Up(worker) => worker.run(call, times),
-            State::Missing(why) => bail!("{why}"),
+    ) -> Result<(u64, u64), NotRun> {
+        self.0[which].run(call, times)
+    }
+
+    /// Ends the pools and servers that pieces have left standing for the next samples.
+    pub(crate) fn end_standing(&mut self) {
+        for python in &mut self.0 {
+            if let State::Up(_) = python.state {
+                // A pool that cannot be ended shows in the next scenario's answers.
+                python.run("standing.end_all", 1).ok();
+            }
         }
     }
 }
 
 impl Python {
-    fn start(path: &Path) -> Self {
-        match Worker::start(path) {
-            Ok((worker, name)) => Self {
-                name,
-                state: State::Up(worker),
-            },
-            Err(error) => Self {
-                name: path.display().to_string(),
-                state: State::Missing(error.to_string()),
-            },
+    fn start(program: PathBuf) -> Self {
+        let (name, build, state) = match Worker::start(&program) {
+            Ok((worker, name, build)) => (name, build, State::Up(worker)),
+            Err(error) => {
+                let name = program.display().to_string();
+                let why = format!("it cannot be started: {error}");
+                (name, String::new(), State::Missing(why))
+            }
+        };
+        Self {
+            program,
+            name,
+            build,
+            state,
+            apart: None,
         }
+    }
+
+    fn run(&mut self, call: &str, times: u64) -> Result<(u64, u64), NotRun> {
+        let worker = match &mut self.state {
+            State::Up(worker) => worker,
+            State::Missing(why) => return Err(NotRun::Absent(why.clone())),
+        };
+        if !APART.iter().any(|module| call.starts_with(module)) {
+            return worker.run(call, times);
+        }
+        if self.apart.is_none() {
+            self.apart = Some(Worker::start(&self.program)?.0);
+        }
+        let worker = self.apart.as_mut().context("it was just started")?;
+        worker.run(call, times)
     }
 }
 
+/// Where the function stands that a call names.
+pub(crate) fn place(call: &str) -> Option<Place> {
+    let (module, function) = call.split_whitespace().next()?.split_once('.')?;
+    let path = folder().join(format!("{module}.py"));
+    let line = (fs::read_to_string(path).ok()?.lines())
+        .position(|line| line.starts_with(&format!("def {function}(")))?;
+    Some(Place {
+        file: format!("bench/python/{module}.py"),
+        line: 1 + line as u32,
+    })
+}
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
+}
+
 impl Worker {
-    /// The worker, and how it introduces itself.
-    fn start(python: &Path) -> anyhow::Result<(Self, String)> {
+    /// The worker, its name and its build.
+    fn start(python: &Path) -> anyhow::Result<(Self, String, String)> {
         let mut process = Command::new(python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/worker.py"))
+            .arg(folder().join("worker.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut worker = Self {
             requests: process.stdin.take(),
-            answers: BufReader::new(process.stdout.take().expect("it is piped")),
+            answers: BufReader::new(process.stdout.take().context("it is piped")?),
             process,
         };
-        let name = worker.line()?;
-        Ok((worker, name))
+        let (name, build) = (worker.line()?, worker.line()?);
+        Ok((worker, name, build))
     }
 
     fn line(&mut self) -> anyhow::Result<String> {
@@ -118,22 +204,42 @@ impl Worker {
         }
     }
 
-    fn run(&mut self, call: &str, times: u64) -> anyhow::Result<(Duration, u64)> {
-        let requests = self.requests.as_mut().expect("it is taken on drop only");
-        writeln!(requests, "{call} {times}")?;
-        let line = self.line()?;
+    fn run(&mut self, call: &str, times: u64) -> Result<(u64, u64), NotRun> {
+        let line = self.ask(call, times)?;
+        if let Some(why) = line.strip_prefix("absent ") {
+            return Err(NotRun::Absent(why.to_owned()));
+        }
         let answer = (line.split_once(' '))
-            .and_then(|(nanos, sum)| Some((nanos.parse().ok()?, sum.parse().ok()?)))
-            .with_context(|| line.clone())?;
-        Ok((Duration::from_nanos(answer.0), answer.1))
+            .and_then(|(took, sum)| Some((took.parse().ok()?, sum.parse().ok()?)));
+        answer.ok_or(NotRun::Failed(line))
+    }
+
+    fn ask(&mut self, call: &str, times: u64) -> anyhow::Result<String> {
+        let requests = self.requests.as_mut().context("it is being ended")?;
+        writeln!(requests, "{call} {times}")?;
+        self.line()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // The end of its input is its sign to end.
+        // The end of its input has it end.
         self.requests = None;
-        // It is our child and nobody else waits for it.
-        let _ended = self.process.wait();
+        // A process that cannot be waited for has ended.
+        self.process.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_piece_is_the_line_of_its_function() {
+        let place = place("queues.threads 1 1 8 1024").unwrap();
+        let text = fs::read_to_string(folder().join("queues.py")).unwrap();
+        let line = text.lines().nth(place.line as usize - 1).unwrap();
+        assert!(line.starts_with("def threads("), "{line}");
+        assert_eq!(place.file, "bench/python/queues.py");
     }
 }

@@ -1,133 +1,211 @@
 //! What came out of the rounds.
 
+use serde::{Deserialize, Serialize};
+
+use crate::parallel::Placement;
+use crate::statistics::{Middle, Ratio, Verdict, time};
+
 /// What a row reached, in Rust or in one Python.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Cell {
     /// It does not compete there.
     Empty,
     /// Nanoseconds for the work once, one sample a round.
     Samples(Vec<f64>),
     /// It cannot compete there, and why.
     Absent(String),
-    /// It went wrong there, and how.
+    /// It failed there, and how.
     Failed(String),
 }
 
 impl Cell {
-    /// The median, in nanoseconds.
-    #[must_use]
-    pub fn median(&self) -> Option<f64> {
-        self.quantile(1, 2)
+    pub(crate) fn middle(&self) -> Option<Middle> {
+        match self {
+            Self::Samples(samples) => Middle::of(samples),
+            Self::Empty | Self::Absent(_) | Self::Failed(_) => None,
+        }
     }
 
-    /// How far the middle half of the samples reaches from the median, to both sides
-    /// together, as a part of it: by less than this two rows do not differ.
-    #[must_use]
-    pub fn spread(&self) -> Option<f64> {
-        Some((self.quantile(3, 4)? - self.quantile(1, 4)?) / self.median()?)
-    }
-
-    /// What so many parts of the samples are below.
-    fn quantile(&self, part: usize, of: usize) -> Option<f64> {
-        let Self::Samples(samples) = self else {
-            return None;
-        };
-        let mut sorted = samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() * part / of).copied()
+    /// In nanoseconds.
+    pub(crate) fn median(&self) -> Option<f64> {
+        Some(self.middle()?.median)
     }
 }
 
 /// What a row is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// It competes.
     Contender,
-    /// It shows what the machine itself takes: no contender can be faster.
+    /// It shows what the machine itself takes: no contender can be faster. If a
+    /// scenario has several, the fastest counts.
     Limit,
     /// It shows how much several cores can do at all.
     Ceiling,
 }
 
 /// A row and what it reached.
-#[derive(Debug, Clone)]
-pub struct Line {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Line {
     pub(crate) name: String,
     pub(crate) workers: Option<u64>,
     pub(crate) role: Role,
-    /// The limit is its own, too.
+    /// Whether the scenario's limit is its limit too.
     pub(crate) limited: bool,
     pub(crate) note: Option<String>,
-    /// How many times as much as in Python is done in Rust, where it is more.
-    pub(crate) python_part: Option<f64>,
+    /// Where its code stands, below the repository's root: in Rust, then in Python.
+    pub(crate) code: Vec<Place>,
     /// In Rust, then in each Python.
     pub(crate) cells: Vec<Cell>,
+    /// How often its lock changed hands while it was taken 1000 times, likewise.
+    pub(crate) changes: Vec<Option<f64>>,
+    /// The 99th percentile of single calls, likewise.
+    pub(crate) tails: Vec<Cell>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    pub(crate) line: u32,
 }
 
 impl Line {
     /// Its name and the number of its workers.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match self.workers {
-            Some(workers) => format!("{}/{workers}", self.name),
-            None => self.name.clone(),
-        }
+    pub(crate) fn label(&self) -> String {
+        label(&self.name, self.workers)
     }
 
-    /// In nanoseconds.
     pub(crate) fn median(&self) -> Option<f64> {
         self.cells[0].median()
     }
 }
 
-/// A number that was not measured.
-pub(crate) const UNKNOWN: &str = "–";
+pub(crate) fn label(name: &str, workers: Option<u64>) -> String {
+    match workers {
+        Some(workers) => format!("{name}/{workers}"),
+        None => name.to_owned(),
+    }
+}
+
+/// A row's cell, by its label.
+#[derive(Debug, Clone, Copy)]
+pub enum Of<'l> {
+    /// In Rust.
+    Rust(&'l str),
+    /// In the first Python that was measured.
+    Python(&'l str),
+}
+
+/// A comparison that the project's page quotes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Quote {
+    /// What is compared, for a reader who does not know the scenario.
+    pub(crate) what: String,
+    /// The label of our row.
+    pub(crate) ours: String,
+    /// The labels of the rows beside it.
+    pub(crate) beside: Vec<String>,
+    pub(crate) of: Quoted,
+}
+
+/// What of a row is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Quoted {
+    /// The median of its samples.
+    Median,
+    /// The median of its 99th percentiles.
+    Tail,
+}
+
+impl Quoted {
+    /// In Rust, then in each Python.
+    pub(crate) fn cells(self, line: &Line) -> &[Cell] {
+        match self {
+            Self::Median => &line.cells,
+            Self::Tail => &line.tails,
+        }
+    }
+}
 
 /// What came out of a scenario.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Results {
-    pub(crate) question: &'static str,
-    pub(crate) name: String,
+    pub(crate) question: String,
+    /// The same for each placement.
+    pub(crate) family: String,
+    pub(crate) placement: Placement,
+    /// Whether the scenario is measured in each placement.
+    pub(crate) placed: bool,
     pub(crate) work: String,
     pub(crate) at: Option<(String, f64)>,
     pub(crate) lines: Vec<Line>,
     pub(crate) pythons: Vec<String>,
-    pub(crate) sentence: String,
+    pub(crate) quotes: Vec<Quote>,
+    pub(crate) sentences: Vec<String>,
 }
 
+/// The share of the expected work that the ceiling must show. With less, cores were
+/// shared with somebody else.
+const LEAST_CEILING: f64 = 0.8;
+
 impl Results {
-    fn line(&self, label: &str) -> Option<&Line> {
-        self.lines.iter().find(|line| line.label() == label)
-    }
-
-    /// Nanoseconds that the row of this label takes for the work once.
-    #[must_use]
-    pub fn median(&self, label: &str) -> Option<f64> {
-        self.line(label)?.median()
-    }
-
-    /// Nanoseconds that the row's counterpart takes in the first Python there is.
-    #[must_use]
-    pub fn python(&self, label: &str) -> Option<f64> {
-        self.line(label)?.cells[1..].iter().find_map(Cell::median)
-    }
-
-    /// How many times as long `slow` takes as `fast`, for a sentence; a dash
-    /// where one of the two was not measured.
-    #[must_use]
-    pub fn times(&self, slow: Option<f64>, fast: Option<f64>) -> String {
-        match (slow, fast) {
-            (Some(slow), Some(fast)) => factor(slow / fast),
-            _ => UNKNOWN.into(),
+    /// The name of the scenario.
+    pub(crate) fn name(&self) -> String {
+        if self.placed {
+            format!("{}, {}", self.family, self.placement)
+        } else {
+            self.family.clone()
         }
     }
 
-    /// What one of so many things takes that the row does, for a sentence; a dash where
-    /// that was not measured.
+    pub(crate) fn line(&self, label: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.label() == label)
+    }
+
+    fn middle(&self, of: Of<'_>) -> Option<Middle> {
+        match of {
+            Of::Rust(label) => self.line(label)?.cells[0].middle(),
+            Of::Python(label) => {
+                self.line(label)?.cells[1..].iter().find_map(Cell::middle)
+            }
+        }
+    }
+
+    /// How many times as long the first takes as the second; `None` if one of them was
+    /// not measured.
     #[must_use]
-    pub fn each(&self, label: &str, count: usize) -> String {
-        let median = self.median(label);
-        median.map_or(UNKNOWN.into(), |median| time(median / count as f64))
+    pub fn ratio(&self, first: Of<'_>, second: Of<'_>) -> Option<Ratio> {
+        Some(Ratio::new(self.middle(first)?, self.middle(second)?))
+    }
+
+    /// How many times as long one row takes as another, both in Rust.
+    #[must_use]
+    pub fn times(&self, first: &str, second: &str) -> Option<Ratio> {
+        self.ratio(Of::Rust(first), Of::Rust(second))
+    }
+
+    /// How many times as long a row takes in the first Python as in Rust.
+    #[must_use]
+    pub fn python(&self, label: &str) -> Option<Ratio> {
+        self.ratio(Of::Python(label), Of::Rust(label))
+    }
+
+    /// The same for their 99th percentiles.
+    #[must_use]
+    pub fn python_tail(&self, label: &str) -> Option<Ratio> {
+        let (ours, theirs) = self.line(label)?.tails.split_first()?;
+        let theirs = theirs.iter().find_map(Cell::middle)?;
+        Some(Ratio::new(theirs, ours.middle()?))
+    }
+
+    /// The time that one of `count` parts of the row's work takes, for a sentence.
+    #[must_use]
+    pub fn each(&self, label: &str, count: usize) -> Option<String> {
+        Some(time(self.line(label)?.median()? / count as f64))
     }
 
     /// The first row: what the others are compared with.
@@ -135,7 +213,7 @@ impl Results {
         self.lines.first()
     }
 
-    /// What so many workers can reach at all, as a multiple of what one does.
+    /// How many times the work of one worker `workers` of them can do at all.
     pub(crate) fn ceiling(&self, workers: u64) -> Option<f64> {
         let median = |workers| {
             (self.lines.iter())
@@ -147,57 +225,138 @@ impl Results {
         Some(workers as f64 * median(1)? / median(workers)?)
     }
 
-    /// The time of the row that shows what the machine itself takes.
-    pub(crate) fn limit(&self) -> Option<f64> {
+    /// Why nothing may be concluded, if the ceiling rows show fewer cores than the
+    /// scenario should have had.
+    pub(crate) fn missing_cores(&self, cores: u64) -> Option<String> {
+        self.lines
+            .iter()
+            .filter(|line| line.role == Role::Ceiling)
+            .find_map(|line| {
+                let workers = line.workers?;
+                let (reached, expected) = (
+                    self.ceiling(workers)?,
+                    self.placement.expected_cores(workers, cores),
+                );
+                (reached < LEAST_CEILING * expected as f64).then(|| {
+                    format!(
+                        "{workers} independent busy loops did only {reached:.2} times \
+                         the work of one, where {expected} cores were expected. \
+                         Something else used the cores, so nothing is concluded from \
+                         this table."
+                    )
+                })
+            })
+    }
+
+    /// The fastest of the rows that show what the machine itself takes.
+    pub(crate) fn limit(&self) -> Option<&Line> {
         (self.lines.iter())
-            .find(|line| line.role == Role::Limit)?
-            .median()
+            .filter(|line| line.role == Role::Limit && line.median().is_some())
+            .min_by(|a, b| f64::total_cmp(&median_or(a), &median_or(b)))
+    }
+
+    /// How much of the limit a row reaches.
+    pub(crate) fn share_of_limit(&self, line: &Line) -> Option<ShareOfLimit> {
+        if !line.limited || line.role != Role::Contender {
+            return None;
+        }
+        let limit = self.limit()?;
+        let ratio = Ratio::new(limit.cells[0].middle()?, line.cells[0].middle()?);
+        Some(match ratio.verdict() {
+            Verdict::More => ShareOfLimit::Broken(limit.label()),
+            Verdict::Less | Verdict::Equal => {
+                ShareOfLimit::Reached(ratio.of_medians().min(1.0))
+            }
+        })
     }
 }
 
-/// A factor with two or three digits, a small one as a fraction.
-pub(crate) fn factor(factor: f64) -> String {
-    match factor {
-        f if f < 0.1 => format!("1/{:.0}", 1.0 / f),
-        f if f >= 100.0 => format!("{f:.0} ×"),
-        f if f >= 10.0 => format!("{f:.1} ×"),
-        f => format!("{f:.2} ×"),
-    }
+fn median_or(line: &Line) -> f64 {
+    line.median().unwrap_or(f64::INFINITY)
 }
 
-/// A time with three digits.
-pub(crate) fn time(nanos: f64) -> String {
-    let (value, unit) = match nanos {
-        n if n >= 1e9 => (n / 1e9, "s"),
-        n if n >= 1e6 => (n / 1e6, "ms"),
-        n if n >= 1e3 => (n / 1e3, "µs"),
-        n => (n, "ns"),
-    };
-    match value {
-        v if v >= 100.0 => format!("{v:.0} {unit}"),
-        v if v >= 10.0 => format!("{v:.1} {unit}"),
-        v => format!("{v:.2} {unit}"),
-    }
+/// A row beside the limit of its scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ShareOfLimit {
+    Reached(f64),
+    /// The row is faster than this limit by more than the spread, so it is not a limit.
+    Broken(String),
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        let samples = Cell::Samples(vec![5.0, 1.0, 100.0, 3.0, 2.0]);
-        assert_eq!(samples.median(), Some(3.0));
-        assert_eq!(samples.spread(), Some((5.0 - 2.0) / 3.0));
-        assert_eq!(Cell::Empty.median(), None);
+    /// A line whose samples spread by a tenth to either side.
+    pub(crate) fn line(name: &str, role: Role, median: f64) -> Line {
+        Line {
+            name: name.into(),
+            workers: None,
+            role,
+            limited: true,
+            note: None,
+            code: Vec::new(),
+            cells: vec![Cell::Samples(vec![0.9 * median, median, 1.1 * median])],
+            changes: vec![None],
+            tails: vec![Cell::Empty],
+        }
+    }
+
+    pub(crate) fn results(lines: Vec<Line>) -> Results {
+        Results {
+            question: "question".into(),
+            family: "family".into(),
+            placement: Placement::Free,
+            placed: false,
+            work: "work".into(),
+            at: None,
+            lines,
+            pythons: Vec::new(),
+            quotes: Vec::new(),
+            sentences: Vec::new(),
+        }
+    }
+
+    fn ceiling(workers: u64, median: f64) -> Line {
+        Line {
+            workers: Some(workers),
+            ..line("busy loops", Role::Ceiling, median)
+        }
     }
 
     #[test]
-    fn times_and_factors_have_three_digits() {
-        assert_eq!(time(14.44), "14.4 ns");
-        assert_eq!(time(168_400.0), "168 µs");
-        assert_eq!(time(2_345_678_900.0), "2.35 s");
-        assert_eq!([factor(117.2), factor(1.977)], ["117 ×", "1.98 ×"]);
-        assert_eq!([factor(0.5), factor(0.02)], ["0.50 ×", "1/50"]);
+    fn two_cores_that_were_one_are_noticed() {
+        let good = results(vec![ceiling(1, 10.0), ceiling(2, 11.0)]);
+        assert_eq!(good.missing_cores(2), None);
+        let bad = results(vec![ceiling(1, 10.0), ceiling(2, 19.0)]);
+        let why = bad.missing_cores(2).unwrap();
+        assert!(why.contains("1.05 times"), "{why}");
+        // More workers than cores are expected to do as much as the cores can.
+        let crowd = results(vec![ceiling(1, 10.0), ceiling(4, 20.0)]);
+        assert_eq!(crowd.missing_cores(2), None);
+    }
+
+    #[test]
+    fn one_core_is_expected_of_a_pair_that_shares_it() {
+        let mut shared = results(vec![ceiling(1, 10.0), ceiling(2, 20.0)]);
+        shared.placement = Placement::OneCore;
+        assert_eq!(shared.missing_cores(2), None);
+    }
+
+    #[test]
+    fn a_row_that_beats_its_limit_by_more_than_the_spread_breaks_it() {
+        let of_the_limit = |median| {
+            let lines = vec![
+                line("ours", Role::Contender, median),
+                line("slow limit", Role::Limit, 300.0),
+                line("limit", Role::Limit, 100.0),
+            ];
+            let results = results(lines);
+            results.share_of_limit(&results.lines[0])
+        };
+        let broken = ShareOfLimit::Broken("limit".into());
+        assert_eq!(of_the_limit(60.0), Some(broken));
+        assert_eq!(of_the_limit(90.0), Some(ShareOfLimit::Reached(1.0)));
+        assert_eq!(of_the_limit(200.0), Some(ShareOfLimit::Reached(0.5)));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::python::Pythons;
-use crate::results::Cell;
-use crate::scenario::{PythonPiece, Row, Scenario, check};
+use crate::python::{NotRun, Pythons};
+use crate::results::{Cell, Role};
+use crate::scenario::{PythonPiece, Repetitions, Row, Scenario, check};
+use crate::statistics::percentile_99;
 use crate::sys;
 
 /// Enough for a median, and odd, so that the median is one of the samples.
@@ -17,13 +18,15 @@ const MOST_TIMES: u64 = 1 << 40;
 struct Entrant<'r, 'a> {
     runner: Runner<'r, 'a>,
     answer: u64,
-    scale: f64,
+    /// In how many rounds it takes part.
+    rounds: usize,
+    repetitions: Repetitions,
     /// How many repetitions of the work make up a sample.
     times: u64,
     /// Nanoseconds for the work once, one sample a round.
     samples: Vec<f64>,
-    /// Why it takes no further part in the rounds.
-    failed: Option<String>,
+    /// Why it takes no further part.
+    out: Option<NotRun>,
 }
 
 enum Runner<'r, 'a> {
@@ -37,26 +40,26 @@ impl Entrant<'_, '_> {
         &mut self,
         times: u64,
         pythons: &mut Pythons,
-    ) -> anyhow::Result<Duration> {
+    ) -> Result<Duration, NotRun> {
         match &mut self.runner {
-            Runner::Rust(row) => row.run(times, self.answer),
+            Runner::Rust(row) => Ok(row.run(times, self.answer)?),
             Runner::Python(which, piece) => {
                 let (took, sum) = pythons.run(*which, &piece.call, times)?;
                 check(sum, self.answer, times)?;
-                Ok(took)
+                Ok(Duration::from_nanos(took))
             }
         }
     }
 
     /// As [`run`](Self::run), but an entrant that fails takes no further part.
     fn attempt(&mut self, times: u64, pythons: &mut Pythons) -> Option<Duration> {
-        if self.failed.is_some() {
+        if self.out.is_some() {
             return None;
         }
         match self.run(times, pythons) {
             Ok(took) => Some(took),
-            Err(error) => {
-                self.failed = Some(error.to_string());
+            Err(why) => {
+                self.out = Some(why);
                 None
             }
         }
@@ -66,6 +69,15 @@ impl Entrant<'_, '_> {
     /// needs. A time says so only once it has grown with the work: workers that start
     /// one after the other take milliseconds before any work is done.
     fn prepare(&mut self, sample: Duration, pythons: &mut Pythons) {
+        match self.repetitions {
+            // It takes seconds, and its one sample is checked as well.
+            _ if self.rounds == 1 => return,
+            Repetitions::Exactly(_) => {
+                self.attempt(self.times, pythons);
+                return;
+            }
+            Repetitions::ByTime(_) => {}
+        }
         let enough = sample / 2;
         let mut before = Duration::MAX;
         while let Some(took) = self.attempt(self.times, pythons) {
@@ -76,7 +88,7 @@ impl Entrant<'_, '_> {
                 return;
             }
             before = took;
-            // A first, short run says little: never a step of more than a hundred.
+            // A first, short run says little, so a step is at most a hundredfold.
             let missing = sample.as_nanos() / took.as_nanos().max(1);
             self.times *= missing.clamp(2, 100) as u64;
         }
@@ -85,8 +97,62 @@ impl Entrant<'_, '_> {
     fn sample(&mut self, pythons: &mut Pythons) {
         if let Some(took) = self.attempt(self.times, pythons) {
             let once = took.as_nanos() as f64 / self.times as f64;
-            self.samples.push(once * self.scale);
+            self.samples.push(once);
         }
+    }
+
+    /// Whether it takes part in a round: in its share of them, spread evenly.
+    fn takes_part(&self, round: usize, rounds: usize) -> bool {
+        let before = |round| round * self.rounds / rounds;
+        before(round + 1) > before(round)
+    }
+
+    /// How often its lock changes hands while it is taken 1000 times, if it can count
+    /// that.
+    fn count_changes(&mut self, pythons: &mut Pythons) -> Option<f64> {
+        self.out.is_none().then_some(())?;
+        let (changes, taken) = match &mut self.runner {
+            Runner::Rust(row) => row.changes.as_mut()?(self.times).ok()?,
+            Runner::Python(which, piece) => {
+                let call = piece.changes.as_ref()?;
+                pythons.run(*which, call, self.times).ok()?
+            }
+        };
+        Some(changes as f64 * 1000.0 / taken as f64)
+    }
+}
+
+/// Over how many calls a 99th percentile is taken, on every side.
+const TAIL_CALLS: u64 = 10_000;
+
+/// How many times it is taken.
+const TAIL_PASSES: usize = 3;
+
+impl Entrant<'_, '_> {
+    /// The 99th percentile of single calls, in nanoseconds, if it can time them.
+    fn tail(&mut self, calls: u64, pythons: &mut Pythons) -> Option<Cell> {
+        self.out.is_none().then_some(())?;
+        let tail = match &mut self.runner {
+            Runner::Rust(row) => row.tail.as_mut()?(calls)
+                .map(|took| percentile_99(took).as_nanos() as f64)
+                .map_err(NotRun::from),
+            Runner::Python(which, piece) => pythons
+                .run(*which, piece.tail.as_ref()?, calls)
+                .map(|(nanos, _)| nanos as f64),
+        };
+        Some(match tail {
+            Ok(nanos) => Cell::Samples(vec![nanos]),
+            Err(why) => why.into(),
+        })
+    }
+}
+
+/// Adds another pass to the tails of an entrant.
+fn add(tails: &mut Cell, another: Option<Cell>) {
+    match (tails, another) {
+        (_, None) => {}
+        (Cell::Samples(samples), Some(Cell::Samples(more))) => samples.extend(more),
+        (tails, Some(first)) => *tails = first,
     }
 }
 
@@ -94,6 +160,10 @@ impl Entrant<'_, '_> {
 pub(crate) struct Rounds {
     /// For each row its own cell, then one for each Python.
     pub(crate) cells: Vec<Vec<Cell>>,
+    /// Likewise, how often its lock changed hands while it was taken 1000 times.
+    pub(crate) changes: Vec<Vec<Option<f64>>>,
+    /// Likewise, the 99th percentile of single calls.
+    pub(crate) tails: Vec<Vec<Cell>>,
     /// For each row how many repetitions made up a sample in Rust.
     pub(crate) times: Vec<u64>,
 }
@@ -106,7 +176,12 @@ pub(crate) fn measure(
     once: bool,
 ) -> Rounds {
     sys::trim_memory();
-    let least = scenario.least;
+    let repetitions = scenario.repetitions;
+    let times = match repetitions {
+        Repetitions::Exactly(_) if once => 1,
+        Repetitions::Exactly(times) | Repetitions::ByTime(times) => times,
+    };
+    let rounds = scenario.rounds;
     let columns = 1 + pythons.count();
     let mut cells: Vec<Vec<Cell>> = Vec::new();
     let mut entrants: Vec<((usize, usize), Entrant<'_, '_>)> = Vec::new();
@@ -116,29 +191,31 @@ pub(crate) fn measure(
             own[0] = Cell::Absent(why.clone());
         }
         let python = row.python.clone();
-        let entrant = |runner, answer, scale| Entrant {
+        // The work of a ceiling row is not the scenario's.
+        let (repetitions, times) = match row.role {
+            Role::Ceiling => (Repetitions::ByTime(1), 1),
+            Role::Contender | Role::Limit => (repetitions, times),
+        };
+        let entrant = |runner, answer, rounds| Entrant {
             runner,
             answer,
-            scale,
-            times: least,
+            rounds,
+            repetitions,
+            times,
             samples: Vec::new(),
-            failed: None,
+            out: None,
         };
         if row.rust.is_some() {
             let answer = row.answer.unwrap_or(scenario.answer);
             let runner = Runner::Rust(row);
-            entrants.push(((line, 0), entrant(runner, answer, 1.0)));
+            entrants.push(((line, 0), entrant(runner, answer, rounds)));
         }
         for which in 0..pythons.count() {
             let Some(piece) = python.clone() else { break };
-            if let Some(why) = pythons.missing(which) {
-                own[1 + which] = Cell::Absent(why.to_owned());
-                continue;
-            }
-            let (answer, scale) = (piece.part)
-                .map_or((scenario.answer, 1.0), |part| (part.answer, part.scale));
+            let answer = piece.answer.unwrap_or(scenario.answer);
+            let rounds = piece.rounds.map_or(rounds, |some| some.min(rounds));
             let runner = Runner::Python(which, piece);
-            entrants.push(((line, 1 + which), entrant(runner, answer, scale)));
+            entrants.push(((line, 1 + which), entrant(runner, answer, rounds)));
         }
         cells.push(own);
     }
@@ -150,28 +227,52 @@ pub(crate) fn measure(
             entrant.sample(pythons);
         }
     } else {
-        let sample = scenario.budget / (ROUNDS * entrants.len().max(1)) as u32;
+        let sample = scenario.budget / (rounds * entrants.len().max(1)) as u32;
         for (_, entrant) in &mut entrants {
             entrant.prepare(sample, pythons);
         }
-        for _ in 0..ROUNDS {
+        for round in 0..rounds {
             for (_, entrant) in &mut entrants {
-                entrant.sample(pythons);
+                if entrant.takes_part(round, rounds) {
+                    entrant.sample(pythons);
+                }
             }
             entrants.reverse();
         }
     }
-    let mut times = vec![least; cells.len()];
-    for ((line, column), entrant) in entrants {
+    let mut tails = vec![vec![Cell::Empty; columns]; cells.len()];
+    let (passes, tail_calls) = if once {
+        (1, 1)
+    } else {
+        (TAIL_PASSES, TAIL_CALLS)
+    };
+    for _ in 0..passes {
+        for ((line, column), entrant) in &mut entrants {
+            add(
+                &mut tails[*line][*column],
+                entrant.tail(tail_calls, pythons),
+            );
+        }
+    }
+    let mut times = vec![times; cells.len()];
+    let mut changes = vec![vec![None; columns]; cells.len()];
+    for ((line, column), mut entrant) in entrants {
+        changes[line][column] = entrant.count_changes(pythons);
         if column == 0 {
             times[line] = entrant.times;
         }
-        cells[line][column] = match entrant.failed {
-            Some(why) => Cell::Failed(why),
+        cells[line][column] = match entrant.out {
+            Some(why) => why.into(),
             None => Cell::Samples(entrant.samples),
         };
     }
-    Rounds { cells, times }
+    pythons.end_standing();
+    Rounds {
+        cells,
+        changes,
+        tails,
+        times,
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +328,49 @@ mod tests {
         let runs = runs.into_inner();
         assert_eq!(runs.len(), 3 + 3 * ROUNDS);
         assert_eq!(runs[3..12], ["a", "b", "c", "c", "b", "a", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_row_of_few_rounds_has_them_spread_evenly() {
+        let runs = RefCell::new(Vec::new());
+        let row = |name: &'static str| {
+            let runs = &runs;
+            Row::new(name, move |times| {
+                runs.borrow_mut().push(name);
+                Ok((Duration::from_millis(1), 7 * times))
+            })
+        };
+        let mut scenario = scenario().rounds(6).row(row("all"));
+        let rounds = measure(&mut scenario, &mut Pythons::none(), false);
+        assert_eq!(rounds.cells[0][0], Cell::Samples(vec![1e6; 6]));
+        let entrant = Entrant {
+            runner: Runner::Rust(&mut scenario.rows[0]),
+            answer: 7,
+            rounds: 2,
+            repetitions: Repetitions::ByTime(1),
+            times: 1,
+            samples: Vec::new(),
+            out: None,
+        };
+        let parts: Vec<bool> = (0..6).map(|r| entrant.takes_part(r, 6)).collect();
+        assert_eq!(parts, [false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn every_side_does_exactly_as_many_repetitions() {
+        let runs = RefCell::new(Vec::new());
+        let mut scenario =
+            scenario()
+                .exactly(20)
+                .rounds(3)
+                .row(Row::new("row", |times| {
+                    runs.borrow_mut().push(times);
+                    Ok((Duration::from_nanos(1), 7 * times))
+                }));
+        measure(&mut scenario, &mut Pythons::none(), false);
+        drop(scenario);
+        // One to warm up, and one a round.
+        assert_eq!(runs.into_inner(), [20; 4]);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Gives memory that was freed back to the system: a fork copies the page table of what
-/// earlier measurements have left, too.
+/// Gives freed memory back to the system: a fork copies the page tables of what earlier
+/// measurements have left, too.
 pub(crate) fn trim_memory() {
     // SAFETY: it takes a number, and touches only what the allocator knows to be free.
     #[cfg(target_env = "gnu")]
@@ -23,24 +23,35 @@ pub(crate) fn trim_memory() {
     };
 }
 
-/// Forks a process that ends at once, and waits for it.
+/// Forks `count` processes that end at once, side by side, and waits for all of them.
 ///
 /// # Errors
 ///
 /// The system's refusal.
-pub fn bare_fork() -> io::Result<()> {
-    // SAFETY: the child calls nothing but `_exit`.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: it ends this process and touches nothing.
-        unsafe { libc::_exit(0) };
+///
+/// ```
+/// bench::sys::bare_forks(2)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn bare_forks(count: usize) -> io::Result<()> {
+    let mut children = Vec::with_capacity(count);
+    for _ in 0..count {
+        // SAFETY: the child calls nothing but `_exit`.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: it ends this process and touches nothing.
+            unsafe { libc::_exit(0) };
+        }
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        children.push(pid);
     }
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a null pointer says that the status is not wanted.
-    if unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } != pid {
-        return Err(io::Error::last_os_error());
+    for pid in children {
+        // SAFETY: a null pointer says that the status is not wanted.
+        if unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } != pid {
+            return Err(io::Error::last_os_error());
+        }
     }
     Ok(())
 }
@@ -57,7 +68,7 @@ pub fn bare_block(name: &CStr, size: usize) -> io::Result<()> {
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it was opened above, and nobody else has it.
+    // SAFETY: it was opened above and has no other owner.
     let file = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
     file.set_len(size as u64)?;
     let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -75,7 +86,7 @@ pub fn bare_block(name: &CStr, size: usize) -> io::Result<()> {
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it was mapped above, and nobody looks at it.
+    // SAFETY: it was mapped above, and nothing refers to it.
     unsafe { libc::munmap(address, size) };
     // SAFETY: the name is a C string.
     unsafe { libc::shm_unlink(name.as_ptr()) };
@@ -142,7 +153,7 @@ struct Inner {
 unsafe impl Sync for Inner {}
 
 impl PthreadMutex {
-    /// With a zero. A robust one tells when its holder died.
+    /// With a zero. A robust one reports that its holder has died.
     ///
     /// # Errors
     ///
@@ -154,7 +165,7 @@ impl PthreadMutex {
         })?;
         let mut attributes = MaybeUninit::uninit();
         let attributes = attributes.as_mut_ptr();
-        // SAFETY: it is a place for attributes.
+        // SAFETY: the pointer is to space for the attributes.
         unsafe { libc::pthread_mutexattr_init(attributes) };
         let shared = libc::PTHREAD_PROCESS_SHARED;
         // SAFETY: they were initialised.
@@ -164,7 +175,7 @@ impl PthreadMutex {
             // SAFETY: as above.
             unsafe { libc::pthread_mutexattr_setrobust(attributes, robust) };
         }
-        // SAFETY: nobody uses the mutex yet.
+        // SAFETY: the mutex is not in use yet.
         let made =
             unsafe { libc::pthread_mutex_init(inner.mutex.get(), attributes) };
         if made != 0 {
@@ -173,40 +184,32 @@ impl PthreadMutex {
         Ok(Self(inner))
     }
 
-    /// Does something while the mutex is held.
+    /// Runs `work` with the number while the mutex is held.
     #[inline]
-    pub fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub fn hold<R>(&self, work: impl FnOnce(&mut u64) -> R) -> R {
         // SAFETY: it was initialised and does not move.
         unsafe { libc::pthread_mutex_lock(self.0.mutex.get()) };
-        let result = work();
+        // SAFETY: only the holder of the mutex has the number, and this thread holds it.
+        let result = work(unsafe { &mut *self.0.number.get() });
         // SAFETY: this thread holds it.
         unsafe { libc::pthread_mutex_unlock(self.0.mutex.get()) };
         result
     }
-
-    /// Adds one to the number.
-    #[inline]
-    pub fn increment(&self) {
-        // SAFETY: the mutex is held.
-        self.hold(|| unsafe { *self.0.number.get() += 1 });
-    }
-
-    /// The number, and a zero in its place.
-    #[must_use]
-    pub fn take(&self) -> u64 {
-        // SAFETY: as above.
-        self.hold(|| unsafe { self.0.number.get().replace(0) })
-    }
 }
 
-/// How somebody waits for a word in shared memory to change.
+/// How a side waits for a word in shared memory to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// By looking again and again: needs a core for each side.
+    /// It looks again and again, which needs a core for each side.
     Spin,
-    /// By a futex: asleep.
+    /// It sleeps, by a futex.
     Sleep,
+    /// It looks for up to a millisecond, then sleeps.
+    SpinThenSleep,
 }
+
+/// How often a side looks before it sleeps: for longer than a wake-up takes.
+const LOOKS: u32 = 20_000;
 
 /// A word that two processes change in turn.
 pub struct PingPong(Shared<AtomicU32>);
@@ -223,6 +226,7 @@ impl PingPong {
 
     /// Waits until the word has this value.
     pub fn wait_for(&self, expected: u32, wait: Wait) {
+        let mut looks = 0_u32;
         loop {
             let value = self.0.load(Ordering::Acquire);
             if value == expected {
@@ -230,23 +234,29 @@ impl PingPong {
             }
             match wait {
                 Wait::Spin => hint::spin_loop(),
-                // Returns at once if the word has changed since it was looked at.
-                Wait::Sleep => self.futex(libc::FUTEX_WAIT, value),
+                Wait::SpinThenSleep if looks < LOOKS => {
+                    looks += 1;
+                    hint::spin_loop();
+                }
+                // It returns at once if the word has changed since it was loaded.
+                Wait::Sleep | Wait::SpinThenSleep => {
+                    self.futex(libc::FUTEX_WAIT, value);
+                }
             }
         }
     }
 
-    /// Gives the word this value, and wakes the other side where it sleeps.
-    pub fn put(&self, value: u32, wait: Wait) {
+    /// Gives the word this value. `other` says how the other side waits for it.
+    pub fn put(&self, value: u32, other: Wait) {
         self.0.store(value, Ordering::Release);
-        if wait == Wait::Sleep {
+        if other != Wait::Spin {
             self.futex(libc::FUTEX_WAKE, 1);
         }
     }
 
     fn futex(&self, operation: libc::c_int, value: u32) {
         let no_timeout = ptr::null::<libc::timespec>();
-        // SAFETY: the word is there as long as `self`.
+        // SAFETY: the word exists as long as `self`.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
@@ -259,7 +269,8 @@ impl PingPong {
     }
 }
 
-/// A ring from one producer to one consumer, who spin: messages of 64 bytes.
+/// A ring of messages of 64 bytes from one producer to one consumer, both of which
+/// spin.
 pub struct Ring(Shared<Buffer>);
 
 const SLOTS: u64 = 256;
@@ -268,7 +279,7 @@ const SLOTS: u64 = 256;
 pub type Message = [u64; 8];
 
 struct Buffer {
-    /// How many messages were put. On a cache line of its own, like the other.
+    /// How many messages were put. On a cache line of its own, like `tail`.
     head: Line,
     /// How many messages were taken.
     tail: Line,
@@ -292,11 +303,11 @@ impl Ring {
         })?))
     }
 
-    /// Puts so many messages.
+    /// Puts `count` messages.
     pub fn produce(&self, count: u64, message: &Message) {
         let (mut head, mut tail) = (self.0.head.0.load(Ordering::Relaxed), 0);
         for _ in 0..count {
-            // Most of the time it is enough to know where the other side was.
+            // Most of the time it is enough to know where the consumer was.
             while head.wrapping_sub(tail) >= SLOTS {
                 hint::spin_loop();
                 tail = self.0.tail.0.load(Ordering::Acquire);
@@ -310,7 +321,7 @@ impl Ring {
         }
     }
 
-    /// Takes so many messages. Returns the sum of their first words.
+    /// Takes `count` messages. Returns the sum of their first words.
     #[must_use]
     pub fn consume(&self, count: u64) -> u64 {
         let (mut tail, mut head) = (self.0.tail.0.load(Ordering::Relaxed), 0);

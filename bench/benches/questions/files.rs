@@ -8,7 +8,7 @@ use std::process::{self, Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use bench::{Bench, Row, Scenario};
+use bench::{Bench, Row, Scenario, worker_counts};
 use indicatif::{InMemoryTerm, ProgressBar, ProgressDrawTarget};
 use multiprocessing::{Pool, cpu_count};
 use tutorial::{Copied, Tree, copy_file};
@@ -25,27 +25,15 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         let mut file = File::create(from.join(number.to_string()))?;
         file.write_all(&vec![number as u8; SIZE])?;
     }
-    let copy_row = |name: &str, copy: Copy| {
-        Row::new(name, move |times| {
-            let mut took = Duration::ZERO;
-            let mut sum = 0;
-            for _ in 0..times {
-                let start = Instant::now();
-                sum += copy(from, to)?;
-                took += start.elapsed();
-                fs::remove_dir_all(to)?;
-            }
-            Ok((took, sum))
-        })
-    };
     let (source, target) = (path(from)?, path(to)?);
-    let scenario = Scenario::new(
+    let paths = (from.as_path(), to.as_path());
+    let mut scenario = Scenario::new(
         QUESTION,
         "copy",
         "1000 files of 64 KiB copied in memory, both sides hashed by SHA-512",
         FILES * SIZE as u64,
     )
-    .row(copy_row("one process", |from, to| {
+    .row(copy_row(paths, "one process", |from, to| {
         let tree = Tree::of(from)?;
         tree.make_folders(from, to)?;
         let copies = tree
@@ -54,52 +42,106 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             .map(|file| Ok(bytes(copy_file(from, to, file)?)));
         copies.sum()
     }))
-    .row(
-        copy_row("Pool", |from, to| by_pool(from, to, &ProgressBar::hidden()))
-            .python(format!("files.copy {} {source} {target}", cpu_count())),
-    )
-    .row(copy_row("Pool and a progress bar", |from, to| {
-        let screen = InMemoryTerm::new(24, 80);
-        let target = ProgressDrawTarget::term_like(Box::new(screen));
-        by_pool(
-            from,
-            to,
-            &ProgressBar::with_draw_target(Some(FILES), target),
-        )
-    }))
-    .row(
-        copy_row("cp -r", |from, to| {
-            let status = Command::new("cp").arg("-r").args([from, to]).status()?;
-            ensure!(status.success(), "cp failed");
-            Ok(FILES * SIZE as u64)
-        })
-        .limit()
-        .note("it proves nothing"),
-    );
-    bench.scenario(
-        scenario
-            .says(|results| {
-                let (ours, bar) = (
-                    results.median("Pool"),
-                    results.median("Pool and a progress bar"),
-                );
-                let times = results.times(bar, ours);
-                format!("With a progress bar it takes {times} as long as without.")
+    .rounds(9);
+    for workers in worker_counts() {
+        let row = copy_row(paths, "Pool", move |from, to| {
+            by_pool(workers, from, to, &ProgressBar::hidden())
+        });
+        let python = format!("files.copy {workers} {source} {target}");
+        scenario = scenario
+            .row(row.workers(workers).python(python).python_rounds(5))
+            .row(
+                copy_row(paths, "cp", move |from, to| by_cp(workers, from, to))
+                    .workers(workers)
+                    .limit()
+                    .note("each copies its share of the files, and proves nothing"),
+            );
+    }
+    let cores = cpu_count();
+    let (pool, cp) = (&format!("Pool/{cores}"), &format!("cp/{cores}"));
+    let scenario = scenario
+        .row(copy_row(paths, "Pool and a progress bar", move |from, to| {
+            let screen = InMemoryTerm::new(24, 80);
+            let target = ProgressDrawTarget::term_like(Box::new(screen));
+            let bar = ProgressBar::with_draw_target(Some(FILES), target);
+            by_pool(cores, from, to, &bar)
+        }))
+        .row(
+            copy_row(paths, "cp -r", |from, to| {
+                let status =
+                    Command::new("cp").arg("-r").args([from, to]).status()?;
+                ensure!(status.success(), "cp failed");
+                Ok(FILES * SIZE as u64)
             })
-            .says(|results| {
-                let ours = results.median("Pool");
-                let times = results.times(ours, results.python("Pool"));
-                format!("It takes {times} as long as Python's.")
-            }),
-    );
+            .unlimited()
+            .note("it proves nothing"),
+        )
+        .ceiling(worker_counts())
+        .quote(
+            "`file_copy`, 1000 files of 64 KiB",
+            pool.as_str(),
+            ["one process", "cp -r"],
+        )
+        .says(|results| {
+            let times = results.times("Pool and a progress bar", pool)?;
+            Some(format!("With a progress bar it takes {times} as long as without."))
+        })
+        .says(|results| {
+            let python = results.python(pool)?;
+            let cp = results.times(pool, cp)?;
+            Some(format!(
+                "Python's takes {python} as long as ours, and ours {cp} as long as as \
+                 many runs of cp, which prove nothing."
+            ))
+        });
+    bench.scenario(scenario);
     Ok(())
 }
 
-type Copy = fn(&Path, &Path) -> anyhow::Result<u64>;
+/// Has `workers` processes of cp copy a share of the files each.
+fn by_cp(workers: usize, from: &Path, to: &Path) -> anyhow::Result<u64> {
+    fs::create_dir(to)?;
+    let files: Vec<PathBuf> = fs::read_dir(from)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    let mut running = (files.chunks(files.len().div_ceil(workers)))
+        .map(|files| Command::new("cp").arg("-t").arg(to).args(files).spawn())
+        .collect::<Result<Vec<Child>, _>>()?;
+    for cp in &mut running {
+        ensure!(cp.wait()?.success(), "cp failed");
+    }
+    Ok(FILES * SIZE as u64)
+}
+
+/// A row that copies one folder to the other again and again, and removes the copy
+/// before the clock runs on.
+#[track_caller]
+fn copy_row<'a>(
+    (from, to): (&'a Path, &'a Path),
+    name: &str,
+    copy: impl Fn(&Path, &Path) -> anyhow::Result<u64> + 'a,
+) -> Row<'a> {
+    Row::new(name, move |times| {
+        let mut took = Duration::ZERO;
+        let mut sum = 0;
+        for _ in 0..times {
+            let start = Instant::now();
+            sum += copy(from, to)?;
+            took += start.elapsed();
+            fs::remove_dir_all(to)?;
+        }
+        Ok((took, sum))
+    })
+}
 
 /// As listing D57 does it.
-fn by_pool(from: &Path, to: &Path, bar: &ProgressBar) -> anyhow::Result<u64> {
-    let pool = Pool::new(cpu_count())?;
+fn by_pool(
+    workers: usize,
+    from: &Path,
+    to: &Path,
+    bar: &ProgressBar,
+) -> anyhow::Result<u64> {
+    let pool = Pool::new(workers)?;
     let tree = Tree::of(from)?;
     tree.make_folders(from, to)?;
     let files = tree.files.iter();
@@ -128,11 +170,11 @@ fn bytes(copied: Copied) -> u64 {
 }
 
 fn path(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().context("a folder whose name is no text")
+    path.to_str().context("the name of the folder is not UTF-8")
 }
 
-/// A folder in memory where there is one. A process of its own removes it when this one
-/// has ended, however that was.
+/// A folder in memory, if the machine has one there. A process of its own removes it
+/// when this one has ended, in whatever way.
 struct Scratch {
     path: PathBuf,
     keeper: Child,
@@ -151,7 +193,7 @@ impl Scratch {
             .args(["-c", "read -r _; rm -rf \"$0\""])
             .arg(&path)
             .stdin(Stdio::piped())
-            // Ctrl+C is not meant for it.
+            // So that Ctrl+C does not reach it.
             .process_group(0)
             .spawn()?;
         fs::create_dir(&path)?;
@@ -161,8 +203,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The end of its input tells it to remove the folder.
+        // At the end of its input it removes the folder.
         drop(self.keeper.stdin.take());
-        let _removed = self.keeper.wait();
+        self.keeper.wait().ok();
     }
 }

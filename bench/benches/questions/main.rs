@@ -1,12 +1,12 @@
 //! The questions, in the order in which they are answered.
 
 mod files;
+mod locks;
 mod managers;
 mod pool;
 mod queues;
 mod shared;
 mod start;
-mod sync;
 mod threads_vs_processes;
 mod work;
 
@@ -20,18 +20,19 @@ fn main() -> anyhow::Result<ExitCode> {
     if env::args().nth(1).as_deref() == Some(start::NOTHING) {
         return Ok(ExitCode::SUCCESS);
     }
-    // Said once: whoever is pinned to one core later would find that there is but one.
+    // Set here, since a process that is pinned to one core would find that there is
+    // only one, and never spin.
     set_spinning(cpu_count() > 1);
-    // A process that the bench or procspawn spawned is another copy of this program.
+    // A process that the library or procspawn has spawned is this program, too.
     freeze_support();
     procspawn::init();
     let mut bench = Bench::from_args()?;
-    // First: a fork takes longer the more memory this process has used.
+    // This comes first, as a fork takes longer the more memory this process has used.
     start::measure(&mut bench);
     threads_vs_processes::measure(&mut bench)?;
     pool::measure(&mut bench)?;
     queues::measure(&mut bench)?;
-    sync::measure(&mut bench)?;
+    locks::measure(&mut bench)?;
     shared::measure(&mut bench)?;
     managers::measure(&mut bench)?;
     files::measure(&mut bench)?;

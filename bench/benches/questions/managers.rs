@@ -3,26 +3,32 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use anyhow::Context;
-use bench::{Bench, Results, Row, Scenario, on_core, pin};
+use bench::{Bench, Placement, Results, Row, Scenario};
 use multiprocessing::managers::{SyncManager, manager};
 use multiprocessing::{Process, active_children};
 
 const QUESTION: &str = "managers";
 
+/// For a scenario that is measured in each placement.
+const BUDGET: Duration = Duration::from_secs(1);
+
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    dict(bench)?;
-    queue(bench)
+    for placement in Placement::all() {
+        dict(placement, bench)?;
+        queue(placement, bench)?;
+    }
+    Ok(())
 }
 
-/// Has the process that was just started share its client's core. One of the two always
-/// sleeps, so that is where the scheduler has them, mostly; and a wake-up on another core
-/// takes ten times as long.
-fn on_one_core() -> anyhow::Result<()> {
+/// Makes the process that was started last the other side. The bench itself is the
+/// first.
+fn put_server(placement: Placement) -> anyhow::Result<()> {
     let children = active_children();
     let server = children.last().context("there is no server")?;
-    Ok(pin(server.pid(), 0)?)
+    Ok(placement.put(server.pid(), 1)?)
 }
 
 /// As long as a small call or its answer is.
@@ -42,25 +48,41 @@ fn round_trip(mut stream: impl Read + Write) -> anyhow::Result<u64> {
     Ok(message[0].into())
 }
 
-fn compare(results: &Results, ours: &str, limit: &str) -> String {
-    let (median, limit) = (results.median(ours), results.median(limit));
-    let times = results.times(median, limit);
-    let text = format!("It takes {times} as long as the bare socket.");
-    if results.python(ours).is_none() {
-        return text;
+/// What is the same for both scenarios.
+fn finished<'a>(
+    scenario: Scenario<'a>,
+    placement: Placement,
+    ours: &'static str,
+    echo: &'static str,
+) -> Scenario<'a> {
+    let beside_echo = move |results: &Results| {
+        let times = results.times(ours, echo)?;
+        Some(format!("It takes {times} as long as the bare socket."))
+    };
+    let beside_python = move |results: &Results| {
+        let python = results.python(ours)?;
+        Some(format!("Python's takes {python} as long as ours."))
+    };
+    let scenario = scenario
+        .placed(placement)
+        .budget(BUDGET)
+        .ceiling([2])
+        .says(beside_echo)
+        .says(beside_python);
+    match placement {
+        Placement::Free | Placement::Busy => scenario.quote(ours, ours, [echo]),
+        Placement::OneCore | Placement::Apart => scenario,
     }
-    let python = results.times(results.python(ours), median);
-    format!("{text} Python's takes {python} as long as ours.")
 }
 
-fn dict(bench: &mut Bench) -> anyhow::Result<()> {
+fn dict(placement: Placement, bench: &mut Bench) -> anyhow::Result<()> {
     let manager = manager()?;
-    on_one_core()?;
+    put_server(placement)?;
     let dict = &manager.dict([("key", 1)])?;
     let (ours, theirs) = UnixStream::pair()?;
     let mut other = Process::builder().daemon(true).target(|| echo(&theirs));
     other.start()?;
-    on_one_core()?;
+    put_server(placement)?;
     let ours = &ours;
     let scenario = Scenario::new(
         QUESTION,
@@ -70,20 +92,20 @@ fn dict(bench: &mut Bench) -> anyhow::Result<()> {
     )
     .row(
         Row::timed("managed dict", || Ok(u64::from(dict.get::<u32>("key")?)))
-            .python("managers.dict_get"),
+            .python(format!("managers.dict_get {}", placement.in_python())),
     )
-    .row(Row::timed("an echo", move || round_trip(ours)).limit())
-    .says(|results| compare(results, "managed dict", "an echo"));
-    on_core(0, || bench.scenario(scenario))?;
+    .row(Row::timed("an echo", move || round_trip(ours)).limit());
+    let scenario = finished(scenario, placement, "managed dict", "an echo");
+    placement.run(0, || bench.scenario(scenario))?;
     other.terminate()?;
     other.join()?;
     Ok(())
 }
 
-fn queue(bench: &mut Bench) -> anyhow::Result<()> {
+fn queue(placement: Placement, bench: &mut Bench) -> anyhow::Result<()> {
     let mut manager = SyncManager::new(("127.0.0.1", 0), b"abc");
     manager.start()?;
-    on_one_core()?;
+    put_server(placement)?;
     let queue = &manager.queue(0)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -94,7 +116,7 @@ fn queue(bench: &mut Bench) -> anyhow::Result<()> {
         std::io::Result::Ok(())
     });
     other.start()?;
-    on_one_core()?;
+    put_server(placement)?;
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let stream = &stream;
@@ -109,7 +131,7 @@ fn queue(bench: &mut Bench) -> anyhow::Result<()> {
             queue.put(1)?;
             Ok(u64::from(queue.get::<u32>()?))
         })
-        .python("managers.queue_put_get"),
+        .python(format!("managers.queue_put_get {}", placement.in_python())),
     )
     .row(
         Row::timed("two echoes", move || {
@@ -117,9 +139,9 @@ fn queue(bench: &mut Bench) -> anyhow::Result<()> {
             round_trip(stream)
         })
         .limit(),
-    )
-    .says(|results| compare(results, "managed queue", "two echoes"));
-    on_core(0, || bench.scenario(scenario))?;
+    );
+    let scenario = finished(scenario, placement, "managed queue", "two echoes");
+    placement.run(0, || bench.scenario(scenario))?;
     other.terminate()?;
     other.join()?;
     Ok(())

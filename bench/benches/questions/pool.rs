@@ -5,18 +5,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::sys::{PingPong, Wait};
-use bench::{Bench, Part, Results, Row, Scenario, on_core, race_processes};
+use bench::{
+    Bench, By, Part, Placement, Race, Results, Row, Scenario, Verdict, cal,
+    cal_known, worker_counts,
+};
 use crossbeam::channel;
-use multiprocessing::{Pool, cpu_count};
+use multiprocessing::{Pool, StartMethod, cpu_count};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use threading::ThreadPool;
 
-use crate::work::{
-    cal, cal_known, spinning, steps_per_microsecond, without_spinning,
-};
+use crate::work::{spinning, steps_per_microsecond, without_spinning};
 
 const QUESTION: &str = "pool";
 
@@ -40,14 +41,16 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     ] {
         arguments(name, size, count, bench)?;
     }
+    scaling(bench)?;
     many(bench)?;
     very_many(bench)?;
-    round_trip(bench)?;
-    slowest(bench)?;
+    for placement in Placement::all() {
+        round_trip(placement, bench)?;
+    }
     crowd(bench)
 }
 
-/// So many steps; one more, so that a no-op has something to tell.
+/// `steps` steps; one more, so that a no-op has an answer.
 fn task(steps: u64) -> u64 {
     cal(steps).wrapping_add(1)
 }
@@ -56,12 +59,12 @@ fn no_task() -> u64 {
     task(0)
 }
 
-/// Runs and times something that a pool of threads or processes, which is started
-/// before and ended afterwards, does so many times.
+/// Times `times` batches that a running pool does, after one that warms it up.
 fn clocked(
     times: u64,
     mut batch: impl FnMut() -> anyhow::Result<u64>,
 ) -> anyhow::Result<(Duration, u64)> {
+    batch()?;
     let start = Instant::now();
     let mut sum = 0_u64;
     for _ in 0..times {
@@ -74,15 +77,18 @@ fn total(results: impl IntoIterator<Item = u64>) -> u64 {
     results.into_iter().fold(0, u64::wrapping_add)
 }
 
-/// A row of a pool of threads that must be gone before anybody forks.
-fn rayon_row<'a>(batch: impl Fn() -> u64 + Sync + 'a) -> Row<'a> {
+/// A row of rayon, called from within its pool. Its threads must have ended before
+/// anything forks.
+#[track_caller]
+fn rayon_row<'a>(workers: usize, batch: impl Fn() -> u64 + Sync + 'a) -> Row<'a> {
     Row::new("rayon", move |times| {
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(cpu_count());
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(workers);
         threads.build()?.install(|| clocked(times, || Ok(batch())))
     })
 }
 
 /// A row of our pool of threads.
+#[track_caller]
 fn thread_pool_row<'a, A: Send + 'static>(
     function: fn(A) -> u64,
     inputs: impl Fn() -> Vec<A> + 'a,
@@ -98,10 +104,11 @@ fn thread_pool_row<'a, A: Send + 'static>(
     })
 }
 
-/// As many tasks of procspawn's at a time: each holds descriptors, and it panics when
-/// there are no more.
+/// The most tasks that procspawn is given at a time: each holds descriptors, and it
+/// panics if there are none left.
 const PROCSPAWN_AT_A_TIME: usize = 50;
 
+#[track_caller]
 fn procspawn_row<'a, A: Serialize + DeserializeOwned + 'a>(
     function: fn(A) -> u64,
     inputs: impl Fn() -> Vec<A> + 'a,
@@ -127,7 +134,8 @@ fn procspawn_row<'a, A: Serialize + DeserializeOwned + 'a>(
         taken
     });
     row.note(format!(
-        "at most {PROCSPAWN_AT_A_TIME} tasks at a time, as each holds descriptors"
+        "at most {PROCSPAWN_AT_A_TIME} tasks at a time, as each holds descriptors; its \
+         workers are spawned"
     ))
 }
 
@@ -136,14 +144,18 @@ fn crossmist_row<'a>() -> Row<'a> {
     Row::absent("crossmist", why)
 }
 
-/// The same batch of tasks in Python.
+/// The same batch of tasks in Python, whose pools also stand from one sample to the
+/// next.
 struct InPython {
-    /// What the functions' names begin with.
+    /// The function: what the tasks are.
     kind: &'static str,
-    /// Their arguments besides the number of workers and the chunk size.
+    /// Its arguments besides the method, the number of workers and the chunk size.
     batch: String,
     answer: u64,
 }
+
+/// A batch takes Python up to half a second.
+const PYTHON_ROUNDS: usize = 5;
 
 impl InPython {
     fn beside<'a>(&self, row: Row<'a>, method: &str, chunksize: usize) -> Row<'a> {
@@ -153,8 +165,11 @@ impl InPython {
             answer,
         } = self;
         let workers = cpu_count();
-        let call = format!("pool.{kind}_{method} {workers} {chunksize} {batch}");
-        row.python_answer(call, *answer)
+        row.python(format!(
+            "pool.{kind} {method} {workers} {chunksize} {batch}"
+        ))
+        .python_answer(*answer)
+        .python_rounds(PYTHON_ROUNDS)
     }
 }
 
@@ -172,7 +187,7 @@ fn with_methods<'a, A: Clone + Serialize + DeserializeOwned + 'a>(
         let map = Row::timed(format!("map by {chunksize}"), move || {
             Ok(total(pool.chunksize(chunksize).map(function, inputs())?))
         });
-        scenario = scenario.row(python.beside(map, "map_chunks", chunksize));
+        scenario = scenario.row(python.beside(map, "map_by", chunksize));
     }
     let apply = Row::timed("apply", move || by_apply(pool, function, inputs()));
     let apply_async = apply_async_row(pool, function, inputs);
@@ -243,8 +258,7 @@ fn tasks(
     let inputs = move || vec![steps; count];
     let python = &InPython {
         kind: "tasks",
-        // As long, not as many steps: its steps are slower. It returns how many tasks
-        // were right.
+        // A task takes as long there, in fewer steps. It returns how many were right.
         batch: format!("{} {count}", (microseconds * 1e3) as u64),
         answer: count as u64,
     };
@@ -256,8 +270,8 @@ fn tasks(
         QUESTION,
         format!("{name} tasks"),
         format!(
-            "{count} tasks of {name}, by {workers} workers that wait for them; map by \
-             so many at a time is its chunksize"
+            "{count} tasks of {name}, by {workers} workers that run already; `by 100` is \
+             a chunksize"
         ),
         known,
     )
@@ -265,44 +279,67 @@ fn tasks(
     .row(
         python
             .beside(one, "one", 0)
-            .note("a task of Python's lasts as long as one of ours and has fewer steps"),
+            .note("a task takes Python as long as it takes Rust, and has fewer steps"),
     );
     let scenario = with_methods(scenario, pool, task, inputs, python)
-        .row(python.beside(Row::only_python("ProcessPoolExecutor"), "executor", 0))
+        .row(python.beside(
+            Row::only_python("ProcessPoolExecutor by 1"),
+            "executor",
+            1,
+        ))
+        .row(python.beside(
+            Row::only_python("ProcessPoolExecutor, in chunks"),
+            "executor",
+            // As many chunks as a Pool makes.
+            count.div_ceil(4 * workers),
+        ))
         .row(procspawn_row(task, inputs))
         .row(crossmist_row())
         .row(python.beside(thread_pool_row(task, inputs), "thread_executor", 0))
-        .row(rayon_row(move || {
+        .row(rayon_row(workers, move || {
             inputs()
                 .into_par_iter()
                 .map(task)
                 .reduce(|| 0, u64::wrapping_add)
         }));
-    bench.scenario(scenario.says(who_pays).says(beside_python));
+    let what = |method| format!("`{method}`, {count} tasks of {name}");
+    let scenario = scenario
+        .ceiling([workers])
+        .quote(what("map"), "map", ["one thread", "rayon"])
+        .quote(what("apply"), "apply", ["one thread"])
+        .says(who_pays)
+        .says(beside_python);
+    bench.scenario(scenario);
     Ok(())
 }
 
 /// Which methods are faster than no pool at all.
-fn who_pays(results: &Results) -> String {
-    let one = results.median("one thread");
-    let faster: Vec<&str> = METHODS
-        .into_iter()
-        .filter(|method| results.median(method) < one)
-        .collect();
-    let faster = match faster.as_slice() {
-        [] => "none of the pool's methods".to_owned(),
+fn who_pays(results: &Results) -> Option<String> {
+    let mut named: [Vec<&str>; 3] = [const { Vec::new() }; 3];
+    for method in METHODS {
+        let which = match results.times(method, "one thread")?.verdict() {
+            Verdict::Less => 0,
+            Verdict::Equal => 1,
+            Verdict::More => 2,
+        };
+        named[which].push(method);
+    }
+    let [faster, equal, slower] = named.map(|methods| match methods.as_slice() {
+        [] => "none".to_owned(),
         these => these.join(", "),
-    };
-    format!("Faster than one thread: {faster}.")
+    });
+    Some(format!(
+        "Faster than one thread: {faster}. Equal within the spread: {equal}. Slower: \
+         {slower}."
+    ))
 }
 
-fn beside_python(results: &Results) -> String {
-    let python = |label| results.times(results.python(label), results.median(label));
-    format!(
+fn beside_python(results: &Results) -> Option<String> {
+    Some(format!(
         "Python's apply takes {} as long as ours, its map {}.",
-        python("apply"),
-        python("map")
-    )
+        results.python("apply")?,
+        results.python("map")?
+    ))
 }
 
 const METHODS: [&str; 7] = [
@@ -315,7 +352,7 @@ const METHODS: [&str; 7] = [
     "imap_unordered",
 ];
 
-/// An argument that is only looked at: its last byte.
+/// A task that only looks at its argument's last byte.
 fn last(bytes: ByteBuf) -> u64 {
     bytes.last().copied().map_or(0, u64::from)
 }
@@ -346,34 +383,86 @@ fn arguments(
         count as u64,
     )
     .at("size of an argument in bytes", size as f64)
-    .row(
-        python.beside(one, "one", 0).note(
-            "a batch makes its arguments anew in Rust, Python has them already",
-        ),
-    );
+    .row(python.beside(one, "one", 0));
     let scenario = with_methods(scenario, pool, last, inputs, python)
         .row(if size < 1 << 20 {
             procspawn_row(last, inputs)
         } else {
-            let why = "1.0.2 waits for ever when it is given several such arguments";
+            let why = "1.0.2 hangs if it is given several such arguments";
             Row::absent("procspawn", why)
         })
         .row(crossmist_row())
         .row(python.beside(thread_pool_row(last, inputs), "thread_executor", 0))
-        .row(rayon_row(move || inputs().into_par_iter().map(last).sum()));
-    bench.scenario(scenario.says(who_pays).says(beside_python));
+        .row(rayon_row(cpu_count(), move || {
+            inputs().into_par_iter().map(last).sum()
+        }))
+        .ceiling([cpu_count()])
+        .says(who_pays)
+        .says(beside_python);
+    bench.scenario(scenario);
     Ok(())
 }
 
-/// So many no-ops that what counts is what one of them costs.
+/// The same batch by 1, 2, 4, … workers.
+fn scaling(bench: &mut Bench) -> anyhow::Result<()> {
+    const COUNT: usize = 200;
+    let steps = (100.0 * steps_per_microsecond()) as u64 & !1;
+    let inputs = move || vec![steps; COUNT];
+    let known = cal_known(steps).wrapping_add(1).wrapping_mul(COUNT as u64);
+    let pools: Vec<(usize, Pool)> = worker_counts()
+        .into_iter()
+        .map(|workers| Ok((workers, Pool::new(workers)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let mut scenario = Scenario::new(
+        QUESTION,
+        "more workers",
+        format!("{COUNT} tasks of 100 µs, by workers that run already"),
+        known,
+    )
+    .row(Row::timed("one thread", move || {
+        Ok(total(inputs().into_iter().map(task)))
+    }));
+    for (workers, pool) in &pools {
+        let workers = *workers;
+        let map = Row::timed("map", move || Ok(total(pool.map(task, inputs())?)));
+        let call = format!("pool.tasks map {workers} 0 100000 {COUNT}");
+        scenario = scenario
+            .row(
+                map.workers(workers)
+                    .python(call)
+                    .python_answer(COUNT as u64)
+                    .python_rounds(PYTHON_ROUNDS)
+                    .note("a task takes Python as long as it takes Rust"),
+            )
+            .row(apply_async_row(pool, task, inputs).workers(workers))
+            .row(
+                rayon_row(workers, move || {
+                    inputs()
+                        .into_par_iter()
+                        .map(task)
+                        .reduce(|| 0, u64::wrapping_add)
+                })
+                .workers(workers),
+            );
+    }
+    let cores = cpu_count();
+    bench.scenario(scenario.ceiling(worker_counts()).says(move |results| {
+        let label = |name: &str| format!("{name}/{cores}");
+        Some(format!(
+            "One thread takes {} as long as map by {cores} workers, and {} as long as \
+             rayon's.",
+            results.times("one thread", &label("map"))?,
+            results.times("one thread", &label("rayon"))?,
+        ))
+    }));
+    Ok(())
+}
+
+/// So many no-ops that only the cost of each one counts.
 fn many(bench: &mut Bench) -> anyhow::Result<()> {
     const COUNT: usize = 20_000;
-    /// Python needs most of a second for all of them.
-    const PYTHON_COUNT: usize = COUNT / 10;
     let pool = &Pool::new(cpu_count())?;
     let workers = cpu_count();
-    let call = |method| format!("pool.tasks_{method} {workers} 0 0 {PYTHON_COUNT}");
-    let part = (PYTHON_COUNT as u64, (COUNT / PYTHON_COUNT) as f64);
     let inputs = || vec![0_u64; COUNT];
     let spawn = Row::new("rayon", |times| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -381,13 +470,15 @@ fn many(bench: &mut Bench) -> anyhow::Result<()> {
             .build()?;
         let results: Vec<AtomicU64> =
             (0..COUNT).map(|_| AtomicU64::new(0)).collect();
-        clocked(times, || {
-            pool.in_place_scope(|s| {
-                for result in &results {
-                    s.spawn(|_| result.store(no_task(), Ordering::Relaxed));
-                }
-            });
-            Ok(total(results.iter().map(|r| r.swap(0, Ordering::Relaxed))))
+        pool.install(|| {
+            clocked(times, || {
+                rayon::scope(|s| {
+                    for result in &results {
+                        s.spawn(|_| result.store(no_task(), Ordering::Relaxed));
+                    }
+                });
+                Ok(total(results.iter().map(|r| r.swap(0, Ordering::Relaxed))))
+            })
         })
     });
     let scenario = Scenario::new(
@@ -396,39 +487,45 @@ fn many(bench: &mut Bench) -> anyhow::Result<()> {
         "20 000 tasks that do nothing, and their results, by a pool that stands",
         COUNT as u64,
     )
-    .row(
-        spawn.note("rayon's spawn has no result: each task adds its own to one sum"),
-    );
-    let scenario = scenario
-        .row(apply_async_row(pool, task, inputs).python_part(
-            call("apply_async"),
-            part.0,
-            part.1,
-        ))
-        .row(imap_unordered_row(pool, task, inputs).python_part(
-            call("imap_unordered"),
-            part.0,
-            part.1,
-        ));
-    bench.scenario(scenario.says(|results| {
+    .row(spawn.note("rayon's spawn returns nothing, so each task stores its result"))
+    .row(in_python(
+        apply_async_row(pool, task, inputs),
+        "apply_async",
+        COUNT,
+    ))
+    .row(in_python(
+        imap_unordered_row(pool, task, inputs),
+        "imap_unordered",
+        COUNT,
+    ))
+    .ceiling([workers])
+    .quote("`apply_async`, 20 000 no-ops", "apply_async", ["rayon"])
+    .quote("`imap_unordered`, 20 000 no-ops", "imap_unordered", ["rayon"])
+    .says(|results| {
         let each = |label| results.each(label, COUNT);
-        format!(
+        Some(format!(
             "A task that does nothing takes {} by apply_async, {} by imap_unordered and \
              {} by rayon's spawn; apply_async takes {} as long as that.",
-            each("apply_async"),
-            each("imap_unordered"),
-            each("rayon"),
-            results.times(results.median("apply_async"), results.median("rayon")),
-        )
-    }));
+            each("apply_async")?,
+            each("imap_unordered")?,
+            each("rayon")?,
+            results.times("apply_async", "rayon")?,
+        ))
+    });
+    bench.scenario(scenario);
     Ok(())
+}
+
+/// `count` no-ops in Python, all of them.
+fn in_python<'a>(row: Row<'a>, method: &str, count: usize) -> Row<'a> {
+    row.python(format!("pool.tasks {method} {} 0 0 {count}", cpu_count()))
+        .python_rounds(3)
 }
 
 /// So many that they go in chunks.
 fn very_many(bench: &mut Bench) -> anyhow::Result<()> {
     const COUNT: usize = 200_000;
     let pool = &Pool::new(cpu_count())?;
-    let workers = cpu_count();
     let inputs = || vec![0_u64; COUNT];
     let scenario = Scenario::new(
         QUESTION,
@@ -436,32 +533,39 @@ fn very_many(bench: &mut Bench) -> anyhow::Result<()> {
         "200 000 inputs that nothing is done with, in chunks of the default size",
         COUNT as u64,
     )
-    .row(rayon_row(move || inputs().into_par_iter().map(task).sum()))
-    .row(
-        Row::timed("map", move || Ok(total(pool.map(task, inputs())?)))
-            .python(format!("pool.tasks_map {workers} 0 0 {COUNT}")),
-    );
-    bench.scenario(scenario.says(|results| {
+    .row(rayon_row(cpu_count(), move || {
+        inputs().into_par_iter().map(task).sum()
+    }))
+    .row(in_python(
+        Row::timed("map", move || Ok(total(pool.map(task, inputs())?))),
+        "map",
+        COUNT,
+    ))
+    .ceiling([cpu_count()])
+    .quote("`map`, 200 000 no-ops", "map", ["rayon"])
+    .says(|results| {
         let each = |label| results.each(label, COUNT);
-        format!(
+        Some(format!(
             "An input takes {} by map, {} by rayon.",
-            each("map"),
-            each("rayon")
-        )
-    }));
+            each("map")?,
+            each("rayon")?
+        ))
+    });
+    bench.scenario(scenario);
     Ok(())
 }
 
 /// Has a thread do what it is asked for, one no-op at a time.
 fn with_worker_thread<R>(
+    placement: Placement,
     work: impl FnOnce(&mut dyn FnMut() -> anyhow::Result<u64>) -> R,
 ) -> R {
     let (to, at) = channel::bounded::<fn() -> u64>(1);
     let (back, home) = channel::bounded(1);
     thread::scope(|s| {
         s.spawn(move || {
-            on_core(1, || {
-                // It ends when nobody is left who could ask or who listens.
+            placement.run(1, || {
+                // It ends when the asker is gone.
                 while let Ok(task) = at.recv() {
                     if back.send(task()).is_err() {
                         break;
@@ -478,119 +582,137 @@ fn with_worker_thread<R>(
     })
 }
 
-/// A task given and its result awaited, before the next is given.
-/// Whoever gives it is on one core, who does it on another.
-fn round_trip(bench: &mut Bench) -> anyhow::Result<()> {
-    let workers = cpu_count();
-    let pool = &on_core(1, || Pool::new(workers))??;
-    let worker = Row::new("crossbeam and a thread", |times| {
-        with_worker_thread(|ask| clocked(times, ask))
+/// How long each of `count` calls takes, after some that warm up.
+fn each_of(
+    count: u64,
+    mut call: impl FnMut() -> anyhow::Result<u64>,
+) -> anyhow::Result<Vec<Duration>> {
+    for _ in 0..100 {
+        call()?;
+    }
+    let timed = (0..count).map(|_| {
+        let start = Instant::now();
+        call()?;
+        Ok(start.elapsed())
     });
-    let threads = Row::new("ThreadPool", |times| {
-        let pool = on_core(1, || ThreadPool::new(workers))??;
+    timed.collect()
+}
+
+/// A task given and its result awaited, before the next is given. The bench gives it,
+/// and the pool is the other side.
+fn round_trip(placement: Placement, bench: &mut Bench) -> anyhow::Result<()> {
+    let workers = cpu_count();
+    let pool = &placement.run(1, || Pool::new(workers))??;
+    let spawned = Pool::builder()
+        .processes(workers)
+        .start_method(StartMethod::Spawn);
+    let spawned = &placement.run(1, || spawned.start())??;
+    let worker = Row::new("crossbeam and a thread", move |times| {
+        with_worker_thread(placement, |ask| clocked(times, ask))
+    });
+    let worker = worker
+        .tail(move |count| with_worker_thread(placement, |ask| each_of(count, ask)));
+    let threads = Row::new("ThreadPool", move |times| {
+        let pool = placement.run(1, || ThreadPool::new(workers))??;
         clocked(times, || Ok(pool.submit(no_task).result()?))
     });
-    let procspawn = Row::new("procspawn", |times| {
-        let pool = on_core(1, || procspawn::Pool::new(workers))??;
+    let procspawn = Row::new("procspawn", move |times| {
+        let pool = placement.run(1, || procspawn::Pool::new(workers))??;
         let taken = clocked(times, || Ok(pool.spawn(0, task).join()?));
         pool.shutdown();
         taken
     });
-    let limit = Row::new("spinning ping-pong", |times| {
-        let word = &PingPong::new()?;
-        let turns = |first: u32| -> Part<'_> {
-            Box::new(move || {
-                for turn in 0..times as u32 {
-                    word.wait_for(2 * turn + first, Wait::Spin);
-                    word.put(2 * turn + first + 1, Wait::Spin);
-                }
-                Ok(u64::from(first) * times)
-            })
-        };
-        race_processes(vec![turns(0), turns(1)])
-    });
-    let scenario = Scenario::new(
+    let python = format!("{} {workers}", placement.in_python());
+    let mut scenario = Scenario::new(
         QUESTION,
         "round trip",
         "a no-op given, and its result awaited before the next is given",
         1,
     )
+    .placed(placement)
+    .budget(Duration::from_secs(1))
     .row(worker)
     .row(
         Row::timed("apply", || Ok(pool.apply(no_task, ())?))
-            .python(format!("pool.apply_round_trip {workers}")),
+            .tail(|count| each_of(count, || Ok(pool.apply(no_task, ())?)))
+            .python(format!("pool.apply_round_trip {python}"))
+            .python_tail(format!("pool.apply_tail {python}")),
     )
-    .row(threads.python(format!("pool.thread_round_trip {workers}")))
-    .row(procspawn)
-    .row(crossmist_row())
-    .row(
-        limit
-            .limit()
-            .note("no task, only a word that changes, and each side needs a core"),
-    );
-    let scenario = scenario.says(|results| {
-        let (ours, thread) = (
-            results.median("apply"),
-            results.median("crossbeam and a thread"),
-        );
-        format!(
-            "A call in another process and back takes {} as long as one in another \
-             thread, and procspawn's {} as long as ours.",
-            results.times(ours, thread),
-            results.times(results.median("procspawn"), ours),
-        )
-    });
-    let scenario = scenario.says(|results| {
-        let ours = results.median("apply");
-        let python = results.times(results.python("apply"), ours);
-        format!("Python's takes {python} as long as ours.")
-    });
-    Ok(on_core(0, || bench.scenario(scenario))?)
-}
-
-/// Calls so many times, and gives the time that one in a hundred takes longer than, as
-/// if each had taken it.
-fn percentile_99(
-    times: u64,
-    mut call: impl FnMut() -> anyhow::Result<u64>,
-) -> anyhow::Result<(Duration, u64)> {
-    let mut sum = 0_u64;
-    let mut took = Vec::new();
-    for _ in 0..times {
-        let start = Instant::now();
-        sum = sum.wrapping_add(call()?);
-        took.push(start.elapsed());
-    }
-    took.sort_unstable();
-    let which = (took.len() * 99 / 100).min(took.len() - 1);
-    Ok((took[which] * u32::try_from(times)?, sum))
-}
-
-/// The round trips that take longest.
-fn slowest(bench: &mut Bench) -> anyhow::Result<()> {
-    let workers = cpu_count();
-    let pool = &on_core(1, || Pool::new(workers))??;
-    let scenario = Scenario::new(
-        QUESTION,
-        "round trip, 99th percentile",
-        "a no-op given and its result awaited: the time that one in a hundred exceeds",
-        1,
-    )
-    .row(Row::new("crossbeam and a thread", |times| {
-        with_worker_thread(|ask| percentile_99(times, ask))
+    .row(Row::timed("apply, spawned Pool", || {
+        Ok(spawned.apply(no_task, ())?)
     }))
+    .row(threads.python(format!("pool.thread_round_trip {python}")))
     .row(
-        Row::new("apply", |times| {
-            percentile_99(times, || Ok(pool.apply(no_task, ())?))
+        procspawn
+            .note("its workers are spawned; it starts them and its thread anew"),
+    )
+    .row(crossmist_row());
+    let can_spin = match placement {
+        Placement::Free | Placement::Apart => cpu_count() > 1,
+        Placement::OneCore | Placement::Busy => false,
+    };
+    if can_spin {
+        scenario = scenario.row(
+            Row::new("spinning ping-pong", move |times| {
+                ping_pong(placement, times)
+            })
+            .limit()
+            .note("it carries no task, only a word that changes"),
+        );
+    }
+    if matches!(placement, Placement::Free | Placement::Busy) {
+        scenario = scenario
+            .quote(
+                "`Pool::apply`",
+                "apply",
+                ["crossbeam and a thread", "procspawn"],
+            )
+            .quote_tail(
+                "`Pool::apply`, 99th percentile",
+                "apply",
+                ["crossbeam and a thread"],
+            );
+    }
+    let scenario = scenario
+        .ceiling([2])
+        .says(|results| {
+            Some(format!(
+                "A call in another process and back takes {} as long as one in another \
+                 thread, and procspawn's {} as long as ours by spawn.",
+                results.times("apply", "crossbeam and a thread")?,
+                results.times("procspawn", "apply, spawned Pool")?,
+            ))
         })
-        .python(format!("pool.apply_percentile_99 {workers}")),
-    );
-    let scenario = scenario.says(|results| {
-        let ours = results.median("apply");
-        let python = results.times(results.python("apply"), ours);
-        format!("Python's slow ones take {python} as long as ours.")
-    });
-    Ok(on_core(0, || bench.scenario(scenario))?)
+        .says(|results| {
+            Some(format!(
+                "Python's takes {} as long as ours, and the slowest of a hundred {}.",
+                results.python("apply")?,
+                results.python_tail("apply")?
+            ))
+        });
+    Ok(placement.run(0, || bench.scenario(scenario))?)
+}
+
+/// Two processes that change a word in turn, and spin.
+fn ping_pong(placement: Placement, times: u64) -> anyhow::Result<(Duration, u64)> {
+    let word = &PingPong::new()?;
+    let turns = |first: u32| -> Part<'_> {
+        let mut turn = 0;
+        Box::new(move |times| {
+            for _ in 0..times {
+                word.wait_for(2 * turn + first, Wait::Spin);
+                word.put(2 * turn + first + 1, Wait::Spin);
+                turn += 1;
+            }
+            Ok(u64::from(first) * times)
+        })
+    };
+    let race = Race {
+        by: By::Processes,
+        placement,
+        warm: 100,
+    };
+    race.run(times, vec![turns(0), turns(1)])
 }
 
 /// Twice as many workers as cores.
@@ -620,7 +742,10 @@ fn crowd(bench: &mut Bench) -> anyhow::Result<()> {
     .row(Row::timed("apply, never spinning", move || {
         without_spinning(|| apply(unspun_pool))
     }));
-    let scenario = scenario.says(|results| spinning(results, "apply_async"));
-    bench.scenario(scenario.says(|results| spinning(results, "apply")));
+    let scenario = scenario
+        .ceiling([cpu_count()])
+        .says(|results| spinning(results, "apply_async"))
+        .says(|results| spinning(results, "apply"));
+    bench.scenario(scenario);
     Ok(())
 }

@@ -6,14 +6,12 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use bench::sys::{Message, PingPong, Ring, Wait};
-use bench::{
-    Bench, Part, Results, Row, Scenario, race_processes, race_threads, share,
-};
+use bench::{Bench, By, Part, Placement, Race, Results, Row, Scenario, share};
 use crossbeam::channel;
 use ipc_channel::ipc;
-use multiprocessing::{RawValue, cpu_count, pipe};
+use multiprocessing::{RawValue, SimpleQueue, cpu_count, pipe};
 use nix::unistd;
 use queue::Queue;
 use serde_bytes::ByteBuf;
@@ -22,52 +20,95 @@ use crate::work::{spinning, without_spinning};
 
 const QUESTION: &str = "queues";
 
-/// As many items as a queue holds at a time.
+/// How many items a bounded queue holds.
 const SIZE: usize = 1024;
 
+/// For a scenario that is measured in each placement.
+const BUDGET: Duration = Duration::from_secs(1);
+
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let many = cpu_count().max(2);
-    for (producers, consumers) in [(1, 1), (many, 1), (many, many)] {
-        let sides = Sides {
-            producers,
-            consumers,
-        };
-        threads::<8>(sides, bench);
-        threads::<4096>(sides, bench);
-        between_processes(sides, 64, bench)?;
-        between_processes(sides, 64 << 10, bench)?;
+    for placement in Placement::all() {
+        hand_over(Sides::PAIR, placement, bench)?;
     }
-    thread_round_trip(bench);
-    process_round_trip(Duration::ZERO, bench)?;
-    process_round_trip(REST, bench)
+    for count in bench::worker_counts() {
+        for (producers, consumers) in [(count, 1), (count, count)] {
+            let sides = Sides {
+                producers,
+                consumers,
+            };
+            // With twice as many as cores on either side nothing new is learnt.
+            if count > 1 && count <= cpu_count().max(2) {
+                hand_over(sides, Placement::Free, bench)?;
+            }
+        }
+    }
+    for placement in Placement::all() {
+        thread_round_trip(placement, bench);
+    }
+    for rest in [Duration::ZERO, REST] {
+        for placement in Placement::all() {
+            process_round_trip(rest, placement, bench)?;
+        }
+    }
+    Ok(())
 }
 
-#[derive(Clone, Copy)]
+fn hand_over(
+    sides: Sides,
+    placement: Placement,
+    bench: &mut Bench,
+) -> anyhow::Result<()> {
+    threads::<8>(sides, placement, bench);
+    threads::<4096>(sides, placement, bench);
+    between_processes(sides, 64, placement, bench)?;
+    between_processes(sides, 64 << 10, placement, bench)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Sides {
     producers: usize,
     consumers: usize,
 }
 
 impl Sides {
-    fn name(self, by: &str, size: usize) -> String {
+    const PAIR: Self = Self {
+        producers: 1,
+        consumers: 1,
+    };
+
+    /// A scenario with these sides; a pair of them has a placement.
+    fn scenario<'a>(
+        self,
+        by: &str,
+        size: usize,
+        work: &str,
+        placement: Placement,
+    ) -> Scenario<'a> {
         let size = match size {
             size if size < 1024 => format!("{size} B"),
             size => format!("{} KiB", size >> 10),
         };
-        format!("{by} {}→{}, {size}", self.producers, self.consumers)
+        let name = format!("{by} {}→{}, {size}", self.producers, self.consumers);
+        let scenario = Scenario::new(QUESTION, name, work, 1).budget(BUDGET);
+        if self == Self::PAIR {
+            scenario.placed(placement)
+        } else {
+            scenario
+        }
     }
 
-    /// Has the producers put and the consumers get so many items together, each its
+    /// Has the producers put and the consumers get `times` items together, each its
     /// share.
     fn race<'a>(
         self,
-        race: fn(Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)>,
+        by: By,
+        placement: Placement,
         times: u64,
         put: impl Fn() -> anyhow::Result<()> + Copy + Send + 'a,
         get: impl Fn() -> anyhow::Result<u64> + Copy + Send + 'a,
     ) -> anyhow::Result<(Duration, u64)> {
         let producers = (0..self.producers).map(|producer| -> Part<'_> {
-            Box::new(move || {
+            Box::new(move |times| {
                 for _ in 0..share(times, self.producers, producer) {
                     put()?;
                 }
@@ -75,16 +116,31 @@ impl Sides {
             })
         });
         let consumers = (0..self.consumers).map(|consumer| -> Part<'_> {
-            Box::new(move || {
+            Box::new(move |times| {
                 (0..share(times, self.consumers, consumer))
                     .try_fold(0, |sum, _| Ok(sum + get()?))
             })
         });
-        race(producers.chain(consumers).collect())
+        let race = Race {
+            by,
+            placement,
+            // Enough for each side to have put or got some.
+            warm: 16 * self.producers.max(self.consumers) as u64,
+        };
+        race.run(times, producers.chain(consumers).collect())
+    }
+
+    /// The arguments that all of Python's functions begin with.
+    fn in_python(self, placement: Placement) -> String {
+        let Self {
+            producers,
+            consumers,
+        } = self;
+        format!("{} {producers} {consumers}", placement.in_python())
     }
 }
 
-/// An item of which nothing but the last byte is set, to one.
+/// An item that is all zeros but for its last byte, a one.
 fn item<const N: usize>() -> [u8; N] {
     let mut item = [0; N];
     item[N - 1] = 1;
@@ -95,15 +151,15 @@ fn last(item: &[u8]) -> u64 {
     item.last().copied().map_or(0, u64::from)
 }
 
-fn threads<const N: usize>(sides: Sides, bench: &mut Bench) {
-    let one_receiver =
-        "a std receiver belongs to one thread, several share it under a Mutex";
+fn threads<const N: usize>(sides: Sides, placement: Placement, bench: &mut Bench) {
+    let (by, python) = (By::Threads, sides.in_python(placement));
     let std = Row::new("std sync_channel", move |times| {
         let (sender, receiver) = mpsc::sync_channel::<[u8; N]>(SIZE);
         let receiver = &Mutex::new(receiver);
         let sender = &sender;
         sides.race(
-            race_threads,
+            by,
+            placement,
             times,
             move || Ok(sender.send(item())?),
             move || Ok(last(&receiver.lock().unwrap().recv()?)),
@@ -114,7 +170,8 @@ fn threads<const N: usize>(sides: Sides, bench: &mut Bench) {
         let receiver = &Mutex::new(receiver);
         let sender = &sender;
         sides.race(
-            race_threads,
+            by,
+            placement,
             times,
             move || Ok(sender.send(item())?),
             move || Ok(last(&receiver.lock().unwrap().recv()?)),
@@ -124,7 +181,8 @@ fn threads<const N: usize>(sides: Sides, bench: &mut Bench) {
         let (sender, receiver) = channel::bounded::<[u8; N]>(SIZE);
         let (sender, receiver) = (&sender, &receiver);
         sides.race(
-            race_threads,
+            by,
+            placement,
             times,
             move || Ok(sender.send(item())?),
             move || Ok(last(&receiver.recv()?)),
@@ -133,49 +191,72 @@ fn threads<const N: usize>(sides: Sides, bench: &mut Bench) {
     let ours = Row::new("Queue", move |times| {
         let queue = &Queue::<[u8; N]>::new(SIZE);
         sides.race(
-            race_threads,
+            by,
+            placement,
             times,
-            move || queue.put(item()).map_err(|_| anyhow::anyhow!("shut down")),
+            move || queue.put(item()).map_err(|_| anyhow!("shut down")),
             move || Ok(last(&queue.get()?)),
         )
     });
-    let Sides {
-        producers,
-        consumers,
-    } = sides;
-    let scenario = Scenario::new(
-        QUESTION,
-        sides.name("threads", N),
-        "one item handed over, at most 1024 waiting",
-        1,
-    )
-    .budget(Duration::from_secs(2))
-    .row(if consumers == 1 {
-        std
-    } else {
-        std.note(one_receiver)
-    })
-    .row(unbounded.note("any number of items may wait"))
-    .row(crossbeam)
-    .row(ours.python(format!("queues.threads {producers} {consumers} {N} {SIZE}")));
-    let scenario = scenario.says(|results| {
-        let ours = results.median("Queue");
-        format!(
-            "Our Queue takes {} as long as std's channel and {} as long as crossbeam's.",
-            results.times(ours, results.median("std sync_channel")),
-            results.times(ours, results.median("crossbeam")),
-        )
-    });
-    bench.scenario(scenario.says(|results| {
-        let ours = results.median("Queue");
-        let python = results.times(results.python("Queue"), ours);
-        format!("Python's Queue takes {python} as long as ours.")
-    }));
+    let work = "one item handed over, at most 1024 waiting";
+    let mut scenario = (sides.scenario("threads", N, work, placement))
+        .row(if sides.consumers == 1 {
+            std
+        } else {
+            std.note("a std receiver belongs to one thread, and a Mutex shares it")
+        })
+        .row(unbounded.note("any number of items may wait"))
+        .row(crossbeam)
+        .row(ours.python(format!("queues.threads {python} {N} {SIZE}")))
+        .row(
+            Row::only_python("SimpleQueue")
+                .python(format!("queues.simple_threads {python} {N}"))
+                .note("queue.SimpleQueue, in which any number of items may wait"),
+        );
+    if placement == Placement::Free {
+        let call = format!("with_asyncio.hand_over {python} {N} {SIZE}");
+        scenario = scenario
+            .row(
+                Row::only_python("asyncio.Queue")
+                    .python(call)
+                    .note("between the tasks of one thread"),
+            )
+            .quote(
+                format!(
+                    "threads' `Queue`, {}→{}, {N} B",
+                    sides.producers, sides.consumers
+                ),
+                "Queue",
+                ["std sync_channel", "crossbeam"],
+            );
+    }
+    let scenario = scenario
+        .ceiling([sides.producers + sides.consumers])
+        .says(|results| {
+            Some(format!(
+                "Our Queue takes {} as long as std's channel and {} as long as \
+                 crossbeam's.",
+                results.times("Queue", "std sync_channel")?,
+                results.times("Queue", "crossbeam")?,
+            ))
+        })
+        .says(|results| {
+            Some(format!(
+                "Python's Queue takes {} as long as ours, its SimpleQueue {}.",
+                results.python("Queue")?,
+                results.ratio(
+                    bench::Of::Python("SimpleQueue"),
+                    bench::Of::Rust("Queue")
+                )?
+            ))
+        });
+    bench.scenario(scenario);
 }
 
 fn between_processes(
     sides: Sides,
     size: usize,
+    placement: Placement,
     bench: &mut Bench,
 ) -> anyhow::Result<()> {
     let mut bytes = vec![0_u8; size];
@@ -185,11 +266,13 @@ fn between_processes(
         producers,
         consumers,
     } = sides;
+    let (by, python) = (By::Processes, sides.in_python(placement));
     let (receiver, sender) = &pipe(false)?;
     let (reader, writer) = &unistd::pipe()?;
     let connection = Row::new("Pipe", move |times| {
         sides.race(
-            race_processes,
+            by,
+            placement,
             times,
             move || Ok(sender.send_bytes(bytes)?),
             move || Ok(last(&receiver.recv_bytes()?)),
@@ -198,28 +281,35 @@ fn between_processes(
     let queue = &multiprocessing::Queue::<ByteBuf>::new(SIZE)?;
     let through_queue = move |times| {
         sides.race(
-            race_processes,
+            by,
+            placement,
             times,
             move || Ok(queue.put(ByteBuf::from(bytes.as_slice()))?),
             move || Ok(last(&queue.get()?)),
         )
     };
-    let ours = Row::new("Queue", through_queue);
-    let mut scenario = Scenario::new(
-        QUESTION,
-        sides.name("processes", size),
-        "one item handed over",
-        1,
-    )
-    .budget(Duration::from_secs(2))
-    .row(
-        connection
-            .python(format!("queues.pipe {producers} {consumers} {size}"))
-            .note("as many items wait as fit the socket"),
-    )
-    .row(ours.python(format!(
-        "queues.processes {producers} {consumers} {size} {SIZE}"
-    )));
+    let simple = &SimpleQueue::<ByteBuf>::new()?;
+    let simple = Row::new("SimpleQueue", move |times| {
+        sides.race(
+            by,
+            placement,
+            times,
+            move || Ok(simple.put(ByteBuf::from(bytes.as_slice()))?),
+            move || Ok(last(&simple.get()?)),
+        )
+    });
+    let work = "one item handed over";
+    let mut scenario = (sides.scenario("processes", size, work, placement))
+        .row(
+            connection
+                .python(format!("queues.pipe {python} {size}"))
+                .note("as many items wait as fit the socket"),
+        )
+        .row(
+            Row::new("Queue", through_queue)
+                .python(format!("queues.processes {python} {size} {SIZE}")),
+        )
+        .row(simple.python(format!("queues.simple_processes {python} {size}")));
     if producers + consumers > cpu_count() {
         let unspun = move |times| without_spinning(|| through_queue(times));
         scenario = scenario.row(Row::new("Queue, never spinning", unspun));
@@ -227,11 +317,13 @@ fn between_processes(
     scenario = scenario.row(if consumers == 1 {
         Row::new("ipc-channel", move |times| {
             let (sender, receiver) = ipc::bytes_channel()?;
-            // Neither end is shared between threads, and no part of them is in one.
+            // The ends cannot be shared between threads, and here each process has its
+            // own copy of both.
             let ends = Mutex::new((sender, receiver));
             let ends = &ends;
             sides.race(
-                race_processes,
+                by,
+                placement,
                 times,
                 move || Ok(ends.lock().unwrap().0.send(bytes)?),
                 move || Ok(last(&ends.lock().unwrap().1.recv()?)),
@@ -240,39 +332,67 @@ fn between_processes(
     } else {
         Row::absent("ipc-channel", "its receiver belongs to one process")
     });
-    if (producers, consumers) == (1, 1) && size == size_of::<Message>() {
+    if sides == Sides::PAIR
+        && size == size_of::<Message>()
+        && both_can_spin(placement)
+    {
         scenario = scenario.row(
-            Row::new("ring in shared memory", |times| {
+            Row::new("a ring for two", move |times| {
                 let ring = &Ring::new()?;
                 let parts: Vec<Part<'_>> = vec![
-                    Box::new(move || {
+                    Box::new(move |times| {
                         ring.produce(times, &[1; 8]);
                         Ok(0)
                     }),
-                    Box::new(move || Ok(ring.consume(times))),
+                    Box::new(move |times| Ok(ring.consume(times))),
                 ];
-                race_processes(parts)
+                let race = Race {
+                    by,
+                    placement,
+                    warm: 16,
+                };
+                race.run(times, parts)
             })
             .limit()
-            .note("both sides spin and know only each other"),
+            .note("both sides spin, and there can be no third"),
         );
     }
     if size <= PIPE_BUF {
         scenario = scenario.row(Row::new("raw pipe", move |times| {
             sides.race(
-                race_processes,
+                by,
+                placement,
                 times,
                 move || write(writer, bytes),
                 move || read(reader, size),
             )
         }));
     }
-    let scenario = scenario.says(beside_ipc_channel).says(beside_python);
-    bench.scenario(scenario.says(|results| spinning(results, "Queue")));
+    if placement == Placement::Free {
+        let what = |kind| format!("`{kind}`, {producers}→{consumers}, {size} B");
+        scenario = scenario
+            .quote(what("Queue"), "Queue", ["a ring for two", "ipc-channel"])
+            .quote(what("Pipe"), "Pipe", ["raw pipe", "ipc-channel"]);
+    }
+    let scenario = scenario
+        .ceiling([producers + consumers])
+        .says(beside_ipc_channel)
+        .says(beside_python)
+        .says(|results| spinning(results, "Queue"));
+    bench.scenario(scenario);
     Ok(())
 }
 
-/// What a pipe takes whole, however many write to it.
+/// Whether two sides that never sleep can have a core each. Otherwise each of their
+/// turns would take the scheduler some milliseconds.
+fn both_can_spin(placement: Placement) -> bool {
+    match placement {
+        Placement::Free | Placement::Apart => cpu_count() > 1,
+        Placement::OneCore | Placement::Busy => false,
+    }
+}
+
+/// What a pipe takes whole, however many processes write to it.
 const PIPE_BUF: usize = 4096;
 
 fn write(writer: &OwnedFd, bytes: &[u8]) -> anyhow::Result<()> {
@@ -287,70 +407,92 @@ fn read(reader: &OwnedFd, size: usize) -> anyhow::Result<u64> {
     Ok(last(bytes))
 }
 
-fn beside_ipc_channel(results: &Results) -> String {
-    let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
-    let channel = results.median("ipc-channel");
-    format!(
+fn beside_ipc_channel(results: &Results) -> Option<String> {
+    Some(format!(
         "Over ipc-channel it takes {} as long as over our Queue and {} as long as over \
          our Pipe.",
-        results.times(channel, queue),
-        results.times(channel, pipe),
-    )
+        results.times("ipc-channel", "Queue")?,
+        results.times("ipc-channel", "Pipe")?,
+    ))
 }
 
-fn beside_python(results: &Results) -> String {
-    let (pipe, queue) = (results.median("Pipe"), results.median("Queue"));
-    format!(
+fn beside_python(results: &Results) -> Option<String> {
+    Some(format!(
         "Over Python's Queue it takes {} as long as over ours, over its Pipe {}.",
-        results.times(results.python("Queue"), queue),
-        results.times(results.python("Pipe"), pipe),
-    )
+        results.python("Queue")?,
+        results.python("Pipe")?,
+    ))
 }
 
-/// Asks and gets the answer so many times, after a rest each time. What is timed is
-/// from the question to the answer, and with no rest the whole, so that the clock
-/// itself does not count.
-fn round_trips<'a>(
-    race: fn(Vec<Part<'_>>) -> anyhow::Result<(Duration, u64)>,
+/// How a question is asked and answered again and again.
+#[derive(Clone, Copy)]
+struct RoundTrips {
+    by: By,
+    placement: Placement,
+    /// The asker's pause before each question.
     rest: Duration,
-    times: u64,
-    ask: impl Fn() -> anyhow::Result<u64> + Send + 'a,
-    reply: impl Fn() -> anyhow::Result<()> + Send + 'a,
-) -> anyhow::Result<(Duration, u64)> {
-    let asked = &RawValue::new(0_u64)?;
-    let parts: Vec<Part<'_>> = vec![
-        Box::new(move || {
-            (0..times).try_fold(0, |sum, _| {
-                if rest.is_zero() {
-                    return Ok(sum + ask()?);
-                }
-                thread::sleep(rest);
-                let start = Instant::now();
-                let answer = ask()?;
-                asked.set(asked.get() + start.elapsed().as_nanos() as u64);
-                Ok(sum + answer)
-            })
-        }),
-        Box::new(move || {
-            for _ in 0..times {
-                reply()?;
-            }
-            Ok(0)
-        }),
-    ];
-    let (took, sum) = race(parts)?;
-    if rest.is_zero() {
-        return Ok((took, sum));
-    }
-    Ok((Duration::from_nanos(asked.get()), sum))
 }
 
 /// Long enough for the other side to fall asleep.
 const REST: Duration = Duration::from_millis(1);
 
-fn thread_round_trip(bench: &mut Bench) {
-    const AWAKE: Duration = Duration::ZERO;
-    let std = Row::new("std sync_channel", |times| {
+impl RoundTrips {
+    fn awake(by: By, placement: Placement) -> Self {
+        Self {
+            by,
+            placement,
+            rest: Duration::ZERO,
+        }
+    }
+
+    /// Asks and gets the answer `times` times. What is timed is from the question to
+    /// the answer; without a rest it is the whole, so that reading the clock does not
+    /// count.
+    fn run<'a>(
+        self,
+        times: u64,
+        ask: impl Fn() -> anyhow::Result<u64> + Send + 'a,
+        reply: impl Fn() -> anyhow::Result<()> + Send + 'a,
+    ) -> anyhow::Result<(Duration, u64)> {
+        let rest = self.rest;
+        let asked = &RawValue::new(0_u64)?;
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(move |times| {
+                asked.set(0);
+                (0..times).try_fold(0, |sum, _| {
+                    if rest.is_zero() {
+                        return Ok(sum + ask()?);
+                    }
+                    thread::sleep(rest);
+                    let start = Instant::now();
+                    let answer = ask()?;
+                    asked.set(asked.get() + start.elapsed().as_nanos() as u64);
+                    Ok(sum + answer)
+                })
+            }),
+            Box::new(move |times| {
+                for _ in 0..times {
+                    reply()?;
+                }
+                Ok(0)
+            }),
+        ];
+        let race = Race {
+            by: self.by,
+            placement: self.placement,
+            warm: if rest.is_zero() { 100 } else { 2 },
+        };
+        let (took, sum) = race.run(times, parts)?;
+        if rest.is_zero() {
+            return Ok((took, sum));
+        }
+        Ok((Duration::from_nanos(asked.get()), sum))
+    }
+}
+
+fn thread_round_trip(placement: Placement, bench: &mut Bench) {
+    let trips = RoundTrips::awake(By::Threads, placement);
+    let std = Row::new("std sync_channel", move |times| {
         let (to, at) = mpsc::sync_channel::<u64>(1);
         let (back, home) = mpsc::sync_channel::<u64>(1);
         let ask = move || {
@@ -358,9 +500,9 @@ fn thread_round_trip(bench: &mut Bench) {
             Ok(home.recv()?)
         };
         let reply = move || Ok(back.send(at.recv()?)?);
-        round_trips(race_threads, AWAKE, times, ask, reply)
+        trips.run(times, ask, reply)
     });
-    let crossbeam = Row::new("crossbeam", |times| {
+    let crossbeam = Row::new("crossbeam", move |times| {
         let (to, at) = channel::bounded::<u64>(1);
         let (back, home) = channel::bounded::<u64>(1);
         let ask = move || {
@@ -368,36 +510,91 @@ fn thread_round_trip(bench: &mut Bench) {
             Ok(home.recv()?)
         };
         let reply = move || Ok(back.send(at.recv()?)?);
-        round_trips(race_threads, AWAKE, times, ask, reply)
+        trips.run(times, ask, reply)
     });
-    let ours = Row::new("Queue", |times| {
+    let ours = Row::new("Queue", move |times| {
         let (there, back) = (&Queue::<u64>::new(1), &Queue::<u64>::new(1));
         let ask = move || {
             there.put(1)?;
             Ok(back.get()?)
         };
         let reply = move || Ok(back.put(there.get()?)?);
-        round_trips(race_threads, AWAKE, times, ask, reply)
+        trips.run(times, ask, reply)
     });
-    let scenario = Scenario::new(
+    let python = placement.in_python();
+    let mut scenario = Scenario::new(
         QUESTION,
         "threads, round trip",
         "one item there and back",
         1,
     )
+    .placed(placement)
+    .budget(BUDGET)
     .row(std)
     .row(crossbeam)
-    .row(ours.python("queues.threads_round_trip"));
-    bench.scenario(scenario.says(|results| {
-        let ours = results.median("Queue");
-        format!(
-            "An answer from another thread takes Python's Queue {} as long as ours.",
-            results.times(results.python("Queue"), ours)
-        )
+    .row(ours.python(format!("queues.threads_round_trip {python}")))
+    .row(
+        Row::only_python("SimpleQueue")
+            .python(format!("queues.simple_threads_round_trip {python}")),
+    );
+    if placement == Placement::Free {
+        scenario = scenario.row(
+            Row::only_python("asyncio.Queue")
+                .python("with_asyncio.round_trip")
+                .note("between the tasks of one thread"),
+        );
+    }
+    if matches!(placement, Placement::Free | Placement::Busy) {
+        let beside = ["std sync_channel", "crossbeam"];
+        scenario = scenario.quote("threads' `Queue`, round trip", "Queue", beside);
+    }
+    bench.scenario(scenario.ceiling([2]).says(|results| {
+        Some(format!(
+            "An answer from another thread takes Python's Queue {} as long as ours, and \
+             ours {} as long as crossbeam's channels.",
+            results.python("Queue")?,
+            results.times("Queue", "crossbeam")?
+        ))
     }));
 }
 
-fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
+/// Two processes that change a word in turn. Each side waits in its own way.
+fn ping_pong<'a>(
+    name: &str,
+    trips: RoundTrips,
+    asker: Wait,
+    replier: Wait,
+) -> Row<'a> {
+    let row = Row::new(name, move |times: u64| {
+        let word = &PingPong::new()?;
+        let (turn, their_turn) = (Cell::new(0), Cell::new(0));
+        let ask = move || {
+            turn.set(turn.get() + 2);
+            word.put(turn.get() - 1, replier);
+            word.wait_for(turn.get(), asker);
+            Ok(1)
+        };
+        let reply = move || {
+            their_turn.set(their_turn.get() + 2);
+            word.wait_for(their_turn.get() - 1, replier);
+            word.put(their_turn.get(), asker);
+            Ok(())
+        };
+        trips.run(times, ask, reply)
+    });
+    row.limit()
+        .note("it carries no message, only a word that changes")
+}
+
+fn process_round_trip(
+    rest: Duration,
+    placement: Placement,
+    bench: &mut Bench,
+) -> anyhow::Result<()> {
+    let trips = RoundTrips {
+        rest,
+        ..RoundTrips::awake(By::Processes, placement)
+    };
     let (here, there) = &pipe(true)?;
     let connection = Row::new("Pipe", move |times| {
         let ask = || {
@@ -405,7 +602,7 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
             Ok(last(&here.recv_bytes()?))
         };
         let reply = || Ok(there.send_bytes(&there.recv_bytes()?)?);
-        round_trips(race_processes, rest, times, ask, reply)
+        trips.run(times, ask, reply)
     });
     let (forth, back) = (
         &multiprocessing::Queue::<ByteBuf>::new(0)?,
@@ -417,7 +614,19 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
             Ok(last(&back.get()?))
         };
         let reply = || Ok(back.put(forth.get()?)?);
-        round_trips(race_processes, rest, times, ask, reply)
+        trips.run(times, ask, reply)
+    });
+    let (simple_forth, simple_back) = (
+        &SimpleQueue::<ByteBuf>::new()?,
+        &SimpleQueue::<ByteBuf>::new()?,
+    );
+    let simple = Row::new("SimpleQueue", move |times| {
+        let ask = || {
+            simple_forth.put(ByteBuf::from(item::<64>()))?;
+            Ok(last(&simple_back.get()?))
+        };
+        let reply = || Ok(simple_back.put(simple_forth.get()?)?);
+        trips.run(times, ask, reply)
     });
     let channel = Row::new("ipc-channel", move |times| {
         let (to, at) = ipc::bytes_channel()?;
@@ -427,7 +636,7 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
             Ok(last(&home.recv()?))
         };
         let reply = move || Ok(back.send(&at.recv()?)?);
-        round_trips(race_processes, rest, times, ask, reply)
+        trips.run(times, ask, reply)
     });
     let (at, to) = &unistd::pipe()?;
     let (home, from) = &unistd::pipe()?;
@@ -440,67 +649,73 @@ fn process_round_trip(rest: Duration, bench: &mut Bench) -> anyhow::Result<()> {
             read(at, 64)?;
             write(from, &item::<64>())
         };
-        round_trips(race_processes, rest, times, ask, reply)
+        trips.run(times, ask, reply)
     });
-    let ping_pong = |wait: Wait| {
-        move |times: u64| {
-            let word = &PingPong::new()?;
-            let (asked, answered) = (Cell::new(0), Cell::new(0));
-            let ask = move || {
-                asked.set(asked.get() + 2);
-                word.put(asked.get() - 1, wait);
-                word.wait_for(asked.get(), wait);
-                Ok(1)
-            };
-            let reply = move || {
-                answered.set(answered.get() + 2);
-                word.wait_for(answered.get() - 1, wait);
-                word.put(answered.get(), wait);
-                Ok(())
-            };
-            round_trips(race_processes, rest, times, ask, reply)
-        }
-    };
-    let futex = Row::new("futex ping-pong", ping_pong(Wait::Sleep));
-    let futex = futex.note("no message, only a word that changes");
     let (name, work) = if rest.is_zero() {
         ("awake", "64 bytes there and back, again and again")
     } else {
         ("asleep", "64 bytes there and back, once a millisecond")
     };
+    let python = format!("{} 64 {}", placement.in_python(), rest.as_micros());
     let mut scenario =
         Scenario::new(QUESTION, format!("processes, round trip, {name}"), work, 1)
+            .placed(placement)
+            .budget(BUDGET)
+            .row(connection.python(format!("queues.pipe_round_trip {python}")))
+            .row(queue.python(format!("queues.processes_round_trip {python}")))
             .row(
-                connection.python(format!(
-                    "queues.pipe_round_trip 64 {}",
-                    rest.as_micros()
-                )),
+                simple
+                    .python(format!("queues.simple_processes_round_trip {python}")),
             )
-            .row(queue.python(format!(
-                "queues.processes_round_trip 64 {}",
-                rest.as_micros()
-            )))
             .row(channel)
-            .row(raw);
-    if rest.is_zero() {
-        let spin = Row::new("spinning ping-pong", ping_pong(Wait::Spin));
-        scenario = scenario.row(futex).row(
-            spin.limit()
-                .note("no message, only a word, and each side needs a core"),
-        );
-    } else {
-        // Nearly all of it is rest, which is not counted.
-        scenario = scenario
-            .row(futex.limit())
-            .budget(Duration::from_millis(300));
+            .row(raw)
+            .row(ping_pong(
+                "futex ping-pong",
+                trips,
+                Wait::Sleep,
+                Wait::Sleep,
+            ));
+    if both_can_spin(placement) {
+        let name = "futex, its asker spins";
+        let asker = Wait::SpinThenSleep;
+        scenario = scenario.row(ping_pong(name, trips, asker, Wait::Sleep));
+        if rest.is_zero() {
+            let name = "spinning ping-pong";
+            scenario = scenario.row(ping_pong(name, trips, Wait::Spin, Wait::Spin));
+        }
     }
-    let scenario = scenario.says(|results| {
-        let (pipe, raw) = (results.median("Pipe"), results.median("raw pipe"));
-        format!(
-            "Over our Pipe it takes {} as long as over a raw pipe.",
-            results.times(pipe, raw)
-        )
-    });
-    bench.scenario(scenario.says(beside_ipc_channel).says(beside_python));
+    if !rest.is_zero() {
+        // Nearly all of the time is rest, which is not counted.
+        scenario = scenario.exactly(10);
+    }
+    if matches!(placement, Placement::Free | Placement::Busy) {
+        let what = |kind| format!("`{kind}`, round trip, {name}");
+        scenario = scenario
+            .quote(
+                what("Pipe"),
+                "Pipe",
+                ["raw pipe", "ipc-channel", "futex, its asker spins"],
+            )
+            .quote(
+                what("Queue"),
+                "Queue",
+                [
+                    "spinning ping-pong",
+                    "ipc-channel",
+                    "futex, its asker spins",
+                ],
+            );
+    }
+    let scenario = scenario
+        .ceiling([2])
+        .says(|results| {
+            Some(format!(
+                "Over our Pipe it takes {} as long as over a raw pipe.",
+                results.times("Pipe", "raw pipe")?
+            ))
+        })
+        .says(beside_ipc_channel)
+        .says(beside_python);
+    bench.scenario(scenario);
     Ok(())
 }

@@ -58,20 +58,24 @@ fn array(bench: &mut Bench) -> anyhow::Result<()> {
         })
         .python(format!("shared.raw {LENGTH}")),
     )
+    .quote(
+        "`Array`, 4096 elements, locked once",
+        "Array, locked once",
+        ["slice"],
+    )
     .says(|results| {
-        let slice = results.median("slice");
-        let once = results.times(results.median("Array, locked once"), slice);
-        let each = results.times(results.median("Array, locked each time"), slice);
-        format!(
-            "Under a lock that is taken once, an Array takes {once} as long as a \
-             slice; with the lock taken for each access, as Python takes it, {each}."
-        )
+        Some(format!(
+            "Under a lock that is taken once, an Array takes {} as long as a slice; with \
+             the lock taken for each access, as Python takes it, {}.",
+            results.times("Array, locked once", "slice")?,
+            results.times("Array, locked each time", "slice")?
+        ))
     });
     bench.scenario(scenario);
     Ok(())
 }
 
-/// Reads and writes each number. The compiler is to leave none of it out.
+/// Reads and writes each number. The compiler must leave none of it out.
 fn pass(numbers: &mut [u64]) -> u64 {
     let mut sum = 0;
     for number in numbers {
@@ -105,19 +109,18 @@ fn block(bench: &mut Bench) -> anyhow::Result<()> {
             Ok(SIZE as u64)
         })
         .limit()
-        .note("nobody removes the block if its maker is killed"),
+        .note("the block stays behind if its maker is killed"),
     )
+    .quote("`SharedMemory`, 1 MiB", "SharedMemory", ["bare calls"])
     .says(|results| {
-        let ours = results.median("SharedMemory");
-        format!(
-            "SharedMemory takes {} as long as the bare calls.",
-            results.times(ours, results.median("bare calls")),
-        )
+        let times = results.times("SharedMemory", "bare calls")?;
+        Some(format!(
+            "SharedMemory takes {times} as long as the bare calls."
+        ))
     })
     .says(|results| {
-        let ours = results.median("SharedMemory");
-        let python = results.times(results.python("SharedMemory"), ours);
-        format!("Python's takes {python} as long as ours.")
+        let python = results.python("SharedMemory")?;
+        Some(format!("Python's takes {python} as long as ours."))
     });
     bench.scenario(scenario);
     Ok(())

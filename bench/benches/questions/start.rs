@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::ensure;
-use bench::{Bench, Results, Row, Scenario, sys};
-use multiprocessing::{Pool, Process, cpu_count};
+use bench::{Bench, Of, Row, Scenario, sys, worker_counts};
+use multiprocessing::{Pool, Process, StartMethod, cpu_count};
 use subprocess::Popen;
 use threading::ThreadPool;
 
@@ -19,13 +19,14 @@ pub(crate) const NOTHING: &str = "--nothing";
 
 pub(crate) fn measure(bench: &mut Bench) {
     worker(bench);
-    pool(bench);
+    for workers in worker_counts() {
+        pool(workers, bench);
+    }
     for (name, mebibytes) in [("program", 1_usize), ("program from 1 GiB", 1024)] {
         program(bench, name, mebibytes);
     }
 }
 
-/// What a worker does that is only started: nothing, in one way or another.
 fn nothing() {}
 
 fn nothing_spawned((): ()) {}
@@ -44,6 +45,7 @@ fn worker(bench: &mut Bench) {
         "something started that does nothing, and waited for",
         1,
     )
+    .budget(Duration::from_secs(3))
     .row(
         Row::timed("thread", || {
             thread::spawn(nothing).join().unwrap();
@@ -73,12 +75,18 @@ fn worker(bench: &mut Bench) {
         .python("start.spawned"),
     )
     .row(
+        Row::only_python("Process, forkserver")
+            .unlimited()
+            .python("start.forkserver_process")
+            .note("its server is up before the clock starts"),
+    )
+    .row(
         Row::timed("bare fork", || {
-            sys::bare_fork()?;
+            sys::bare_forks(1)?;
             Ok(1)
         })
         .limit()
-        .note("its child only ends: the limit of what forks, of nothing else"),
+        .note("its child only ends: the limit of what forks, and of nothing else"),
     )
     .row(
         Row::timed("this program, by Command", || {
@@ -87,7 +95,7 @@ fn worker(bench: &mut Bench) {
             Ok(1)
         })
         .unlimited()
-        .note("it ends at once: what is left of a spawned Process without the library"),
+        .note("it ends at once: what a spawned Process takes without the library"),
     )
     .row(
         Row::timed("/bin/true, by Command", || {
@@ -96,47 +104,52 @@ fn worker(bench: &mut Bench) {
         })
         .unlimited(),
     )
+    .quote("`Process`, started and joined", "Process", ["bare fork"])
+    .quote(
+        "the same by spawn",
+        "Process, spawned",
+        ["this program, by Command", "/bin/true, by Command"],
+    )
     .says(|results| {
-        let spawned = results.median("Process, spawned");
-        format!(
+        Some(format!(
             "A Process takes {} as long as a bare fork. A spawned one takes {} as long \
-             as this program alone, which is larger than /bin/true and takes {} as long \
-             as that.",
-            results.times(results.median("Process"), results.median("bare fork")),
-            results.times(spawned, results.median("this program, by Command")),
-            results.times(
-                results.median("this program, by Command"),
-                results.median("/bin/true, by Command")
-            ),
-        )
+             as this program alone, which takes {} as long as /bin/true.",
+            results.times("Process", "bare fork")?,
+            results.times("Process, spawned", "this program, by Command")?,
+            results.times("this program, by Command", "/bin/true, by Command")?,
+        ))
     })
     .says(|results| {
-        let (thread, process) =
-            (results.median("thread"), results.median("Process"));
-        let spawned = results.median("Process, spawned");
-        format!(
+        Some(format!(
             "A process takes {} as long to start as a thread, a spawned one {}.",
-            results.times(process, thread),
-            results.times(spawned, thread),
-        )
+            results.times("Process", "thread")?,
+            results.times("Process, spawned", "thread")?,
+        ))
     })
     .says(|results| {
-        let python =
-            |label| results.times(results.python(label), results.median(label));
-        format!(
-            "Python's Process takes {} as long as ours, by spawn {}.",
-            python("Process"),
-            python("Process, spawned")
-        )
+        let server = Of::Python("Process, forkserver");
+        Some(format!(
+            "Python's Process takes {} as long as ours, by spawn {}, and by forkserver \
+             {} as long as ours by spawn.",
+            results.python("Process")?,
+            results.python("Process, spawned")?,
+            results.ratio(server, Of::Rust("Process, spawned"))?
+        ))
     });
     bench.scenario(scenario);
 }
 
-fn pool(bench: &mut Bench) {
-    let workers = cpu_count();
-    let scenario = Scenario::new(
+fn pool(workers: usize, bench: &mut Bench) {
+    let start_and_end = move |method| {
+        let pool = Pool::builder().processes(workers).start_method(method);
+        let pool = pool.start()?;
+        pool.close();
+        pool.join()?;
+        Ok(1)
+    };
+    let mut scenario = Scenario::new(
         QUESTION,
-        "pool",
+        format!("pool of {workers}"),
         format!("a pool of {workers} started and ended"),
         1,
     )
@@ -149,51 +162,67 @@ fn pool(bench: &mut Bench) {
         .python(format!("start.thread_pool {workers}")),
     )
     .row(
-        Row::timed("Pool", move || {
-            let pool = Pool::new(workers)?;
-            pool.close();
-            pool.join()?;
-            Ok(1)
-        })
-        .python(format!("start.pool {workers}")),
+        Row::timed("Pool", move || start_and_end(StartMethod::Fork))
+            .python(format!("start.pool fork {workers}")),
+    )
+    .row(
+        Row::timed("Pool, spawned", move || start_and_end(StartMethod::Spawn))
+            .unlimited()
+            .python(format!("start.pool spawn {workers}"))
+            .python_rounds(3),
     )
     .row(
         Row::timed("procspawn", move || {
             procspawn::Pool::new(workers)?.shutdown();
             Ok(1)
         })
-        .unlimited(),
+        .unlimited()
+        .note("it starts its workers as our spawned Pool does"),
     )
     .row(
         Row::timed("bare forks", move || {
-            // As many as the pool has workers, and one for its supervisor.
-            for _ in 0..=workers {
-                sys::bare_fork()?;
-            }
+            // One for each worker and one for the supervisor.
+            sys::bare_forks(workers + 1)?;
             Ok(1)
         })
         .limit()
-        .note("one for each worker and the supervisor, one after the other"),
-    )
-    .says(|results| {
-        let ours = results.median("Pool");
-        format!(
-            "A Pool takes {} as long as the forks that it needs.",
-            results.times(ours, results.median("bare forks")),
-        )
-    })
-    .says(|results| {
-        let ours = results.median("Pool");
-        let python = results.times(results.python("Pool"), ours);
-        format!("Python's Pool takes {python} as long as ours.")
-    });
+        .note("one for each worker and one for the supervisor, side by side"),
+    );
+    if workers > 1 {
+        scenario = scenario.ceiling([workers]);
+    }
+    if workers == cpu_count() {
+        scenario = scenario
+            .quote(
+                format!("`Pool::new({workers})`, close, join"),
+                "Pool",
+                ["bare forks"],
+            )
+            .quote("the same by spawn", "Pool, spawned", ["procspawn"]);
+    }
+    let scenario = scenario
+        .says(|results| {
+            Some(format!(
+                "A Pool takes {} as long as the forks that it needs, and procspawn's \
+                 {} as long as ours by spawn.",
+                results.times("Pool", "bare forks")?,
+                results.times("procspawn", "Pool, spawned")?,
+            ))
+        })
+        .says(|results| {
+            Some(format!(
+                "Python's Pool takes {} as long as ours, by spawn {}.",
+                results.python("Pool")?,
+                results.python("Pool, spawned")?
+            ))
+        });
     bench.scenario(scenario);
 }
 
-/// From a parent that has touched so much memory: a fork would copy its page tables.
+/// From a parent that has touched this much memory: a fork would copy its page tables.
 fn program(bench: &mut Bench, name: &str, mebibytes: usize) {
     let memory = black_box(vec![1_u8; mebibytes << 20]);
-    let well = |success: bool| {
+    let checked = |success: bool| {
         ensure!(success, "it exited with an error");
         Ok(1)
     };
@@ -206,22 +235,21 @@ fn program(bench: &mut Bench, name: &str, mebibytes: usize) {
     .budget(Duration::from_secs(1))
     .row(
         Row::timed("Popen", move || {
-            well(Popen::new(&mut Command::new("true"))?.wait()? == 0)
+            checked(Popen::new(&mut Command::new("true"))?.wait()? == 0)
         })
         .python(format!("start.program {mebibytes}")),
     )
     .row(
         Row::timed("Command", move || {
-            well(Command::new("true").spawn()?.wait()?.success())
+            checked(Command::new("true").spawn()?.wait()?.success())
         })
         .limit(),
     )
-    .says(|results: &Results| {
-        let (ours, limit) = (results.median("Popen"), results.median("Command"));
-        format!(
-            "The subprocess library takes {} as long as std alone.",
-            results.times(ours, limit)
-        )
+    .says(|results| {
+        let times = results.times("Popen", "Command")?;
+        Some(format!(
+            "The subprocess library takes {times} as long as std alone."
+        ))
     });
     bench.scenario(scenario);
     drop(memory);

@@ -1,32 +1,13 @@
-//! Work of which it is known what comes out, and how long it takes, and what several
-//! questions ask.
+//! How long work takes here, and what several questions ask.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use bench::Results;
+use bench::{Results, cal};
 use multiprocessing::{cpu_count, set_spinning};
 
-/// Listing D53's function. The compiler would solve the sum in closed form, and none
-/// of the work would be left, so each step is hidden from it. Never inlined, so that
-/// all contenders run the same code.
-#[inline(never)]
-pub(crate) fn cal(n: u64) -> u64 {
-    let mut sum = 0_u64;
-    for i in 0..n {
-        sum = sum.wrapping_add(black_box(i * i));
-    }
-    sum
-}
-
-/// What [`cal`] must return, modulo 2⁶⁴.
-pub(crate) fn cal_known(n: u64) -> u64 {
-    let n = u128::from(n);
-    (n.saturating_sub(1) * n * (2 * n).saturating_sub(1) / 6) as u64
-}
-
-/// As many steps of [`cal`] as take a microsecond here: the fastest of a few tries, as
-/// somebody else may be using the machine.
+/// How many steps of [`cal`] take a microsecond here: by the fastest of a few tries, as
+/// other programs may be using the machine.
 pub(crate) fn steps_per_microsecond() -> f64 {
     const STEPS: u64 = 200_000;
     let tries = (0..10).map(|_| {
@@ -38,8 +19,8 @@ pub(crate) fn steps_per_microsecond() -> f64 {
     STEPS as f64 / (fastest * 1e6)
 }
 
-/// Does work in which nobody looks again before going to sleep: does spinning harm
-/// where there are more workers than cores?
+/// Does work in which no wait spins before it sleeps: does spinning do harm if there
+/// are more workers than cores?
 pub(crate) fn without_spinning<R>(work: impl FnOnce() -> R) -> R {
     set_spinning(false);
     let result = work();
@@ -47,11 +28,10 @@ pub(crate) fn without_spinning<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What spinning brings the row of this label, or costs it.
-pub(crate) fn spinning(results: &Results, label: &str) -> String {
-    let unspun = results.median(&format!("{label}, never spinning"));
-    let times = results.times(unspun, results.median(label));
-    format!(
-        "With more workers than cores, {label} takes {times} as long if nobody spins."
-    )
+/// What spinning gains the row of this label, or costs it.
+pub(crate) fn spinning(results: &Results, label: &str) -> Option<String> {
+    let times = results.times(&format!("{label}, never spinning"), label)?;
+    Some(format!(
+        "With more workers than cores, {label} takes {times} as long if it never spins."
+    ))
 }

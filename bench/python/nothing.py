@@ -1,0 +1,5 @@
+"""What a worker does that is only started. A spawned process imports no more than this."""
+
+
+def nothing():
+    pass

@@ -1,0 +1,206 @@
+//! A run as a file, for others to check, and the comparison of two.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Facts;
+use crate::results::{Cell, Results, Role};
+use crate::statistics::{Ratio, Verdict, factor, time};
+use crate::summary::align;
+
+/// All that a run has found out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Why the whole of it may be wrong.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) facts: Facts,
+    pub(crate) results: Vec<Results>,
+}
+
+impl Record {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let path_text = || format!("the baseline {}", path.display());
+        let text = fs::read_to_string(path).with_context(path_text)?;
+        serde_json::from_str(&text).with_context(path_text)
+    }
+
+    /// Writes `samples.json`, which is the whole record, and `samples.csv`, one sample
+    /// a line.
+    pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(directory.join("samples.json"), json)?;
+        fs::write(directory.join("samples.csv"), self.csv()?)?;
+        Ok(())
+    }
+
+    fn csv(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for (name, fact) in &self.facts {
+            writeln!(text, "# {name}: {fact}")?;
+        }
+        text.push_str("question,scenario,row,role,language,sample,nanoseconds\n");
+        self.for_each(|id, role, cell| {
+            let Cell::Samples(samples) = cell else { return };
+            for (number, nanoseconds) in samples.iter().enumerate() {
+                let fields = [id.question, id.scenario, id.row];
+                for field in fields {
+                    text.push_str(&quoted(field));
+                    text.push(',');
+                }
+                let role = match role {
+                    Role::Contender => "contender",
+                    Role::Limit => "limit",
+                    Role::Ceiling => "ceiling",
+                };
+                let language = quoted(id.language);
+                // Writing to a string cannot fail.
+                writeln!(text, "{role},{language},{number},{nanoseconds:.3}").ok();
+            }
+        });
+        Ok(text)
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(Id<'_>, Role, &Cell)) {
+        for results in &self.results {
+            let scenario = results.name();
+            for line in &results.lines {
+                let row = line.label();
+                for (column, cell) in line.cells.iter().enumerate() {
+                    let id = Id {
+                        question: &results.question,
+                        scenario: &scenario,
+                        row: &row,
+                        language: match column {
+                            0 => "Rust",
+                            _ => &results.pythons[column - 1],
+                        },
+                    };
+                    visit(id, line.role, cell);
+                }
+            }
+        }
+    }
+
+    fn cell(&self, id: Id<'_>) -> Option<Cell> {
+        let mut found = None;
+        self.for_each(|other, _, cell| {
+            if other == id {
+                found = Some(cell.clone());
+            }
+        });
+        found
+    }
+
+    /// The rows of this run that are faster or slower than in another one by more than
+    /// the spread of both, as Markdown.
+    pub(crate) fn compared_with(
+        &self,
+        baseline: &Self,
+    ) -> Result<String, fmt::Error> {
+        let header = ["row", "baseline", "now", "now takes"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        let (mut equal, mut new) = (0, 0);
+        self.for_each(|id, _, cell| {
+            let Some(now) = cell.middle() else { return };
+            let before = baseline.cell(id).and_then(|cell| cell.middle());
+            let Some(before) = before else {
+                new += 1;
+                return;
+            };
+            let ratio = Ratio::new(now, before);
+            if ratio.verdict() == Verdict::Equal {
+                equal += 1;
+                return;
+            }
+            rows.push(vec![
+                format!(
+                    "{}/{}/{} in {}",
+                    id.question, id.scenario, id.row, id.language
+                ),
+                time(before.median),
+                time(now.median),
+                factor(ratio.of_medians()),
+            ]);
+        });
+        let mut text = String::from("## Compared with the baseline\n\n");
+        let other = |fact: &&(String, String)| {
+            !baseline.facts.contains(fact) && !fact.0.starts_with("the run took")
+        };
+        for (name, now) in self.facts.iter().filter(other) {
+            let before = baseline.facts.iter().find(|(other, _)| other == name);
+            let before = before.map_or("not recorded", |(_, fact)| fact.as_str());
+            writeln!(text, "- {name}: {before}, now {now}")?;
+        }
+        let different = rows.len() - 1;
+        writeln!(
+            text,
+            "\n{equal} rows are equal within the spread, {different} are not, {new} are \
+             not in the baseline.\n"
+        )?;
+        if different > 0 {
+            text.push_str(&align(&rows));
+        }
+        Ok(text)
+    }
+}
+
+/// Which samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id<'r> {
+    question: &'r str,
+    scenario: &'r str,
+    row: &'r str,
+    language: &'r str,
+}
+
+/// A field of a CSV file: see <https://www.rfc-editor.org/rfc/rfc4180>.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::{line, results};
+
+    fn record(medians: [f64; 2]) -> Record {
+        let lines = vec![
+            line("first", Role::Contender, medians[0]),
+            line("second, quoted", Role::Contender, medians[1]),
+        ];
+        Record {
+            warnings: Vec::new(),
+            facts: vec![("commit".into(), "abc".into())],
+            results: vec![results(lines)],
+        }
+    }
+
+    #[test]
+    fn two_runs_differ_where_their_spreads_do_not_overlap() {
+        let (before, now) = (record([100.0, 100.0]), record([110.0, 200.0]));
+        let text = now.compared_with(&before).unwrap();
+        assert!(text.contains("1 rows are equal within the spread, 1 are not"));
+        assert!(!text.contains("first in Rust"), "{text}");
+        let row = text.lines().last().unwrap();
+        assert!(row.contains("second, quoted in Rust"), "{text}");
+        assert!(row.contains("2.00 ×"), "{text}");
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let before = record([1.0, 2.5]);
+        let text = serde_json::to_string(&before).unwrap();
+        let after: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(after.csv().unwrap(), before.csv().unwrap());
+        let expected = "question,family,\"second, quoted\",contender,Rust,1,2.500";
+        assert!(after.csv().unwrap().contains(expected));
+    }
+}

@@ -155,6 +155,26 @@ impl Columns {
     }
 }
 
+/// The header comment as HTML: its paragraphs, and what stands between backticks.
+fn paragraphs(header: &str) -> String {
+    let mut html = String::new();
+    for paragraph in header.split("\n\n") {
+        html.push_str("<p>");
+        let text = escaped(paragraph);
+        for (index, piece) in text.split('`').enumerate() {
+            let code = index % 2 == 1;
+            let (before, after) = if code {
+                ("<code>", "</code>")
+            } else {
+                ("", "")
+            };
+            let _ = write!(html, "{before}{piece}{after}");
+        }
+        html.push_str("</p>");
+    }
+    html
+}
+
 /// Whether most of the line is Chinese, and it is not a comment.
 fn is_prose(line: &str) -> bool {
     let line = line.trim();
@@ -229,7 +249,7 @@ fn article(
          <header><p class=where>{section}</p>\n\
          <h2><a href=\"#{id}\">{id}</a> {name}</h2>\n\
          <p class=shows>{shows}</p>\n\
-         <p class=note>{note}</p>\n\
+         <div class=note>{note}</div>\n\
          <p class=run><code>{command}</code> <button data-copy=\"{command}\">Copy</button></p>\
          </header>\n\
          <div class=columns>\n\
@@ -239,7 +259,7 @@ fn article(
         id = row.id,
         name = escaped(row.name()),
         shows = escaped(&row.shows),
-        note = escaped(&columns.header),
+        note = paragraphs(&columns.header),
         command = escaped(&row.command()),
         document = escaped(columns.document.rsplit('/').next().unwrap_or_default()),
         path = escaped(&row.path),

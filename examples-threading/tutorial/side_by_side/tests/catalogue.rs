@@ -8,6 +8,10 @@ use side_by_side::{Row, is_id, project_sections, root, rows, text};
 /// Small programs that a listing starts. They are not listings themselves.
 const CHILD_PROGRAMS: [&str; 2] = ["increment_first", "protest"];
 
+/// Listings that gather prose from several places: their headers name others than the
+/// one that the README sends a reader to.
+const GATHERED: [&str; 4] = ["D20", "D37", "D55", "D56"];
+
 /// The longest header that a listing may have.
 const HEADER_LINES: usize = 8;
 
@@ -160,4 +164,42 @@ fn every_listing_has_its_fingerprints_and_only_one_place() {
         }
     }
     no_faults(&faults);
+}
+
+#[test]
+fn the_headers_name_the_places_of_the_rows() {
+    let mut faults = Vec::new();
+    for Row {
+        id, place, path, ..
+    } in readme()
+    {
+        let header = header(&path).join(" ").replace("//!", "");
+        let header = header.split_whitespace().collect::<Vec<_>>().join(" ");
+        let named = header.replace('`', "").contains(&place);
+        if !named && !GATHERED.contains(&&*id) {
+            faults.push(format!("{id}: the header of {path} does not name {place}"));
+        }
+    }
+    no_faults(&faults);
+}
+
+#[test]
+fn the_readme_begins_with_the_library_as_its_own_page_does() {
+    let library =
+        text("examples-multiprocessing/multiprocessing/src/lib.rs").unwrap();
+    // As rustdoc shows it: without the lines that it hides.
+    let page: Vec<_> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .filter(|line| *line != "#" && !line.starts_with("# "))
+        .collect();
+    let page = page.join("\n");
+    let readme = text("README.md").unwrap();
+    let (_, program) = readme.split_once("```rust\n").expect("a program");
+    let (program, _) = program.split_once("```").expect("the program's end");
+    assert!(
+        page.contains(&format!("```\n{program}```")),
+        "the library's page does not have this program:\n{program}"
+    );
 }

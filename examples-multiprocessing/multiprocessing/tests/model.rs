@@ -13,6 +13,13 @@
 
 #[path = "../src/error.rs"]
 mod error;
+/// No handle of a model is handed to another program.
+mod handover {
+    macro_rules! handle {
+        ($($handle:tt)*) => {};
+    }
+    pub(crate) use handle;
+}
 #[path = "../src/sync/mod.rs"]
 mod sync;
 #[path = "model_sys/mod.rs"]

@@ -12,8 +12,6 @@
 mod channel;
 #[path = "../src/error.rs"]
 mod error;
-#[path = "../src/sync/mod.rs"]
-mod sync;
 #[path = "model_sys/mod.rs"]
 mod sys;
 #[path = "../src/wait/mod.rs"]

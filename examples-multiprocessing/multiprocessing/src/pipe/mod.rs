@@ -29,7 +29,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, DecodeError, EncodeError};
-use crate::handover::{Given, Taken};
+use crate::handover::{Given, Taken, as_kind};
+use crate::sys::descriptor::above_standard;
 use crate::sys::packet::{self, Packet};
 use crate::wait::{Spin, SpinLimits};
 
@@ -159,10 +160,9 @@ impl Connection {
         let rest = if rest.is_empty() {
             None
         } else {
-            let mut file = File::from(
-                memfd_create(c"message", MFdFlags::MFD_CLOEXEC)
-                    .map_err(io::Error::from)?,
-            );
+            let file = memfd_create(c"message", MFdFlags::MFD_CLOEXEC)
+                .map_err(io::Error::from)?;
+            let mut file = File::from(above_standard(file)?);
             file.write_all(rest)?;
             Some(file)
         };
@@ -280,13 +280,16 @@ impl AsFd for Connection {
 /// end.
 impl Serialize for Connection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.direction, Given(self.as_fd())).serialize(serializer)
+        as_kind("Connection", || {
+            (self.direction, Given(self.as_fd())).serialize(serializer)
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Connection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (direction, Taken(socket)) = Deserialize::deserialize(deserializer)?;
+        let (direction, Taken(socket)) =
+            as_kind("Connection", || Deserialize::deserialize(deserializer))?;
         Ok(Self::new(socket, direction))
     }
 }

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::error::TaskError;
 use super::message::append_error;
-use crate::handover;
+use crate::handover::{self, Handed};
 use crate::sys::routine::Routine;
 
 /// Tells the supervisor to look at the workers' slots: a task was cancelled, or one with
@@ -37,12 +36,11 @@ pub(super) struct Initializer {
     args: Vec<u8>,
     /// The descriptors of the locks, queues and other handles among the arguments. They
     /// stay open as long as workers may be started.
-    #[serde(with = "descriptors")]
-    fds: Vec<OwnedFd>,
+    fds: Vec<Handed>,
 }
 
 impl Initializer {
-    pub(super) fn new(routine: Routine, args: Vec<u8>, fds: Vec<OwnedFd>) -> Self {
+    pub(super) fn new(routine: Routine, args: Vec<u8>, fds: Vec<Handed>) -> Self {
         Self {
             routine: routine.to_word(),
             args,
@@ -52,7 +50,7 @@ impl Initializer {
 
     /// Runs it, and appends to `answer` how it ended.
     pub(super) fn run(&self, answer: &mut Vec<u8>) {
-        let copies = self.fds.iter().map(OwnedFd::try_clone);
+        let copies = self.fds.iter().map(Handed::try_clone);
         match copies.collect::<io::Result<_>>() {
             Ok(fds) => {
                 let routine = Routine::from_word(self.routine);
@@ -60,28 +58,5 @@ impl Initializer {
             }
             Err(error) => append_error(answer, &TaskError::argument(error)),
         }
-    }
-}
-
-/// Descriptors on their way to a spawned supervisor.
-mod descriptors {
-    use std::os::fd::{AsFd, OwnedFd};
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::handover::{Given, Taken};
-
-    pub(super) fn serialize<S: Serializer>(
-        fds: &[OwnedFd],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(fds.iter().map(|fd| Given(fd.as_fd())))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<OwnedFd>, D::Error> {
-        let taken = Vec::<Taken>::deserialize(deserializer)?;
-        Ok(taken.into_iter().map(|Taken(fd)| fd).collect())
     }
 }

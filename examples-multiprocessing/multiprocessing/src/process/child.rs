@@ -13,6 +13,7 @@ use super::ProcessError;
 use super::identity::{AuthKey, Identity};
 use crate::poison::lock_unpoisoned;
 use crate::sys::child::{self, End, Then};
+use crate::sys::descriptor::above_standard;
 
 /// A child that was started.
 #[derive(Debug)]
@@ -135,7 +136,7 @@ impl Child {
         } else {
             let fd = if self.check(&mut life)?.is_some() {
                 // Always readable, as the sentinel of a process that has ended is.
-                File::open("/dev/null").map(OwnedFd::from)
+                File::open("/dev/null").and_then(above_standard)
             } else {
                 child::sentinel(self.pid)
             };

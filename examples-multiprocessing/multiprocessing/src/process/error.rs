@@ -43,6 +43,9 @@ pub enum ProcessError {
     Argument(EncodeError),
     /// A copy of this program would run `main` instead of the function.
     NoFreezeSupport,
+    /// This program runs with other rights than its caller's (set-user-id, file
+    /// capabilities), and takes no orders from its environment: it cannot be spawned.
+    ForeignRights,
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
     /// The system refused.
@@ -106,6 +109,10 @@ impl fmt::Display for ProcessError {
             Self::Argument(error) => return write!(f, "The argument is refused: {error}."),
             Self::NoFreezeSupport => {
                 "A spawned process would run main again: call freeze_support at its beginning."
+            }
+            Self::ForeignRights => {
+                "This program runs with other rights than its caller's, and takes no \
+                 orders from its environment: start processes by fork."
             }
             Self::ForeignFunction => {
                 "The function is part of a library: name a function of the program that \

@@ -33,6 +33,7 @@ pub use spawn::freeze_support;
 
 use crate::sys::exit;
 use crate::sys::fork::{self, Refused, Side};
+use crate::sys::signals;
 use crate::sys::spawn::Spawned;
 use crate::{registry, wait};
 
@@ -442,6 +443,8 @@ fn prepare() {
     ONCE.call_once(|| {
         wait::decide_whether_to_spin();
         exit::at_exit(end);
+        // Refused, it leaves Ctrl+C without effect, which is the system's default there.
+        signals::let_interrupt_end_the_first_process().ok();
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| match identity::name_of_child() {
             Some(name) => report_panic(&name, info),

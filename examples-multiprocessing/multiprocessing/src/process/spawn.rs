@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::{self, ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{self, AuthKey, Identity};
 use super::{ProcessError, prepare, run_to_the_end};
+use crate::handover::{self, Handed};
 use crate::sys::spawn::{self, Function, Received, Spawned};
-use crate::{codec, handover, registry};
+use crate::{codec, registry};
 
 /// Whether `main` began with [`freeze_support`], so that a copy of this program will
 /// find its order.
@@ -81,7 +81,7 @@ fn refuse(error: &dyn Error) -> ! {
 pub(super) struct SpawnRequest {
     function: Function,
     argument: Vec<u8>,
-    fds: Vec<OwnedFd>,
+    fds: Vec<Handed>,
 }
 
 impl SpawnRequest {
@@ -107,6 +107,9 @@ impl SpawnRequest {
     pub(super) fn send(self, identity: &Identity) -> Result<Spawned, ProcessError> {
         if !SUPPORTED.load(Ordering::Relaxed) {
             return Err(ProcessError::NoFreezeSupport);
+        }
+        if spawn::has_foreign_rights() {
+            return Err(ProcessError::ForeignRights);
         }
         let identity_bytes = codec::encode(&SentIdentity::from(identity));
         let identity_bytes = identity_bytes.map_err(ProcessError::Argument)?;

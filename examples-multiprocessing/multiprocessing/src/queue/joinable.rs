@@ -5,11 +5,12 @@ use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::{GetError, PutError, Queue, queue_methods};
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::futex::{Deadline, Slept};
@@ -50,12 +51,13 @@ use crate::wait::EventCount;
 /// exit code, and nobody has reported it. Tasks in the queue are lost, too, if a consumer
 /// ended like that and no other process is left that could take them. `join` waits for the
 /// others, and then says how many were lost.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[derive(Debug)]
 pub struct JoinableQueue<T> {
     queue: Queue<T>,
     counts: Shared<TaskCounts>,
 }
+
+handle!(JoinableQueue<T> { queue, counts });
 
 shareable! {
     struct TaskCounts {

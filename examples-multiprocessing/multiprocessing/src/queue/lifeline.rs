@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::Error;
 use crate::handover::{Given, Taken};
 use crate::poison::lock_unpoisoned;
+use crate::sys::descriptor::above_standard;
 
 /// A pipe into which nothing is written. Every process that may put into the queue has its
 /// writing end, which a forked child has from its first moment on and which the system
@@ -26,8 +27,11 @@ pub(super) struct Lifeline {
 
 impl Lifeline {
     pub(super) fn new() -> Result<Self, Error> {
-        let (reader, writer) = pipe().map_err(Error::system("make a queue"))?;
-        Ok(Self::of(reader, Some(writer)))
+        const DOING: &str = "make a queue";
+        let (reader, writer) = pipe().map_err(Error::system(DOING))?;
+        let reader = above_standard(reader).map_err(Error::system(DOING))?;
+        let writer = above_standard(writer).map_err(Error::system(DOING))?;
+        Ok(Self::of(reader.into(), Some(writer.into())))
     }
 
     fn of(reader: PipeReader, writer: Option<PipeWriter>) -> Self {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::channel::{Channel, RecvError, SendError};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::error::Error;
+use crate::handover::as_kind;
 use crate::sys::futex::Deadline;
 use lifeline::Lifeline;
 
@@ -307,13 +308,14 @@ impl<T> fmt::Debug for Queue<T> {
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Inner { channel, lifeline } = &*self.inner;
-        (channel.ring(), lifeline).serialize(serializer)
+        as_kind("Queue", || (channel.ring(), lifeline).serialize(serializer))
     }
 }
 
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (ring, lifeline) = Deserialize::deserialize(deserializer)?;
+        let (ring, lifeline) =
+            as_kind("Queue", || Deserialize::deserialize(deserializer))?;
         Ok(Self::of(Inner {
             channel: Channel::over(ring),
             lifeline,

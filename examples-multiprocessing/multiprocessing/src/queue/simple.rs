@@ -1,10 +1,11 @@
 //! The queue with the fewest operations.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::{GetError, PutError, Queue};
 use crate::error::Error;
+use crate::handover::handle;
 
 /// A queue of any number of items with the four operations that most programs need:
 /// Python's
@@ -23,9 +24,12 @@ use crate::error::Error;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
-pub struct SimpleQueue<T>(Queue<T>);
+#[derive(Debug)]
+pub struct SimpleQueue<T> {
+    queue: Queue<T>,
+}
+
+handle!(SimpleQueue<T> { queue });
 
 impl<T> SimpleQueue<T> {
     /// An empty queue.
@@ -34,18 +38,20 @@ impl<T> SimpleQueue<T> {
     ///
     /// As for [`Queue::new`].
     pub fn new() -> Result<Self, Error> {
-        Queue::new(0).map(Self)
+        Ok(Self {
+            queue: Queue::new(0)?,
+        })
     }
 
     /// See [`Queue::empty`].
     #[must_use]
     pub fn empty(&self) -> bool {
-        self.0.empty()
+        self.queue.empty()
     }
 
     /// See [`Queue::close`].
     pub fn close(&self) {
-        self.0.close();
+        self.queue.close();
     }
 }
 
@@ -56,7 +62,7 @@ impl<T: Serialize> SimpleQueue<T> {
     ///
     /// [`PutError`] with the item.
     pub fn put(&self, item: T) -> Result<(), PutError<T>> {
-        self.0.put(item)
+        self.queue.put(item)
     }
 }
 
@@ -67,12 +73,14 @@ impl<T: DeserializeOwned> SimpleQueue<T> {
     ///
     /// [`GetError`], for another reason than `Empty`.
     pub fn get(&self) -> Result<T, GetError> {
-        self.0.get()
+        self.queue.get()
     }
 }
 
 impl<T> Clone for SimpleQueue<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            queue: self.queue.clone(),
+        }
     }
 }

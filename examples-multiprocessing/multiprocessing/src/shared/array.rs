@@ -3,9 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 
 /// Numbers in a row that processes share, with the lock that protects them: Python's
@@ -32,11 +31,12 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 /// What Python reaches with `get_obj` is the guard's under the lock, and a [`RawArray`]
 /// without a lock. If a process dies with the lock held, the next one gets the lock, and
 /// its guard says so, as with a [`Value`](crate::Value).
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "T: Number")]
+#[derive(Clone)]
 pub struct Array<T: Number> {
     numbers: Numbers<T, true>,
 }
+
+handle!(Array<T: Number> { numbers });
 
 impl<T: Number> Array<T> {
     /// An array of these numbers.
@@ -174,11 +174,12 @@ impl<T: Number> fmt::Debug for ArrayGuard<'_, T> {
 /// ```
 ///
 /// It is a slice of [`Slot`]s. A process that dies leaves the numbers that it wrote.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "T: Number")]
+#[derive(Clone)]
 pub struct RawArray<T: Number> {
     numbers: Numbers<T, false>,
 }
+
+handle!(RawArray<T: Number> { numbers });
 
 impl<T: Number> RawArray<T> {
     /// An array of these numbers.

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
-use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
+use crate::handover::handle;
+use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 
 /// A number that processes share, with the lock that protects it: Python's
 /// [`multiprocessing.Value`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Value).
@@ -36,12 +35,12 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot, one};
 /// # When a process dies
 ///
 /// If it dies with the lock held, the next process gets the lock, and its guard says so.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "T: Number")]
+#[derive(Clone)]
 pub struct Value<T: Number> {
-    #[serde(deserialize_with = "one")]
     number: Numbers<T, true>,
 }
+
+handle!(Value<T: Number> { number });
 
 impl<T: Number> Value<T> {
     /// A number for processes to share.
@@ -164,12 +163,12 @@ impl<T: Number + fmt::Display> fmt::Display for ValueGuard<'_, T> {
 /// ```
 ///
 /// It is its [`Slot`]. A process that dies leaves the number that it wrote last.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "T: Number")]
+#[derive(Clone)]
 pub struct RawValue<T: Number> {
-    #[serde(deserialize_with = "one")]
     number: Numbers<T, false>,
 }
+
+handle!(RawValue<T: Number> { number });
 
 impl<T: Number> RawValue<T> {
     /// A number for processes to share.

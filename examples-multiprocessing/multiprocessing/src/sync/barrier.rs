@@ -3,9 +3,8 @@
 use std::time::Duration;
 use std::{array, fmt};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
@@ -41,10 +40,12 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 /// [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects)
 /// (filling, draining, resetting, broken), except that each waiter has a place of its own
 /// instead of a common count, so that it is known which of them died.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Barrier {
     state: Shared<State<PLACES>>,
 }
+
+handle!(Barrier { state });
 
 /// The number of parties for which a page has room beside the rest.
 const PLACES: usize = (PAGE - 256) / (2 * size_of::<u32>());

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::semaphore::{Permit, Semaphore};
 use crate::error::Error;
+use crate::handover::handle;
 
 /// A [`Semaphore`] that cannot be released more often than it was acquired: Python's
 /// [`multiprocessing.BoundedSemaphore`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.BoundedSemaphore).
@@ -24,10 +23,12 @@ use crate::error::Error;
 /// ```
 ///
 /// When a process dies it behaves as a [`Semaphore`] does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct BoundedSemaphore {
     semaphore: Semaphore,
 }
+
+handle!(BoundedSemaphore { semaphore });
 
 impl BoundedSemaphore {
     /// A semaphore that never has more than this number of permits.

@@ -3,10 +3,9 @@
 use std::array;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::rlock::{NotOwner, RLock, RLockGuard};
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
@@ -55,7 +54,7 @@ use crate::wait::Acquired;
 ///
 /// It has places for 300 waiters. Further ones wait as well, but may return without a
 /// notification of their own: use [`wait_for`](Self::wait_for), which checks again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Condition {
     lock: RLock,
     state: Shared<State<PLACES>>,
@@ -72,6 +71,8 @@ mod place {
     /// Its owner may return as soon as it has the lock.
     pub(super) const NOTIFIED: u32 = 2;
 }
+
+handle!(Condition { lock, state });
 
 shareable! {
     /// Changes under the lock only. Each operation on a place takes effect by a single

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
 use crate::sys::segment::{Shared, shareable};
@@ -31,10 +30,12 @@ use crate::sys::segment::{Shared, shareable};
 /// Nothing: the flag is one word, which is set or clear, and nobody holds it. If the
 /// process that set it died before it woke the others, they wake by themselves a tenth of
 /// a second later.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Event {
     state: Shared<State>,
 }
+
+handle!(Event { state });
 
 /// The lowest bit of the word: the flag.
 const SET: u32 = 1;

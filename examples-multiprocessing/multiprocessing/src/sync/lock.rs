@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry;
 use crate::sys::futex::Deadline;
 use crate::sys::segment::Shared;
@@ -44,10 +43,12 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// It does not know threads: a thread that takes it twice waits for itself. Use an
 /// [`RLock`](crate::RLock) there.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Lock {
     raw: Shared<RawLock>,
 }
+
+handle!(Lock { raw });
 
 impl Lock {
     /// A lock that nobody holds.

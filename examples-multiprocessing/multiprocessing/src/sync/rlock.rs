@@ -4,9 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::futex::Deadline;
@@ -37,10 +36,12 @@ use crate::wait::{Acquired, RawLock};
 /// # When a process dies
 ///
 /// As with a [`Lock`](crate::Lock), however often the dead one had acquired it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct RLock {
     state: Shared<State>,
 }
+
+handle!(RLock { state });
 
 /// The holder of the lock: the process in the upper half, its thread in the lower. Both are
 /// in one word, because a dead owner's id remains there, and one half of it beside one half

@@ -3,9 +3,8 @@
 use std::array;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
+use crate::handover::handle;
 use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, SLICE, Slept};
@@ -47,10 +46,12 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// It knows the holders of at most 960 permits at a time: further ones do not come back
 /// when their holder is killed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Semaphore {
     state: Shared<State<HOLDERS>>,
 }
+
+handle!(Semaphore { state });
 
 /// The number of holders for which a page has room beside the rest.
 const HOLDERS: usize = (PAGE - 256) / size_of::<u32>();

@@ -12,6 +12,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
 
+use super::descriptor::above_standard;
+
 /// How a process ended, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -35,12 +37,22 @@ pub(crate) enum Then {
 
 /// How this child of the calling process ended; `None` while it runs.
 pub(crate) fn end_of(child: Pid, then: Then) -> io::Result<Option<End>> {
-    waitid(child, libc::WNOHANG, then)
+    let end = waitid(child, libc::WNOHANG, Then::Leave)?;
+    if end.is_some() && then == Then::Reap {
+        // Only an end may be taken: a stop is news for whoever traces the child.
+        return waitid(child, libc::WNOHANG, Then::Reap);
+    }
+    Ok(end)
 }
 
 /// Waits until this child of the calling process has ended, and leaves it.
 pub(crate) fn wait_for(child: Pid) -> io::Result<()> {
-    waitid(child, 0, Then::Leave).map(|_end| ())
+    if waitid(child, 0, Then::Leave)?.is_none() {
+        // This process traces the child, which has stopped. Its pidfd is readable at
+        // its end alone.
+        readable(sentinel(child)?, None)?;
+    }
+    Ok(())
 }
 
 fn waitid(child: Pid, flags: i32, then: Then) -> io::Result<Option<End>> {
@@ -72,7 +84,9 @@ fn waitid(child: Pid, flags: i32, then: Then) -> io::Result<Option<End>> {
     Ok(match (pid, info.si_code) {
         (0, _) => None,
         (_, libc::CLD_EXITED) => Some(End::Exited(status)),
-        _ => Some(End::Signaled(status)),
+        (_, libc::CLD_KILLED | libc::CLD_DUMPED) => Some(End::Signaled(status)),
+        // A child that this process traces has stopped, which is reported unasked.
+        _ => None,
     })
 }
 
@@ -87,7 +101,7 @@ pub(crate) fn sentinel(child: Pid) -> io::Result<OwnedFd> {
     // A descriptor is a C int.
     let fd = libc::c_int::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the system has just made this descriptor, for nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Waits until the descriptor is readable, at most until the deadline. Returns whether

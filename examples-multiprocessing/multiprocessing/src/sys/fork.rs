@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use std::{fs, ptr, thread};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{self, ForkResult, Pid, getpid};
 
+use super::descriptor::above_standard;
 use super::{exit, numbers};
 
 /// Which of the two processes this is.
@@ -41,7 +42,8 @@ pub(crate) enum Refused {
 /// The child ends with its parent, by SIGKILL, even if the parent is killed itself. Its
 /// signals do what they do by default, except those that were ignored, those that report
 /// a fault of the program, and the real-time ones: a handler speaks for the parent, and
-/// what it writes to (signal-hook's pipe) is shared with the parent.
+/// what it writes to (signal-hook's pipe) is shared with the parent. None is blocked, as
+/// in a spawned child: one that the parent takes by `sigwait` would not end the child.
 pub(crate) fn fork() -> Result<Side, Refused> {
     match other_threads() {
         Ok(0) => {}
@@ -63,7 +65,7 @@ pub(crate) fn fork() -> Result<Side, Refused> {
     // free or held by the thread that continues in the child.
     let forked = unsafe { unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
-        set_up_child(parent, nothing, &mask);
+        set_up_child(parent, &nothing);
         return Ok(Side::Child);
     }
     // It was this thread's own mask, so it cannot be refused.
@@ -93,14 +95,10 @@ pub(crate) fn in_every_child(handler: fn()) {
     });
 }
 
-/// `/dev/null`, opened once: every child of this process needs it.
-pub(crate) fn nothing() -> io::Result<&'static fs::File> {
-    static NOTHING: OnceLock<fs::File> = OnceLock::new();
-    if NOTHING.get().is_none() {
-        // If another thread was faster, its file is as good.
-        NOTHING.set(fs::File::open("/dev/null")?).ok();
-    }
-    Ok(NOTHING.wait())
+/// `/dev/null`. It is opened for each child: a program may close descriptors that are not
+/// its own, and the number of one that is kept could then be that of another file.
+pub(crate) fn nothing() -> io::Result<OwnedFd> {
+    above_standard(fs::File::open("/dev/null")?)
 }
 
 /// How long a thread that was joined may take to vanish. `thread::scope` does not wait for
@@ -111,8 +109,13 @@ const LAST_STEPS: Duration = Duration::from_millis(200);
 /// that end within [`LAST_STEPS`].
 pub(crate) fn other_threads() -> io::Result<u64> {
     let counted = || -> io::Result<u64> {
+        let tasks = fs::metadata("/proc/self/task").map_err(|error| {
+            io::Error::other(format!(
+                "the threads of this process cannot be counted ({error}): mount /proc"
+            ))
+        })?;
         // A directory has two links, and a further one for each directory in it.
-        Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(3))
+        Ok(tasks.nlink().saturating_sub(3))
     };
     let mut others = counted()?;
     let deadline = Instant::now() + LAST_STEPS;
@@ -127,7 +130,7 @@ pub(crate) fn other_threads() -> io::Result<u64> {
 ///
 /// Its system calls are raw ones: a new process has to fault in every page of code that
 /// it uses, and each of the C library's wrappers lies on a page of its own.
-fn set_up_child(parent: Pid, stdin: &fs::File, mask: &SigSet) {
+fn set_up_child(parent: Pid, nothing: &OwnedFd) {
     for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
         reset_handler(signal);
     }
@@ -138,29 +141,41 @@ fn set_up_child(parent: Pid, stdin: &fs::File, mask: &SigSet) {
     // SAFETY: as above.
     let parent_now = unsafe { libc::syscall(libc::SYS_getppid) };
     // The signal comes when the forking thread ends, which is the parent's only one. If
-    // the parent has ended already, it never comes.
-    // A parent in another namespace of process ids is 0 here, whether it lives or not.
-    let is_mine = parent_now == parent.as_raw().into() || parent_now == 0;
-    if bound != 0 || !is_mine {
+    // the parent has ended already, it never comes. A parent in another namespace of
+    // process ids has the number 0 here.
+    let orphaned = parent_now != parent.as_raw().into() && parent_now != 0;
+    if bound != 0 || orphaned {
         exit::exit_now(1);
     }
-    let no_flags = 0;
     // SAFETY: replaces standard input, which nobody owns, and touches no memory. It
     // cannot fail: both descriptors are in range, and the first is open.
-    unsafe { libc::syscall(libc::SYS_dup3, stdin.as_raw_fd(), 0, no_flags) };
-    let mask: *const libc::sigset_t = mask.as_ref();
+    unsafe { libc::syscall(libc::SYS_dup3, nothing.as_raw_fd(), 0, NO_FLAGS) };
+    for fd in [1, 2] {
+        // SAFETY: takes numbers and touches no memory of this process.
+        let open = unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFD) };
+        if open < 0 {
+            // A descriptor that the child opens would pass for its output or errors.
+            // SAFETY: as for standard input; this one is closed.
+            unsafe {
+                libc::syscall(libc::SYS_dup3, nothing.as_raw_fd(), fd, NO_FLAGS)
+            };
+        }
+    }
+    let no_signal: [u8; MASK_SIZE] = [0; MASK_SIZE];
     let no_answer = ptr::null_mut::<libc::sigset_t>();
-    // SAFETY: `mask` is no shorter than what the system reads.
+    // SAFETY: the mask is as long as the system reads.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
-            mask,
+            &raw const no_signal,
             no_answer,
             MASK_SIZE,
         )
     };
 }
+
+const NO_FLAGS: libc::c_int = 0;
 
 /// The length in bytes of the kernel's set of signals.
 const MASK_SIZE: usize = 8;

@@ -9,6 +9,7 @@
 pub(crate) mod atomic;
 pub(crate) mod child;
 pub(crate) mod chunk;
+pub(crate) mod descriptor;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;

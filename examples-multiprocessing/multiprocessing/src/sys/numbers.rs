@@ -1,6 +1,7 @@
 //! Plain numbers in shared memory: under a lock as a slice, without one as atomics.
 #![allow(unsafe_code, reason = "looks at shared memory as numbers")]
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::segment::{Shareable, Shared, shareable};
 use crate::error::Error;
+use crate::handover::as_kind;
 use crate::poison::lock_unpoisoned;
 use crate::registry;
 use crate::wait::{Acquired, RawGuard, RawLock};
@@ -127,18 +129,9 @@ impl<T: Number + fmt::Display> fmt::Display for Slot<T> {
 shareable! {
     struct Header {
         lock: RawLock,
-        /// A [`kind`]. Never changes.
-        kind: AtomicU32,
         /// The number of numbers that follow. Never changes.
         len: AtomicU64,
     }
-}
-
-/// How all processes use the numbers: a handle of the other kind would change numbers that
-/// a guard has locked.
-mod kind {
-    pub(super) const LOCKED: u32 = 1;
-    pub(super) const RAW: u32 = 2;
 }
 
 /// Numbers in shared memory after a lock, which stays unused if they are not `LOCKED`.
@@ -153,14 +146,11 @@ pub(crate) struct Numbers<T, const LOCKED: bool> {
 }
 
 impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
-    const KIND: u32 = if LOCKED { kind::LOCKED } else { kind::RAW };
-
     /// This number of zeroes.
     pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
         registry::ensure_registry()?;
         let header = Header {
             lock: RawLock::new(),
-            kind: AtomicU32::new(Self::KIND),
             len: AtomicU64::new(len as u64),
         };
         let header = Shared::with_tail(header, len.saturating_mul(size_of::<T>()))?;
@@ -214,18 +204,15 @@ impl<T: Number> Numbers<T, true> {
 
 impl<T, const LOCKED: bool> Serialize for Numbers<T, LOCKED> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.header.serialize(serializer)
+        as_kind(type_name::<T>(), || self.header.serialize(serializer))
     }
 }
 
 impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let header = Shared::<Header>::deserialize(deserializer)?;
-        if header.kind.load(Ordering::Relaxed) != Self::KIND {
-            return Err(D::Error::custom(
-                "an Array cannot be received as a RawArray, nor the reverse",
-            ));
-        }
+        let header = as_kind(type_name::<T>(), || {
+            Shared::<Header>::deserialize(deserializer)
+        })?;
         let len = usize::try_from(header.len.load(Ordering::Relaxed));
         let len = len.map_err(D::Error::custom)?;
         if len > header.tail_of::<Slot<T>>().len() {
@@ -238,23 +225,6 @@ impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED>
             of: PhantomData,
         })
     }
-}
-
-/// One number: an array of another length is refused.
-pub(crate) fn one<'de, D, T, const LOCKED: bool>(
-    deserializer: D,
-) -> Result<Numbers<T, LOCKED>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Number,
-{
-    let numbers = Numbers::deserialize(deserializer)?;
-    if numbers.len() != 1 {
-        return Err(D::Error::custom(
-            "an array cannot be received as one number",
-        ));
-    }
-    Ok(numbers)
 }
 
 /// Numbers under their lock, a slice as any other.
@@ -324,38 +294,6 @@ impl<T: Number> DerefMut for NumbersGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover;
-
-    #[test]
-    fn numbers_with_a_lock_and_numbers_without_are_not_one_another() {
-        type Locked = Numbers<i32, true>;
-        type Raw = Numbers<i32, false>;
-        let (locked, raw) = (Locked::new([1, 2]).unwrap(), Raw::new([3]).unwrap());
-        let to_bytes = || postcard::to_stdvec(&(&locked, &raw)).unwrap();
-        let (bytes, fds) = handover::collect(to_bytes);
-        let fds_again = fds.iter().map(|fd| fd.try_clone().unwrap()).collect();
-        let exchanged = || postcard::from_bytes::<(Raw, Locked)>(&bytes);
-        assert!(handover::receive(fds, exchanged).is_err());
-        let same = || postcard::from_bytes::<(Locked, Raw)>(&bytes);
-        let (locked, raw) = handover::receive(fds_again, same).unwrap();
-        assert_eq!((locked.lock()[1], raw.slots()[0].get()), (2, 3));
-    }
-
-    #[test]
-    fn several_numbers_are_not_one() {
-        #[derive(Deserialize)]
-        #[expect(dead_code, reason = "is only made")]
-        struct One(#[serde(deserialize_with = "one")] Numbers<u8, false>);
-
-        let arrives = |numbers: &[u8]| {
-            let numbers =
-                Numbers::<u8, false>::new(numbers.iter().copied()).unwrap();
-            let to_bytes = || postcard::to_stdvec(&numbers).unwrap();
-            let (bytes, fds) = handover::collect(to_bytes);
-            handover::receive(fds, || postcard::from_bytes::<One>(&bytes)).is_ok()
-        };
-        assert_eq!([&[1][..], &[], &[1, 2]].map(arrives), [true, false, false]);
-    }
 
     #[test]
     fn a_guard_is_known_of_even_if_its_thread_leaked_it() {

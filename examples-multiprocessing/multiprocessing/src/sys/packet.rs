@@ -14,14 +14,17 @@ use nix::sys::socket::{
     SockType, recvmsg, sendmsg, socketpair,
 };
 
+use super::descriptor::above_standard;
+
 /// Two ends, closed on exec.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(
+    let (one, other) = socketpair(
         AddressFamily::Unix,
         SockType::SeqPacket,
         None,
         SockFlag::SOCK_CLOEXEC,
-    )?)
+    )?;
+    Ok((above_standard(one)?, above_standard(other)?))
 }
 
 /// Sends the parts as one packet, with a descriptor if there is one, waiting for room

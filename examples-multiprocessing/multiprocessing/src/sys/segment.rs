@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, align_of, size_of};
 use std::num::NonZeroUsize;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::libc::{dev_t, ino_t, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -28,6 +29,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::descriptor::above_standard;
 use crate::error::Error;
 use crate::handover;
 
@@ -129,6 +131,19 @@ fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
     Ok(())
 }
 
+/// What no process may do to the file of a segment: make it shorter, for then the memory
+/// behind a mapping of it would be gone, and whoever reads it killed by SIGBUS.
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_SEAL);
+
+/// A file in memory of this length, sealed, of which no space is taken yet.
+fn anonymous_file(len: NonZeroUsize) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = above_standard(memfd_create(c"multiprocessing", flags)?)?;
+    ftruncate(&fd, offset(len.get()))?;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(SEALS))?;
+    Ok(fd)
+}
+
 /// A piece of shared memory, zero at first. A clone is the same memory.
 #[derive(Clone)]
 pub(crate) struct Segment(Arc<Mapping>);
@@ -156,8 +171,7 @@ impl Segment {
     pub(crate) fn new(len: usize) -> Result<Self, Error> {
         const DOING: &str = "make a segment of shared memory";
         let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
-        let fd = memfd_create(c"multiprocessing", MFdFlags::MFD_CLOEXEC)
-            .map_err(Error::system(DOING))?;
+        let fd = anonymous_file(len).map_err(Error::system(DOING))?;
         take_space(&fd, 0, len.get()).map_err(Error::system(DOING))?;
         Self::map(fd, len)
     }
@@ -167,9 +181,7 @@ impl Segment {
     fn sparse(len: usize, taken: usize) -> Result<Self, Error> {
         const DOING: &str = "make a segment of shared memory";
         let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
-        let fd = memfd_create(c"multiprocessing", MFdFlags::MFD_CLOEXEC)
-            .map_err(Error::system(DOING))?;
-        ftruncate(&fd, offset(len.get())).map_err(Error::system(DOING))?;
+        let fd = anonymous_file(len).map_err(Error::system(DOING))?;
         take_space(&fd, 0, taken).map_err(Error::system(DOING))?;
         Self::map(fd, len)
     }
@@ -204,21 +216,29 @@ impl Segment {
     /// The segment behind a descriptor that was handed over.
     pub(crate) fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
         const DOING: &str = "attach a segment of shared memory";
+        let seals =
+            fcntl(&fd, FcntlArg::F_GET_SEALS).map_err(Error::system(DOING))?;
+        if !SealFlag::from_bits_retain(seals).contains(SEALS) {
+            return Err(Error::System {
+                doing: DOING,
+                source: io::Error::other("it is not a segment of this library"),
+            });
+        }
         let status = fstat(&fd).map_err(Error::system(DOING))?;
         let len = usize::try_from(status.st_size)
             .ok()
             .and_then(NonZeroUsize::new);
         let len = len.ok_or_else(|| Error::System {
             doing: DOING,
-            source: std::io::ErrorKind::UnexpectedEof.into(),
+            source: io::ErrorKind::UnexpectedEof.into(),
         })?;
         Self::map(fd, len)
     }
 
     fn map(fd: OwnedFd, len: NonZeroUsize) -> Result<Self, Error> {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: the kernel picks the address, so nothing is mapped over. Nobody
-        // shortens the file: no handle of this crate lends it as a file.
+        // SAFETY: the kernel picks the address, so nothing is mapped over. The file is
+        // sealed against being made shorter, as both callers have seen to.
         let start =
             unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, &fd, 0) }
                 .map_err(Error::system("map a segment of shared memory"))?;
@@ -361,7 +381,7 @@ impl<T: Shareable> Shared<T> {
         if segment.len() < Self::TAIL_START {
             return Err(Error::System {
                 doing: "attach a segment of shared memory",
-                source: std::io::ErrorKind::UnexpectedEof.into(),
+                source: io::ErrorKind::UnexpectedEof.into(),
             });
         }
         Ok(Self {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal};
+use nix::unistd::getpid;
 
 /// Gives a signal its default action. A process may find a signal ignored, since that is
 /// inherited.
@@ -38,6 +39,35 @@ pub(crate) fn survive(signal: Signal) -> io::Result<()> {
         unsafe { signal::sigaction(signal, &before) }?;
     }
     Ok(())
+}
+
+/// Lets SIGINT end this process if it is the first of its namespace of process ids, as
+/// the program of a container is: the kernel keeps signals that have no handler from it.
+/// The others of the namespace end with it. Changes nothing in any other process, nor if
+/// SIGINT has a handler or is ignored.
+pub(crate) fn let_interrupt_end_the_first_process() -> io::Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        // Whoever registers a handler later may call this one first, but has the say.
+        if handler_of(signal) == Some(end as *const () as usize) {
+            // SAFETY: takes a number and touches no memory of this process.
+            unsafe { libc::_exit(128 + signal) };
+        }
+    }
+    if getpid().as_raw() != 1 || handler_of(libc::SIGINT) != Some(libc::SIG_DFL) {
+        return Ok(());
+    }
+    // SAFETY: the handler calls nothing but the system.
+    unsafe { signal::signal(Signal::SIGINT, SigHandler::Handler(end)) }?;
+    Ok(())
+}
+
+/// What a signal is handled by, as the system sees it; may be called in a handler.
+fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `action` is a place for the answer, and the null pointer asks for no change.
+    let asked = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: the system has filled it in.
+    (asked == 0).then(|| unsafe { action.assume_init() }.sa_sigaction)
 }
 
 /// Signals that are blocked until they are taken by [`wait`](Self::wait). None that comes

@@ -11,15 +11,17 @@
 use std::ffi::{CString, OsStr, c_void};
 use std::fs::File;
 use std::io::{self, Write};
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::{ExitCode, Termination};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, mem, ops, ptr};
 
 use nix::errno::Errno;
-use nix::fcntl::{FdFlag, OFlag};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::libc;
 use nix::spawn::{
     PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn,
@@ -30,26 +32,66 @@ use nix::unistd::{Pid, getpid, getppid, pipe2};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::descriptor::above_standard;
 use super::fork::{self, nothing};
 use super::{child, exit};
 use crate::codec::{self, DecodeError};
-use crate::handover;
+use crate::handover::{self, Handed};
 
 /// The environment variable that holds the number of a spawned child's order.
 const ORDER: &str = "MULTIPROCESSING_ORDER";
 
-/// A function of this program: how far from the program's beginning its code is, which
-/// is the same in every process that runs the program. Made only by [`of`](Self::of),
-/// or in a child from what `of` gave in its parent.
+/// A function of this program that can be spawned: how far from the program's beginning
+/// its [`Registration`] is, which is the same in every process that runs the program.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[expect(
-    clippy::unsafe_derive_deserialize,
-    reason = "only an order of the same program is deserialised"
-)]
 pub(crate) struct Function(usize);
 
 /// What a function is called by: its serialised argument and the descriptors with it.
-type Entry = fn(&[u8], Vec<OwnedFd>) -> Result<ExitCode, DecodeError>;
+type Entry = fn(&[u8], Vec<Handed>) -> Result<ExitCode, DecodeError>;
+
+/// Stands in the program's constants for every function that the program can spawn, and
+/// so for no other place of its code: a forged order can name one of these or nothing.
+#[repr(C)]
+struct Registration {
+    before: u64,
+    entry: Entry,
+    after: u64,
+}
+
+/// What a registration begins and ends with. No other constant of the program does both:
+/// the two stand there apart.
+const BEFORE: u64 = 0x8d1f_3c6a_70b2_95e4;
+const AFTER: u64 = 0x2b7e_94d0_c153_f86a;
+
+/// The registration of a function of this type.
+struct Registered<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Registered<F, A, R>
+where
+    F: Fn(A) -> R + Copy + Send + 'static,
+    A: DeserializeOwned,
+    R: Termination,
+{
+    const REGISTRATION: &'static Registration = &Registration {
+        before: BEFORE,
+        entry: Self::entry,
+        after: AFTER,
+    };
+
+    fn entry(argument: &[u8], fds: Vec<Handed>) -> Result<ExitCode, DecodeError> {
+        const {
+            assert!(
+                size_of::<F>() == 0,
+                "a spawned process can only run a function that captures nothing"
+            );
+        }
+        // SAFETY: an `F` has no bytes that could be wrong, as the assertion has seen to,
+        // and there is one: `of` was given it, and it may be copied and sent.
+        let function: F = unsafe { ptr::NonNull::dangling().read() };
+        let argument = handover::receive(fds, || codec::decode_once(argument))?;
+        Ok(function(argument).report())
+    }
+}
 
 impl Function {
     /// The place of a function that has no state: a `fn` item, or a closure that
@@ -61,50 +103,44 @@ impl Function {
         A: DeserializeOwned,
         R: Termination,
     {
-        fn entry<F, A, R>(
-            argument: &[u8],
-            fds: Vec<OwnedFd>,
-        ) -> Result<ExitCode, DecodeError>
-        where
-            F: Fn(A) -> R + Copy + Send + 'static,
-            A: DeserializeOwned,
-            R: Termination,
-        {
-            // SAFETY: an `F` has no bytes that could be wrong (`of` has seen to that),
-            // and there is one: `of` was given it, and it may be copied and sent.
-            let function: F = unsafe { ptr::NonNull::dangling().read() };
-            let argument = handover::receive(fds, || codec::decode_once(argument))?;
-            Ok(function(argument).report())
-        }
-        const {
-            assert!(
-                size_of::<F>() == 0,
-                "a spawned process can only run a function that captures nothing"
-            );
-        }
-        let entry: Entry = entry::<F, A, R>;
+        let registration: *const Registration = Registered::<F, A, R>::REGISTRATION;
         let program = Program::this();
-        let place = entry as usize;
-        (program.code.contains(&place)).then(|| Self(place - program.base))
+        let place = registration.expose_provenance();
+        let function = Self(place.checked_sub(program.base)?);
+        function.entry().is_some().then_some(function)
     }
 
     fn entry(self) -> Option<Entry> {
         let program = Program::this();
-        let place = program.base.checked_add(self.0)?;
-        if !program.code.contains(&place) {
+        let start = program.base.checked_add(self.0)?;
+        let end = start.checked_add(size_of::<Registration>())?;
+        let constants =
+            |range: &&ops::Range<usize>| range.start <= start && end <= range.end;
+        program.constants.iter().find(constants)?;
+        let place = ptr::with_exposed_provenance::<Registration>(start);
+        if !place.is_aligned() {
             return None;
         }
-        let place = ptr::with_exposed_provenance::<c_void>(place);
-        // SAFETY: `of` made the number from an `Entry`, in a process that ran the same
-        // file: `Order::receive` has compared the two.
-        Some(unsafe { mem::transmute::<*const c_void, Entry>(place) })
+        let before = ptr::with_exposed_provenance::<u64>(start);
+        // SAFETY: aligned, and within memory of the program that is mapped for reading
+        // and never changes; any bytes make a number. So with the next.
+        let before = unsafe { before.read() };
+        let after = start + mem::offset_of!(Registration, after);
+        let after = ptr::with_exposed_provenance::<u64>(after);
+        // SAFETY: as above.
+        let after = unsafe { after.read() };
+        if (before, after) != (BEFORE, AFTER) {
+            return None;
+        }
+        // SAFETY: only a registration begins and ends so.
+        Some(unsafe { (*place).entry })
     }
 
     /// Calls it, in a child.
     pub(crate) fn call(
         self,
         argument: &[u8],
-        fds: Vec<OwnedFd>,
+        fds: Vec<Handed>,
     ) -> io::Result<ExitCode> {
         let entry = self.entry();
         let entry =
@@ -117,6 +153,8 @@ impl Function {
 pub(super) struct Program {
     pub(super) base: usize,
     pub(super) code: ops::Range<usize>,
+    /// What never changes once the loader has set it up.
+    constants: Vec<ops::Range<usize>>,
 }
 
 impl Program {
@@ -141,18 +179,26 @@ impl Program {
             // SAFETY: `find` below hands in its own `Program`, and waits.
             let found = unsafe { &mut *found.cast::<Program>() };
             found.base = info.dlpi_addr as usize;
-            let code = headers.iter().find(|header| {
-                header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0
-            });
-            if let Some(code) = code {
-                let start = found.base + code.p_vaddr as usize;
-                found.code = start..start + code.p_memsz as usize;
+            for header in headers {
+                let start = found.base + header.p_vaddr as usize;
+                let range = start..start + header.p_memsz as usize;
+                let permissions = libc::PF_R | libc::PF_W | libc::PF_X;
+                match (header.p_type, header.p_flags & permissions) {
+                    (libc::PT_LOAD, flags) if flags & libc::PF_X != 0 => {
+                        found.code = range;
+                    }
+                    (libc::PT_LOAD, libc::PF_R) | (libc::PT_GNU_RELRO, _) => {
+                        found.constants.push(range);
+                    }
+                    _ => {}
+                }
             }
             1 // The program is the first of all; its libraries follow.
         }
         let mut found = Self {
             base: 0,
             code: 0..0,
+            constants: Vec::new(),
         };
         let place = (&raw mut found).cast();
         // SAFETY: `first` is given the place that it expects, for as long as the call.
@@ -173,7 +219,8 @@ pub(crate) struct Order {
     pub(crate) argument: Vec<u8>,
     /// The child's name and the like, serialised by the caller.
     pub(crate) identity: Vec<u8>,
-    fds: Vec<RawFd>,
+    /// The descriptors that belong to the argument, with their kinds: see [`Handed`].
+    fds: Vec<(RawFd, String)>,
     /// The table of the processes that are related.
     registry: RawFd,
     /// Reads the end of its parent.
@@ -184,7 +231,7 @@ pub(crate) struct Order {
 pub(crate) struct Received {
     pub(crate) order: Order,
     /// The descriptors that belong to the argument.
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) fds: Vec<Handed>,
     /// The parent's registry of processes, to be joined before anything else.
     pub(crate) registry: OwnedFd,
 }
@@ -205,18 +252,24 @@ pub(crate) struct Spawned {
 pub(crate) fn spawn(
     function: Function,
     argument: Vec<u8>,
-    fds: &[OwnedFd],
+    fds: &[Handed],
     identity: Vec<u8>,
     registry: BorrowedFd<'_>,
 ) -> io::Result<Spawned> {
     let (lifeline_of_child, lifeline) = pipe2(OFlag::O_CLOEXEC)?;
+    let lifeline_of_child = above_standard(lifeline_of_child)?;
+    let lifeline = above_standard(lifeline)?;
+    let parent = getpid().as_raw();
     let order = Order {
-        parent: getpid().as_raw(),
+        parent,
         program: program()?,
         function,
         argument,
         identity,
-        fds: fds.iter().map(AsRawFd::as_raw_fd).collect(),
+        fds: fds
+            .iter()
+            .map(|handed| (handed.fd.as_raw_fd(), handed.kind.clone()))
+            .collect(),
         registry: registry.as_raw_fd(),
         lifeline: lifeline_of_child.as_raw_fd(),
     };
@@ -224,7 +277,8 @@ pub(crate) fn spawn(
     let order = in_memory(&order)?;
 
     let mut actions = PosixSpawnFileActions::init()?;
-    actions.add_dup2(nothing()?.as_raw_fd(), 0)?;
+    let nothing = nothing()?;
+    actions.add_dup2(nothing.as_raw_fd(), 0)?;
     // To copy a descriptor to its own number leaves it open across the exec, in the
     // child alone: no other child, of another thread, can inherit it by chance.
     let mut leave =
@@ -232,7 +286,7 @@ pub(crate) fn spawn(
     leave(order.as_fd())?;
     leave(lifeline_of_child.as_fd())?;
     leave(registry)?;
-    fds.iter().try_for_each(|fd| leave(fd.as_fd()))?;
+    fds.iter().try_for_each(|handed| leave(handed.fd.as_fd()))?;
 
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
@@ -241,8 +295,8 @@ pub(crate) fn spawn(
     let arguments = env::args_os().map(|argument| c_string(argument.into_vec()));
     let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
     let variables = env::vars_os().filter(|(name, _)| name != ORDER);
-    let variables =
-        variables.chain([(ORDER.into(), order.as_raw_fd().to_string().into())]);
+    let addressed = format!("{}:{parent}", order.as_raw_fd());
+    let variables = variables.chain([(ORDER.into(), addressed.into())]);
     let variables = variables.map(|(name, value)| {
         c_string([name.as_bytes(), b"=", value.as_bytes()].concat())
     });
@@ -260,30 +314,80 @@ fn c_string(bytes: Vec<u8>) -> io::Result<CString> {
 
 /// Which file this process runs. No other can be the same while it does.
 fn program() -> io::Result<(u64, u64)> {
-    let file = fs::metadata("/proc/self/exe")?;
+    let file = fs::metadata("/proc/self/exe").map_err(|error| {
+        io::Error::other(format!(
+            "the program's own file cannot be found ({error}): mount /proc"
+        ))
+    })?;
     Ok((file.dev(), file.ino()))
 }
 
-/// A file in memory that holds these bytes.
-fn in_memory(bytes: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("order", MFdFlags::MFD_CLOEXEC)?);
+/// The most bytes that an order may have: 1 GiB, and the argument is most of it.
+const LONGEST_ORDER: usize = 1 << 30;
+
+/// What nobody can do to an order once it is written: change it.
+const ORDER_SEALS: SealFlag = SealFlag::F_SEAL_SEAL
+    .union(SealFlag::F_SEAL_SHRINK)
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_WRITE);
+
+/// A sealed file in memory that holds these bytes.
+fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    if bytes.len() > LONGEST_ORDER {
+        return Err(io::Error::other(
+            "the argument takes more than 1 GiB: send it through a queue or pipe",
+        ));
+    }
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(above_standard(memfd_create("order", flags)?)?);
     file.write_all(bytes)?;
-    Ok(file)
+    fcntl(&file, FcntlArg::F_ADD_SEALS(ORDER_SEALS))?;
+    Ok(file.into())
 }
 
-/// In a spawned child, once: its order, and the descriptors that came with it. `None`
-/// in any other process. From here on the child is bound to its parent's life.
+/// The bytes of the order behind this number; `None` if there is no order. A file that
+/// `in_memory` did not make is not taken, nor read.
+fn order_of(number: RawFd) -> Option<Vec<u8>> {
+    // SAFETY: takes numbers, and touches no memory.
+    let seals = unsafe { libc::fcntl(number, libc::F_GET_SEALS) };
+    if seals != ORDER_SEALS.bits() {
+        return None;
+    }
+    let file = File::from(owned(number).ok()?);
+    let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
+    if length > LONGEST_ORDER {
+        return None;
+    }
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0).ok()?;
+    Some(bytes)
+}
+
+/// Whether this process runs with other rights than its caller's (set-user-id, file
+/// capabilities). Such a program takes no orders from its environment, which its caller
+/// has written, and so it cannot be spawned.
+pub(crate) fn has_foreign_rights() -> bool {
+    // SAFETY: reads a number that the system gave at the start.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// In a spawned child: its order, and the descriptors that came with it. `None` in any
+/// other process, and the second time. From here on the child is bound to its parent's
+/// life.
 ///
 /// # Errors
 ///
 /// The process was started as a child, and its order does not hold.
 pub(crate) fn receive() -> io::Result<Option<Received>> {
-    let Some(number) = env::var_os(ORDER) else {
+    static RECEIVED: AtomicBool = AtomicBool::new(false);
+    // Its descriptors may be others' by now.
+    if RECEIVED.swap(true, Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let Some(addressed) = env::var_os(ORDER) else {
         return Ok(None);
     };
-    // A program that runs with another user's rights takes no orders from its caller.
-    // SAFETY: reads a number that the system gave at the start.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+    if has_foreign_rights() {
         return Ok(None);
     }
     // The child's own children must not find it. If there are threads already, which may
@@ -292,11 +396,23 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
         // SAFETY: there is no other thread.
         unsafe { env::remove_var(ORDER) };
     }
-    let refused = || io::Error::other("it is not addressed to this process");
-    let number = number.to_str().and_then(|number| number.parse().ok());
-    let file = File::from(owned(number.ok_or_else(refused)?)?);
-    let mut bytes = vec![0; file.metadata()?.len() as usize];
-    file.read_exact_at(&mut bytes, 0)?;
+    let refused = || io::Error::other("its order is not addressed to it");
+    let (number, parent) = addressed
+        .to_str()
+        .and_then(|addressed| addressed.split_once(':'))
+        .and_then(|(number, parent)| {
+            Some((number.parse().ok()?, parent.parse().ok()?))
+        })
+        .ok_or_else(refused)?;
+    let Some(bytes) = order_of(number) else {
+        // A spawned child may have left the variable to a program that it started, which
+        // has another parent and no order.
+        return if is_parent(parent) {
+            Err(refused())
+        } else {
+            Ok(None)
+        };
+    };
     let order: Order = codec::decode(&bytes).map_err(io::Error::other)?;
     if order.program != program()? {
         return Err(refused());
@@ -304,23 +420,32 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
     bind(owned(order.lifeline)?)?;
     // The parent may have ended while it started another child, which holds the lifeline
     // of this one until it has its own program.
-    // A parent in another namespace of process ids is 0 here: then only the lifeline
-    // counts.
-    let parent = getppid().as_raw();
-    if order.parent != parent && parent != 0 {
+    if !is_parent(order.parent) {
         exit::exit_now(1);
     }
     let registry = owned(order.registry)?;
     let fds = order
         .fds
         .iter()
-        .map(|&fd| owned(fd))
-        .collect::<Result<_, _>>()?;
+        .map(|(fd, kind)| {
+            Ok(Handed {
+                fd: owned(*fd)?,
+                kind: kind.clone(),
+            })
+        })
+        .collect::<io::Result<_>>()?;
     Ok(Some(Received {
         order,
         fds,
         registry,
     }))
+}
+
+/// Whether the process of this id is the parent of the calling one. A parent in another
+/// namespace of process ids is seen as 0.
+fn is_parent(id: i32) -> bool {
+    let parent = getppid().as_raw();
+    parent == id || parent == 0
 }
 
 /// Takes a descriptor that came across the exec, and has it closed at the next exec.
@@ -354,4 +479,55 @@ fn bind(lifeline: OwnedFd) -> io::Result<()> {
     // Open for as long as this process lives.
     mem::forget(lifeline);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_registered_function_can_be_named() {
+        fn spawned(number: u8) -> ExitCode {
+            number.into()
+        }
+        let program = Program::this();
+        let function = Function::of(&spawned).unwrap();
+        let entry = function.entry().unwrap();
+        assert!(program.code.contains(&(entry as usize)));
+
+        let range = program.constants.iter().chain([&program.code]);
+        let named = range.flat_map(|range| range.clone().step_by(8));
+        let entries: Vec<Entry> = named
+            .filter_map(|place| Function(place - program.base).entry())
+            .collect();
+        assert!(!entries.is_empty());
+        for entry in entries {
+            assert!(program.code.contains(&(entry as usize)));
+        }
+        for place in [1, 4, usize::MAX, usize::MAX - program.base] {
+            assert!(Function(place).entry().is_none());
+        }
+    }
+
+    #[test]
+    fn only_a_sealed_file_of_bounded_length_is_an_order() {
+        let order = in_memory(b"order").unwrap();
+        let number = order.as_raw_fd();
+        mem::forget(order);
+        assert_eq!(order_of(number).as_deref(), Some(&b"order"[..]));
+
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let unsealed = File::from(memfd_create("order", flags).unwrap());
+        assert!(order_of(unsealed.as_raw_fd()).is_none());
+
+        unsealed.set_len(1 << 40).unwrap();
+        fcntl(&unsealed, FcntlArg::F_ADD_SEALS(ORDER_SEALS)).unwrap();
+        let number = unsealed.as_raw_fd();
+        mem::forget(unsealed);
+        assert!(order_of(number).is_none());
+
+        let (reader, _writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        assert!(order_of(reader.as_raw_fd()).is_none());
+        assert!(order_of(-1).is_none());
+    }
 }

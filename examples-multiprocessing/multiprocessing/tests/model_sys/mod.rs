@@ -298,9 +298,6 @@ pub(crate) mod segment {
     use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::sync::atomic::Ordering;
-    use serde::de::Error as _;
-    use serde::ser::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     /// Leaves room for six holders and three parties.
     pub(crate) const PAGE: usize = 256 + 24;
@@ -393,18 +390,6 @@ pub(crate) mod segment {
     impl<T> fmt::Debug for Shared<T> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("Shared")
-        }
-    }
-
-    impl<T> Serialize for Shared<T> {
-        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(S::Error::custom("not in a model"))
-        }
-    }
-
-    impl<'de, T> Deserialize<'de> for Shared<T> {
-        fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-            Err(D::Error::custom("not in a model"))
         }
     }
 }

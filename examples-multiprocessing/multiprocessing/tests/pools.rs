@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Wake};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -46,6 +47,8 @@ const CLAIMS: &[(&str, fn())] = named![
     a_handle_knows_whether_its_task_has_ended,
     imap_is_lazy_on_both_sides_and_takes_constant_memory,
     imap_knows_how_many_results_are_to_come,
+    a_result_is_a_future_for_any_executor,
+    a_callback_does_not_hold_up_a_future,
     a_task_beyond_its_deadline_ends_alone,
     a_cancelled_task_ends_alone,
     an_initializer_that_fails_ends_the_pool_with_its_reason,
@@ -606,6 +609,91 @@ fn callbacks() {
     seen.sort_unstable();
     assert_eq!(seen.len(), 51);
     assert_eq!(seen[0], 36);
+}
+
+/// The smallest executor, as of the documentation of [`std::task::Wake`].
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        let ended = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(value) = ended {
+            return value;
+        }
+        thread::park();
+    }
+}
+
+fn a_result_is_a_future_for_any_executor() {
+    let pool = pool(2);
+    assert_eq!(block_on(pool.apply_async(square, (3,))), Ok(9));
+    let squares: Vec<u64> = (0..1000).map(square).collect();
+    let map = pool.map_async(square, 0..1000);
+    assert_eq!(block_on(map).unwrap(), squares);
+    assert_eq!(block_on(pool.map_async(square, [])).unwrap(), []);
+    let killed = pool.apply_async(|| raise(Signal::SIGKILL).is_ok(), ());
+    assert_eq!(block_on(killed), Err(TaskError::Killed { signal: 9 }));
+    let refused = pool.apply_async(|_: Stubborn| (), (Stubborn::In,));
+    assert!(matches!(block_on(refused), Err(TaskError::Argument(_))));
+
+    let one_thread = tokio::runtime::Builder::new_current_thread();
+    let several_threads = tokio::runtime::Builder::new_multi_thread();
+    for mut builder in [one_thread, several_threads] {
+        let runtime = builder.enable_time().build().unwrap();
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..200)
+                .map(|n| tokio::spawn(pool.apply_async(square, (n,))))
+                .collect();
+            for (n, task) in (0..).zip(tasks) {
+                assert_eq!(task.await.unwrap(), Ok(square(n)));
+            }
+            // While a task runs, the executor does other things.
+            let gate = Gate::new();
+            let mut waiting = pool.apply_async(Gate::pass, (gate.address(),));
+            let early = tokio::time::timeout(ms(20), &mut waiting).await;
+            assert!(early.is_err(), "the gate is closed");
+            let waiting = tokio::spawn(waiting);
+            gate.open();
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+            // A future that is given up leaves nothing behind.
+            let given_up = pool.apply_async(nap, (50,));
+            let timeout = tokio::time::timeout(ms(1), given_up).await;
+            assert!(timeout.is_err());
+            assert_eq!(pool.apply_async(square, (4,)).await, Ok(16));
+        });
+    }
+    // Those that wait are woken by a cancellation, and by the end of the pool.
+    let long = pool.apply_async(nap, (60_000,));
+    let other = pool.apply_async(nap, (60_000,));
+    thread::scope(|s| {
+        let other = s.spawn(|| block_on(other));
+        sleep(ms(20));
+        pool.terminate();
+        assert_eq!(block_on(long), Err(TaskError::Terminated));
+        assert_eq!(other.join().unwrap(), Err(TaskError::Terminated));
+    });
+    finish(&pool);
+}
+
+/// A callback that takes long must not keep futures from being woken.
+fn a_callback_does_not_hold_up_a_future() {
+    let pool = pool(2);
+    let gate = Gate::new();
+    let address = gate.address();
+    let first = pool
+        .apply_async(square, (2,))
+        .callback(move |_| Gate::pass(address));
+    first.wait();
+    let task = pool.apply_async(nap, (50,));
+    assert_eq!(block_on(task), Ok(50));
+    gate.open();
+    finish(&pool);
 }
 
 fn a_task_beyond_its_deadline_ends_alone() {

@@ -71,11 +71,10 @@ impl CallbackQueue {
     }
 }
 
-/// Calls a callback. If it panics, the panic hook has reported that, and the other
-/// callbacks are called all the same.
-pub(super) fn call(callback: Callback, outcome: Outcome) {
-    let called = panic::catch_unwind(AssertUnwindSafe(|| callback(outcome)));
-    if let Err(panic) = called {
+/// Calls something of the program's. If it panics, the panic hook has reported that, and
+/// what comes after it is called all the same.
+pub(super) fn catch(call: impl FnOnce()) {
+    if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(call)) {
         // Its destructor might panic in its turn.
         mem::forget(panic);
     }

@@ -410,8 +410,41 @@ impl Dispatcher {
                 return;
             };
             drop(state);
-            callbacks::call(callback, outcome);
+            callbacks::catch(|| callback(outcome));
             self.lock().tasks.callbacks.returned();
+        }
+    }
+
+    /// Makes sure that a thread receives answers and wakes futures. Returns whether there
+    /// is one.
+    pub(super) fn start_wakers(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+    ) -> bool {
+        if state.tasks.wakers.has_thread() {
+            return true;
+        }
+        let this = Arc::clone(self);
+        let thread = thread::Builder::new().name("pool futures".into());
+        let started = thread.spawn(move || this.run_wakers()).is_ok();
+        state.tasks.wakers.set_thread(started);
+        started
+    }
+
+    /// Wakes futures as their tasks end, until none waits.
+    fn run_wakers(&self) {
+        loop {
+            let (mut state, _) = self.wait(None, |tasks| tasks.wakers.is_due());
+            let wakers = state.tasks.wakers.take();
+            if wakers.is_empty() {
+                state.tasks.wakers.set_thread(false);
+                self.notify(&state);
+                return;
+            }
+            drop(state);
+            for waker in wakers {
+                callbacks::catch(|| waker.wake());
+            }
         }
     }
 

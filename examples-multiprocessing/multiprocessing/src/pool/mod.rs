@@ -11,7 +11,7 @@
 //! | `builder` | how a pool is started |
 //! | `submit`, `imap`, `result` | giving tasks, and what becomes of them |
 //! | `dispatcher` | the parent's side: sends tasks, receives answers, decides how each task ended |
-//! | `task_table`, `callbacks` | the dispatcher's books |
+//! | `task_table`, `callbacks`, `wakers` | the dispatcher's books |
 //! | `supervisor` | starts workers, notices their ends, kills them for a deadline |
 //! | `worker` | takes tasks, runs them, sends answers |
 //! | `plan` | what every worker is told |
@@ -110,6 +110,7 @@ mod shared;
 mod submit;
 mod supervisor;
 mod task_table;
+mod wakers;
 mod worker;
 
 use std::fmt;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::dispatcher::{self, Dispatcher, State, Waited};
@@ -33,9 +35,20 @@ use crate::poison::lock_unpoisoned;
 /// }
 /// ```
 ///
-/// No thread receives results in the background: a thread that waits for a result
-/// receives it, and whatever else comes in the meantime. Dropping the handle does not
-/// stop the task.
+/// It is a [`Future`] too, which any executor can await:
+///
+/// ```no_run
+/// # // Not run: a test has threads.
+/// # async fn sum(pool: multiprocessing::Pool) -> Result<i32, multiprocessing::TaskError> {
+/// let double = pool.apply_async(|x: i32| 2 * x, (21,));
+/// let triple = pool.apply_async(|x: i32| 3 * x, (14,));
+/// Ok(double.await? + triple.await?)
+/// # }
+/// ```
+///
+/// A thread that waits for a result receives it, and whatever else comes in the meantime.
+/// A thread of the pool receives results only while there are callbacks to be called or
+/// futures to be woken. Dropping the handle does not stop the task.
 pub struct AsyncResult<T> {
     dispatcher: Arc<Dispatcher>,
     parts: Parts<T>,
@@ -355,6 +368,35 @@ impl Gathering {
         if let Some(callback) = callback {
             callback(outcomes);
         }
+    }
+}
+
+/// The first poll that finds the task running starts a thread of the pool, which ends
+/// when no future waits. If the system refuses the thread, the poll waits for the result.
+impl<T> Future for AsyncResult<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { dispatcher, parts } = &mut *self;
+        // Receives what has come already.
+        let now = Some(Instant::now());
+        let (mut state, waited) = dispatcher.wait(now, parts.all_done());
+        if waited == Waited::Done {
+            return Poll::Ready(parts.take(state));
+        }
+        // The next poll looks for the next one.
+        let running = parts
+            .tickets()
+            .into_iter()
+            .find(|t| !state.tasks.is_done(*t));
+        let replaced =
+            running.and_then(|t| state.tasks.set_waker(t, cx.waker().clone()));
+        if dispatcher.start_wakers(state) {
+            drop(replaced);
+            return Poll::Pending;
+        }
+        let (state, _) = dispatcher.wait(None, parts.all_done());
+        Poll::Ready(parts.take(state))
     }
 }
 

@@ -4,12 +4,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::task::Waker;
 
 use slab::Slab;
 
 use super::callbacks::{Callback, CallbackQueue};
 use super::error::TaskError;
 use super::message::{Outcome, TaskId, Ticket};
+use super::wakers::WakerQueue;
 
 /// How far a pool's life has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub(super) struct TaskTable {
     /// have ended and that it has not asked for yet.
     arrivals: Slab<VecDeque<Ticket>>,
     pub(super) callbacks: CallbackQueue,
+    pub(super) wakers: WakerQueue,
     /// Tasks that may have been lost with a worker, on which nothing is decided yet.
     suspects: Vec<(TaskId, TaskError)>,
 }
@@ -44,6 +47,8 @@ struct Entry {
     /// Which of the [`arrivals`](TaskTable::arrivals) the task is to be listed in.
     arrivals: Option<usize>,
     callbacks: Vec<Callback>,
+    /// That of the future that waits for the task, if one does.
+    waker: Option<Waker>,
 }
 
 impl TaskTable {
@@ -53,6 +58,7 @@ impl TaskTable {
             state: PoolState::Open,
             arrivals: Slab::new(),
             callbacks: CallbackQueue::default(),
+            wakers: WakerQueue::default(),
             suspects: Vec::new(),
         }
     }
@@ -79,6 +85,7 @@ impl TaskTable {
             outcome: None,
             arrivals,
             callbacks: Vec::new(),
+            waker: None,
         });
         TaskId {
             number,
@@ -103,9 +110,10 @@ impl TaskTable {
 
     /// Takes the outcome, if there is one. Nobody can ask for it afterwards.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
-        let entry = self.entry(ticket)?;
+        let entry = self.entries.get_mut(ticket as usize)?;
         entry.held = false;
         entry.arrivals = None;
+        self.wakers.release(&mut entry.waker);
         let outcome = entry.outcome.take();
         self.remove_if_unused(ticket);
         outcome
@@ -127,6 +135,18 @@ impl TaskTable {
             Some(outcome) => self.callbacks.push(callback, outcome.clone()),
             None => entry.callbacks.push(callback),
         }
+    }
+
+    /// Has the waker woken when the task ends, which it has not done yet. Returns the
+    /// waker that it replaces: to be dropped when the table is free.
+    #[must_use]
+    pub(super) fn set_waker(
+        &mut self,
+        ticket: Ticket,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let entry = self.entries.get_mut(ticket as usize);
+        entry.and_then(|entry| self.wakers.set(&mut entry.waker, waker))
     }
 
     /// Has the callback called for a task that could not even be sent.
@@ -167,6 +187,7 @@ impl TaskTable {
         if entry.outcome.is_some() {
             return;
         }
+        self.wakers.release(&mut entry.waker);
         for callback in mem::take(&mut entry.callbacks) {
             self.callbacks.push(callback, outcome.clone());
         }

@@ -688,15 +688,31 @@ fn any_value() -> impl Strategy<Value = Value> {
             Value::Exception(Box::new(Exception::value_error(text)))
         }),
     ];
-    leaf.prop_recursive(5, 64, 8, |inner| {
+    let key = prop_oneof![
+        any::<i64>().prop_map(Value::Int),
+        ".{0,9}".prop_map(Value::Str),
+        prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::Bytes),
+        (any::<i8>(), ".{0,3}").prop_map(|(n, text)| Value::from((n, text))),
+    ];
+    let keys = prop::collection::vec(key.clone(), 0..8).prop_map(|mut keys| {
+        keys.sort_by_cached_key(|key| format!("{key:?}"));
+        keys.dedup();
+        keys
+    });
+    let leaf = prop_oneof![
+        leaf,
+        keys.clone().prop_map(Value::Set),
+        keys.clone().prop_map(Value::FrozenSet)
+    ];
+    leaf.prop_recursive(5, 64, 8, move |inner| {
         let items = || prop::collection::vec(inner.clone(), 0..8);
-        let entries = prop::collection::vec((inner.clone(), inner.clone()), 0..8);
+        let entries = (keys.clone(), prop::collection::vec(inner.clone(), 8));
         prop_oneof![
             items().prop_map(Value::Tuple),
             items().prop_map(Value::List),
-            items().prop_map(Value::Set),
-            items().prop_map(Value::FrozenSet),
-            entries.prop_map(Value::Dict),
+            entries.prop_map(|(keys, values)| {
+                Value::Dict(keys.into_iter().zip(values).collect())
+            }),
         ]
     })
 }

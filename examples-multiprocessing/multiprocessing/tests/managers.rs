@@ -289,7 +289,7 @@ fn a_slice_may_be_assigned_to_itself_and_crosswise() {
     in_time(move || {
         l.proxy()
             .call::<()>("__setitem__", (first_two, &l))
-            .unwrap()
+            .unwrap();
     });
     assert_eq!(format!("{:?}", list.value().unwrap()), "[0, 1, 2, 2]");
 

@@ -89,6 +89,11 @@ const TABLE: &[(&str, Kind, &[&str])] = &[
         &["date", "datetime", "time", "timedelta", "timezone"],
     ),
     ("decimal", Kind::Data, &["Decimal"]),
+    (
+        "decimal",
+        Kind::Exception,
+        &["DecimalException", "InvalidOperation"],
+    ),
     ("fractions", Kind::Data, &["Fraction"]),
     ("uuid", Kind::Data, &["UUID"]),
     ("queue", Kind::Exception, &["Empty", "Full", "ShutDown"]),

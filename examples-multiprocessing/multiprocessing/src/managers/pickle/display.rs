@@ -1,8 +1,13 @@
-//! Values as text: Rust's `Debug`, and Python's `repr` for Python's eyes.
+//! Values as text: Rust's `Debug`, and Python's `repr`.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::semantics::uuid;
+use super::temporal::Temporal;
 use super::value::{BigInt, Exception, Object, ProxyRef, Value};
+use super::{MAX_MESSAGE, array};
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,30 +49,24 @@ fn call(f: &mut fmt::Formatter<'_>, name: &str, args: &[Value]) -> fmt::Result {
 
 impl fmt::Debug for BigInt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.hex())
+        fmt::Display::fmt(self, f)
     }
 }
 
-impl BigInt {
-    /// Hexadecimal, which Python reads as well.
-    fn hex(&self) -> String {
-        let negative = self.is_negative();
-        let mut bytes = self.bytes().to_vec();
-        if negative {
-            // The two's complement of a two's complement.
-            let mut carry = true;
-            for byte in &mut bytes {
-                let (sum, over) = (!*byte).overflowing_add(u8::from(carry));
-                *byte = sum;
-                carry = over;
-            }
+/// The most decimal digits of an int that Python shows.
+const MAX_DIGITS: usize = 4300;
+
+impl fmt::Display for BigInt {
+    /// Decimal, as in Python. Hexadecimal beyond 4300 digits, which Python refuses to
+    /// show: to find decimal digits takes longer the more there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = num_bigint::BigInt::from_signed_bytes_le(self.bytes());
+        // A decimal digit is worth more than three bits.
+        if self.bytes().len() * 8 / 3 <= MAX_DIGITS {
+            write!(f, "{number}")
+        } else {
+            write!(f, "{number:#x}")
         }
-        let digits = bytes.iter().rev().fold(String::new(), |mut digits, byte| {
-            let _infallible = write!(digits, "{byte:02x}");
-            digits
-        });
-        let sign = if negative { "-" } else { "" };
-        format!("{sign}0x{}", digits.trim_start_matches('0'))
     }
 }
 
@@ -93,7 +92,7 @@ impl fmt::Display for Exception {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        call(f, self.name, &self.args)
+        f.write_str(&Value::Object(Box::new(self.clone())).py_repr())
     }
 }
 
@@ -104,95 +103,285 @@ impl fmt::Debug for ProxyRef {
 }
 
 impl Value {
-    /// What Python's `repr` says.
+    /// What Python's `repr` says. A text that is too long to be sent ends early.
     pub(crate) fn py_repr(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _infallible = self.write_repr(&mut text);
-        text
+        let mut out = Limited::default();
+        if self.write_repr(&mut out).is_err() {
+            out.text.push('…');
+        }
+        out.text
     }
 
-    fn write_repr(&self, out: &mut String) -> fmt::Result {
+    fn write_repr(&self, out: &mut Limited) -> fmt::Result {
         match self {
             Self::None => out.write_str("None"),
             Self::Bool(true) => out.write_str("True"),
             Self::Bool(false) => out.write_str("False"),
             Self::Int(value) => write!(out, "{value}"),
-            Self::BigInt(value) => out.write_str(&value.hex()),
+            Self::BigInt(value) => write!(out, "{value}"),
             Self::Float(value) => write_float(out, *value),
             Self::Str(value) => write_str(out, value),
             Self::Bytes(value) => write_bytes(out, value),
             Self::ByteArray(value) => {
-                out.push_str("bytearray(");
+                out.write_str("bytearray(")?;
                 write_bytes(out, value)?;
                 out.write_char(')')
             }
             Self::Tuple(items) => match items.as_slice() {
                 [only] => {
-                    out.push('(');
+                    out.write_char('(')?;
                     only.write_repr(out)?;
                     out.write_str(",)")
                 }
-                items => write_items(out, '(', items, ")"),
+                items => write_items(out, "(", items, ")"),
             },
-            Self::List(items) => write_items(out, '[', items, "]"),
-            Self::Dict(items) => {
-                out.push('{');
-                for (index, (key, value)) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push_str(", ");
-                    }
-                    key.write_repr(out)?;
-                    out.push_str(": ");
-                    value.write_repr(out)?;
-                }
-                out.write_char('}')
-            }
+            Self::List(items) => write_items(out, "[", items, "]"),
+            Self::Dict(entries) => write_entries(out, entries.iter()),
             Self::Set(items) if items.is_empty() => out.write_str("set()"),
-            Self::Set(items) => write_items(out, '{', items, "}"),
+            Self::Set(items) => write_items(out, "{", items, "}"),
             Self::FrozenSet(items) if items.is_empty() => {
                 out.write_str("frozenset()")
             }
-            Self::FrozenSet(items) => {
-                out.push_str("frozenset(");
-                write_items(out, '{', items, "})")
-            }
+            Self::FrozenSet(items) => write_items(out, "frozenset({", items, "})"),
             Self::Exception(exception) => {
                 write_call(out, exception.name(), exception.args())
             }
-            Self::Object(object) => write_call(out, object.name, &object.args),
-            Self::Token(token) => write!(out, "{token:?}"),
-            Self::Proxy(proxy) => write!(out, "{proxy:?}"),
+            Self::Object(object) => write_object(out, object),
+            Self::Token(token) => write!(
+                out,
+                "Token(typeid={}, address={}, id={})",
+                Self::from(token.typeid.as_str()).py_repr(),
+                Self::from(token.address.to_string()).py_repr(),
+                Self::from(token.ident.as_str()).py_repr()
+            ),
+            Self::Proxy(proxy) => write_proxy(out, proxy),
         }
     }
 }
 
-fn write_call(out: &mut String, name: &str, args: &[Value]) -> fmt::Result {
-    out.push_str(name);
-    write_items(out, '(', args, ")")
+/// A text that does not become longer than a message may be.
+#[derive(Default)]
+struct Limited {
+    text: String,
+}
+
+impl Write for Limited {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.text.len() + text.len() > MAX_MESSAGE {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+/// Python shows the class, the type and where the proxy is in memory.
+fn write_proxy(out: &mut Limited, proxy: &ProxyRef) -> fmt::Result {
+    let typeid = &proxy.token.typeid;
+    let mut place = DefaultHasher::new();
+    proxy.token.ident.hash(&mut place);
+    let place = place.finish() >> 16;
+    let class = match proxy.class.as_str() {
+        "AutoProxy" => format!("AutoProxy[{typeid}]"),
+        class => class.into(),
+    };
+    write!(out, "<{class} object, typeid '{typeid}' at {place:#x}>")
+}
+
+fn write_object(out: &mut Limited, object: &Object) -> fmt::Result {
+    if object.is_class() {
+        return match object.module {
+            "builtins" => write!(out, "<class '{}'>", object.name),
+            module => write!(out, "<class '{module}.{}'>", object.name),
+        };
+    }
+    if let Some(temporal) = Temporal::new(object) {
+        return out.write_str(&temporal.repr());
+    }
+    match (object.name, object.args.as_slice()) {
+        ("complex", [Value::Float(re), Value::Float(im)]) => {
+            write_complex(out, *re, *im)
+        }
+        ("range", [begin, end, Value::Int(1)]) => {
+            write_call(out, "range", &[begin.clone(), end.clone()])
+        }
+        ("Fraction", [Value::Str(text)]) => {
+            let (numerator, denominator) =
+                text.split_once('/').unwrap_or((text, "1"));
+            write!(out, "Fraction({numerator}, {denominator})")
+        }
+        ("UUID", _) => write_uuid(out, object),
+        ("array", [Value::Str(typecode), _]) => write_array(out, object, typecode),
+        ("deque", args) => {
+            write_items(out, "deque([", &object.items, "]")?;
+            if let [_, maxlen @ Value::Int(_)] = args {
+                out.write_str(", maxlen=")?;
+                maxlen.write_repr(out)?;
+            }
+            out.write_char(')')
+        }
+        ("OrderedDict", _) if object.entries.is_empty() => {
+            out.write_str("OrderedDict()")
+        }
+        ("OrderedDict", _) => {
+            out.write_str("OrderedDict(")?;
+            write_entries(out, object.entries.iter())?;
+            out.write_char(')')
+        }
+        ("defaultdict", args) => {
+            out.write_str("defaultdict(")?;
+            args.first().unwrap_or(&Value::None).write_repr(out)?;
+            out.write_str(", ")?;
+            write_entries(out, object.entries.iter())?;
+            out.write_char(')')
+        }
+        ("Counter", args) => write_counter(out, args),
+        ("Namespace", _) => write_namespace(out, object),
+        (name, args) => write_call(out, name, args),
+    }
+}
+
+/// The most common first, as Python's.
+fn write_counter(out: &mut Limited, args: &[Value]) -> fmt::Result {
+    let counts = match args {
+        [Value::Dict(counts)] if !counts.is_empty() => counts,
+        _ => return out.write_str("Counter()"),
+    };
+    let mut counts: Vec<_> = counts.iter().collect();
+    let plain = counts
+        .iter()
+        .all(|(_, count)| matches!(count, Value::Int(_)));
+    if plain {
+        counts.sort_by_key(|(_, count)| match count {
+            Value::Int(count) => Reverse(*count),
+            _ => Reverse(0),
+        });
+    }
+    out.write_str("Counter(")?;
+    write_entries(out, counts.into_iter())?;
+    out.write_char(')')
+}
+
+fn write_namespace(out: &mut Limited, object: &Object) -> fmt::Result {
+    let Some(Value::Dict(attributes)) = &object.state else {
+        return out.write_str("Namespace()");
+    };
+    out.write_str("Namespace(")?;
+    let shown = attributes.iter().filter_map(|(name, value)| match name {
+        Value::Str(name) if !name.starts_with('_') => Some((name, value)),
+        _ => None,
+    });
+    for (index, (name, value)) in shown.enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        write!(out, "{comma}{name}=")?;
+        value.write_repr(out)?;
+    }
+    out.write_char(')')
+}
+
+fn write_uuid(out: &mut Limited, object: &Object) -> fmt::Result {
+    let mut bytes = [0; 16];
+    match uuid(object) {
+        Some(Value::Int(number)) => {
+            bytes = i128::from(*number).to_be_bytes();
+        }
+        Some(Value::BigInt(number)) => {
+            for (place, byte) in bytes.iter_mut().rev().zip(number.bytes()) {
+                *place = *byte;
+            }
+        }
+        _ => {}
+    }
+    out.write_str("UUID('")?;
+    for (index, byte) in bytes.iter().enumerate() {
+        let dash = if [4, 6, 8, 10].contains(&index) {
+            "-"
+        } else {
+            ""
+        };
+        write!(out, "{dash}{byte:02x}")?;
+    }
+    out.write_str("')")
+}
+
+fn write_array(out: &mut Limited, object: &Object, typecode: &str) -> fmt::Result {
+    write!(out, "array('{typecode}'")?;
+    match array::items(object).unwrap_or_default() {
+        items if items.is_empty() => {}
+        items if typecode == "u" => {
+            let text: String = items
+                .iter()
+                .filter_map(|item| match item {
+                    Value::Str(char) => Some(char.as_str()),
+                    _ => None,
+                })
+                .collect();
+            out.write_str(", ")?;
+            write_str(out, &text)?;
+        }
+        items => write_items(out, ", [", &items, "]")?,
+    }
+    out.write_char(')')
+}
+
+fn write_complex(out: &mut Limited, re: f64, im: f64) -> fmt::Result {
+    let part = |value: f64| {
+        let mut text = Limited::default();
+        // Writing so little does not fail.
+        write_float(&mut text, value).ok();
+        let text = text.text;
+        text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+    };
+    let im_text = part(im);
+    if re == 0.0 && re.is_sign_positive() {
+        return write!(out, "{im_text}j");
+    }
+    let plus = if im_text.starts_with('-') { "" } else { "+" };
+    write!(out, "({}{plus}{im_text}j)", part(re))
+}
+
+fn write_call(out: &mut Limited, name: &str, args: &[Value]) -> fmt::Result {
+    out.write_str(name)?;
+    write_items(out, "(", args, ")")
 }
 
 fn write_items(
-    out: &mut String,
-    open: char,
+    out: &mut Limited,
+    open: &str,
     items: &[Value],
     close: &str,
 ) -> fmt::Result {
-    out.push(open);
+    out.write_str(open)?;
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
-            out.push_str(", ");
+            out.write_str(", ")?;
         }
         item.write_repr(out)?;
     }
     out.write_str(close)
 }
 
-fn write_float(out: &mut String, value: f64) -> fmt::Result {
+fn write_entries<'a>(
+    out: &mut Limited,
+    entries: impl Iterator<Item = &'a (Value, Value)>,
+) -> fmt::Result {
+    out.write_char('{')?;
+    for (index, (key, value)) in entries.enumerate() {
+        if index > 0 {
+            out.write_str(", ")?;
+        }
+        key.write_repr(out)?;
+        out.write_str(": ")?;
+        value.write_repr(out)?;
+    }
+    out.write_char('}')
+}
+
+fn write_float(out: &mut Limited, value: f64) -> fmt::Result {
     if value.is_nan() {
         return out.write_str("nan");
     }
-    // Where Python changes to the exponent, and how it writes it.
+    // Python writes an exponent from these magnitudes on, with a sign and two digits.
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) && value.is_finite() {
         let text = format!("{value:e}");
@@ -208,43 +397,57 @@ fn quote_for(has_single: bool, has_double: bool) -> char {
     if has_single && !has_double { '"' } else { '\'' }
 }
 
-fn write_str(out: &mut String, value: &str) -> fmt::Result {
+fn write_str(out: &mut Limited, value: &str) -> fmt::Result {
     let quote = quote_for(value.contains('\''), value.contains('"'));
-    out.push(quote);
+    out.write_char(quote)?;
     for char in value.chars() {
         match char {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
+            '\\' => out.write_str("\\\\")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
             char if char == quote => {
-                out.push('\\');
-                out.push(char);
+                out.write_char('\\')?;
+                out.write_char(char)?;
             }
-            char if char.is_control() && (char as u32) < 0x100 => {
-                write!(out, "\\x{:02x}", char as u32)?;
-            }
-            char => out.push(char),
+            char if is_printable(char) => out.write_char(char)?,
+            char => match char as u32 {
+                code @ 0..0x100 => write!(out, "\\x{code:02x}")?,
+                code @ 0x100..0x1_0000 => write!(out, "\\u{code:04x}")?,
+                code => write!(out, "\\U{code:08x}")?,
+            },
         }
     }
     out.write_char(quote)
 }
 
-fn write_bytes(out: &mut String, value: &[u8]) -> fmt::Result {
+/// Python's `str.isprintable`: std escapes the same categories, and at the beginning of
+/// a text what would combine with the character before it.
+fn is_printable(char: char) -> bool {
+    if char.is_ascii() {
+        return (' '..='~').contains(&char);
+    }
+    let mut buffer = [b'a', 0, 0, 0, 0];
+    let length = 1 + char.encode_utf8(&mut buffer[1..]).len();
+    let text = str::from_utf8(&buffer[..length]).unwrap_or_default();
+    text.escape_debug().nth(1) == Some(char)
+}
+
+fn write_bytes(out: &mut Limited, value: &[u8]) -> fmt::Result {
     let quote = quote_for(value.contains(&b'\''), value.contains(&b'"'));
-    out.push('b');
-    out.push(quote);
+    out.write_char('b')?;
+    out.write_char(quote)?;
     for &byte in value {
         match byte {
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
+            b'\\' => out.write_str("\\\\")?,
+            b'\n' => out.write_str("\\n")?,
+            b'\r' => out.write_str("\\r")?,
+            b'\t' => out.write_str("\\t")?,
             byte if char::from(byte) == quote => {
-                out.push('\\');
-                out.push(quote);
+                out.write_char('\\')?;
+                out.write_char(quote)?;
             }
-            0x20..=0x7e => out.push(char::from(byte)),
+            0x20..=0x7e => out.write_char(char::from(byte))?,
             byte => write!(out, "\\x{byte:02x}")?,
         }
     }

@@ -9,12 +9,16 @@
 //! Protocols 2 to 5 without out-of-band buffers. A value that contains itself is
 //! refused, and one that contains another twice comes back with two copies.
 
+pub(super) mod array;
 mod classes;
 mod display;
+mod number;
 mod opcode;
 mod read;
 mod semantics;
+mod temporal;
 mod value;
+mod work;
 mod write;
 
 use std::error::Error;
@@ -24,6 +28,7 @@ pub(super) use read::Reader;
 pub(super) use semantics::{Key, equal, is_less};
 pub(super) use value::Keeper;
 pub use value::{BigInt, Exception, Object, ProxyRef, Token, Value};
+pub(super) use work::begin_request;
 use write::write_value;
 pub(super) use write::{write_call, write_reply};
 
@@ -49,7 +54,7 @@ const MIB: usize = 1 << 20;
 /// let refused = Value::loads(call_system).unwrap_err();
 /// assert_eq!(refused, PickleError::UnknownClass("os.system".into()));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PickleError {
     /// The bytes end in the middle.
@@ -62,6 +67,9 @@ pub enum PickleError {
     Malformed(&'static str),
     /// The value is nested deeper than 256 levels, or contains itself.
     TooDeep,
+    /// A set or the keys of a dict contain what Python cannot hash, or take too long to
+    /// compare: the exception that Python's reader would raise.
+    Unhashable(Exception),
     /// The value would take more than 256 MiB of memory.
     TooBig,
     /// The value would take more than 64 MiB as a message.
@@ -93,6 +101,9 @@ impl fmt::Display for PickleError {
                  numbers, texts, lists and dicts instead."
             ),
             Self::Malformed(what) => write!(f, "The pickle is malformed: {what}."),
+            Self::Unhashable(exception) => {
+                write!(f, "The pickle's sets or dicts are malformed: {exception}.")
+            }
             Self::TooDeep => write!(
                 f,
                 "The value is nested deeper than {MAX_DEPTH} levels or contains itself."

@@ -5,7 +5,10 @@
 //! values only then, copied wherever they are shared. Every recursion on what the bytes
 //! say is counted, and memory is charged before it is taken.
 
+use std::hash::RandomState;
 use std::str;
+
+use hashlink::LinkedHashMap;
 
 use super::classes::{self, Class, Kind};
 use super::opcode::{
@@ -17,6 +20,7 @@ use super::opcode::{
     SHORT_BINBYTES, SHORT_BINUNICODE, STACK_GLOBAL, STOP, TUPLE, TUPLE1, TUPLE2,
     TUPLE3,
 };
+use super::semantics::{Key, places_of_first};
 use super::value::{BigInt, MadeBy, Object, ProxyRef, Token, Value, int_from_bytes};
 use super::{MAX_DEPTH, MAX_MEMORY, PickleError};
 use crate::managers::Address;
@@ -570,9 +574,22 @@ impl<'n, 'a> Values<'n, 'a> {
         Ok(values)
     }
 
-    /// The members of a set.
+    /// The members of a set: what can be hashed, each once.
     fn members(&mut self, items: &[Id], depth: usize) -> Step<Vec<Value>> {
-        self.values(items, depth)
+        let members = self.values(items, depth)?;
+        self.unique(members)
+    }
+
+    fn unique(&mut self, members: Vec<Value>) -> Step<Vec<Value>> {
+        if members.len() < 2 && members.iter().all(is_surely_hashable) {
+            return Ok(members);
+        }
+        self.memory.charge(members.len() * BYTES_PER_FINGERPRINT)?;
+        let places = places_of_first(&members.iter().collect::<Vec<_>>())
+            .map_err(PickleError::Unhashable)?;
+        let members = members.into_iter().zip(places);
+        let first = members.filter(|(_, place)| *place != usize::MAX);
+        Ok(first.map(|(member, _)| member).collect())
     }
 
     fn entries(&mut self, items: &[Id], depth: usize) -> Step<Vec<(Value, Value)>> {
@@ -582,7 +599,41 @@ impl<'n, 'a> Values<'n, 'a> {
             let key = self.value(key, depth + 1)?;
             entries.push((key, self.value(value, depth + 1)?));
         }
-        Ok(entries)
+        if entries.len() < 2
+            && entries.iter().all(|(key, _)| is_surely_hashable(key))
+        {
+            return Ok(entries);
+        }
+        self.memory.charge(entries.len() * BYTES_PER_FINGERPRINT)?;
+        let keys: Vec<_> = entries.iter().map(|(key, _)| key).collect();
+        let places = places_of_first(&keys).map_err(PickleError::Unhashable)?;
+        if !places.contains(&usize::MAX) {
+            return Ok(entries);
+        }
+        self.last_values(entries)
+    }
+
+    /// As Python does, each key at the place of its first value, with its last.
+    fn last_values(
+        &mut self,
+        entries: Vec<(Value, Value)>,
+    ) -> Step<Vec<(Value, Value)>> {
+        let mut unique = LinkedHashMap::<Key, Value, RandomState>::default();
+        self.memory
+            .charge(entries.len() * 2 * size_of::<(Key, Value)>())?;
+        for (key, value) in entries {
+            let key = Key::new(key).map_err(PickleError::Unhashable)?;
+            match unique.get_mut(&key) {
+                Some(held) => *held = value,
+                None => {
+                    unique.insert(key, value);
+                }
+            }
+        }
+        let entries = unique.into_iter();
+        Ok(entries
+            .map(|(key, value)| (key.into_value(), value))
+            .collect())
     }
 
     fn instance(&mut self, instance: &Instance, depth: usize) -> Step<Value> {
@@ -602,8 +653,16 @@ impl<'n, 'a> Values<'n, 'a> {
         let made = match class.kind {
             Kind::Token => token(state).map(Box::new).map(Value::Token),
             Kind::List => sequence(args).map(Value::List),
-            Kind::Set => sequence(args).map(Value::Set),
-            Kind::FrozenSet => sequence(args).map(Value::FrozenSet),
+            Kind::Set | Kind::FrozenSet => match sequence(args) {
+                Some(members) => {
+                    let members = self.unique(members)?;
+                    Some(match class.kind {
+                        Kind::Set => Value::Set(members),
+                        _ => Value::FrozenSet(members),
+                    })
+                }
+                None => None,
+            },
             Kind::ByteArray => match args.as_slice() {
                 [] => Some(Value::ByteArray(Vec::new())),
                 [Value::Bytes(bytes)] => Some(Value::ByteArray(bytes.clone())),
@@ -656,6 +715,21 @@ impl<'n, 'a> Values<'n, 'a> {
         self.has_proxies = true;
         Ok(Value::Proxy(Box::new(proxy)))
     }
+}
+
+/// What finding equal members takes for each.
+const BYTES_PER_FINGERPRINT: usize = 64;
+
+/// Whether a value can be hashed without looking into it.
+fn is_surely_hashable(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(_)
+            | Value::Str(_)
+    )
 }
 
 /// The one argument of `list`, `set` and `frozenset`.

@@ -79,10 +79,30 @@ impl Value {
             Self::Set(_) => "set",
             Self::FrozenSet(_) => "frozenset",
             Self::Exception(exception) => exception.name(),
-            Self::Object(object) => object.name,
+            Self::Object(object) => object.type_name(),
             Self::Token(_) => "Token",
             Self::Proxy(proxy) => &proxy.class,
         }
+    }
+
+    /// The entries of a mapping.
+    pub(super) fn entries(&self) -> Option<&[(Value, Value)]> {
+        match self {
+            Self::Dict(entries) => Some(entries),
+            Self::Object(object) if object.is_mapping() => {
+                match object.args.as_slice() {
+                    // A Counter is made of a dict.
+                    [Self::Dict(counts)] => Some(counts),
+                    _ => Some(&object.entries),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is a mapping whose order counts when two of these are compared.
+    pub(super) fn is_ordered(&self) -> bool {
+        matches!(self, Self::Object(object) if object.name == "OrderedDict")
     }
 
     /// Calls this function with every proxy in the value.
@@ -186,6 +206,21 @@ pub struct BigInt {
 impl BigInt {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The nearest float, which is infinite if there is none.
+    pub(super) fn to_f64(&self) -> f64 {
+        let number = num_bigint::BigInt::from_signed_bytes_le(&self.bytes);
+        let infinite = if self.is_negative() {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        };
+        // Rounding by way of the digits is exact, and 310 are more than any float has.
+        match number.bits() {
+            0..1100 => number.to_string().parse().unwrap_or(infinite),
+            _ => infinite,
+        }
     }
 
     pub(crate) fn is_negative(&self) -> bool {
@@ -362,9 +397,38 @@ pub(super) enum MadeBy {
 }
 
 impl Object {
+    /// What Python's messages call its type: the classes written in C by their modules.
+    fn type_name(&self) -> &'static str {
+        match self.name {
+            _ if self.is_class() => "type",
+            "date" => "datetime.date",
+            "datetime" => "datetime.datetime",
+            "time" => "datetime.time",
+            "timedelta" => "datetime.timedelta",
+            "timezone" => "datetime.timezone",
+            "Decimal" => "decimal.Decimal",
+            "array" => "array.array",
+            "deque" => "collections.deque",
+            "OrderedDict" => "collections.OrderedDict",
+            "defaultdict" => "collections.defaultdict",
+            "reversed" => "list_reverseiterator",
+            name => name,
+        }
+    }
+
+    /// Whether it stands for its class and not for an object of it.
+    pub(crate) fn is_class(&self) -> bool {
+        self.made_by == MadeBy::Reference
+    }
+
+    /// Whether it is a `deque`.
+    pub(crate) fn has_items(&self) -> bool {
+        self.name == "deque" && !self.is_class()
+    }
+
     /// Whether it is one of the dicts of `collections`.
     pub(crate) fn is_mapping(&self) -> bool {
-        self.made_by != MadeBy::Reference
+        !self.is_class()
             && matches!(self.name, "OrderedDict" | "defaultdict" | "Counter")
     }
 

@@ -1,9 +1,8 @@
 //! The proxies of lists, dicts and values.
 
 use super::proxy_type;
-use crate::managers::convert::FromValue;
-use crate::managers::pickle::Object;
-use crate::managers::types::numbers;
+use crate::managers::convert::{FromValue, WrongType};
+use crate::managers::pickle::{Object, array};
 use crate::managers::{ManagerError, Proxy, Value};
 
 proxy_type! {
@@ -481,8 +480,13 @@ impl ArrayProxy {
     ///
     /// [`ManagerError`].
     pub fn to_vec<T: FromValue>(&self) -> Result<Vec<T>, ManagerError> {
-        let numbers = numbers(self.proxy.value()?)?;
-        Ok(Vec::from_value(Value::List(numbers))?)
+        let value = self.proxy.value()?;
+        let items = match &value {
+            Value::Object(object) => array::items(object),
+            _ => None,
+        };
+        let items = items.ok_or_else(|| WrongType::new("an array", &value))?;
+        Ok(Vec::from_value(Value::List(items))?)
     }
 
     /// The number of items.

@@ -9,7 +9,7 @@ use super::Shared;
 use super::request::{Request, no_key, traceback};
 use crate::managers::convert::Arguments;
 use crate::managers::managed::{Caller, Managed, Reply, ReplyContent};
-use crate::managers::pickle::{Exception, Keeper, Token, Value};
+use crate::managers::pickle::{Exception, Keeper, Token, Value, begin_request};
 use crate::managers::wire::{MessageStream, ReplyKind, SendError, Stream};
 use crate::process::message_of;
 
@@ -83,6 +83,7 @@ impl Shared {
             locks.add(ident, managed);
         }
         let args = Arguments::new(request.args, request.kwargs);
+        begin_request();
         Ok(Arc::clone(managed).call(method, args, caller))
     }
 

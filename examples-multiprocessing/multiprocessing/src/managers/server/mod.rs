@@ -25,7 +25,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::convert::Arguments;
 use super::managed::Managed;
-use super::pickle::Exception;
+use super::pickle::{Exception, begin_request};
 use super::wire::{Listener, SocketFile, Stream};
 use super::{Address, Digests};
 use crate::AuthKey;
@@ -191,6 +191,7 @@ impl Shared {
     }
 
     fn read(&self, message: &[u8]) -> Result<Request, String> {
+        begin_request();
         let (mut request, has_proxies) = Request::read(message)?;
         if has_proxies {
             request.keep_targets(&self.objects());

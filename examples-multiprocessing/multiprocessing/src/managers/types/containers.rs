@@ -1,6 +1,6 @@
 //! Python's indices, slices and iterables.
 
-use crate::managers::pickle::{Exception, Value};
+use crate::managers::pickle::{Exception, Object, Value, array};
 use crate::managers::server::target_of;
 
 /// The place in a sequence of this length that a Python index means, which counts from
@@ -223,32 +223,67 @@ pub(super) fn replace<T>(
 
 /// The items that iterating over a value gives.
 pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
+    let value = match value.into_entries() {
+        Ok(entries) => {
+            return Ok(entries.into_iter().map(|(key, _)| key).collect());
+        }
+        Err(value) => value,
+    };
     match value {
         Value::List(items)
         | Value::Tuple(items)
         | Value::Set(items)
         | Value::FrozenSet(items) => Ok(items),
-        Value::Dict(entries) => {
-            Ok(entries.into_iter().map(|(key, _)| key).collect())
-        }
         // Each item takes far more memory than the byte that it was.
-        Value::Str(text) if text.len() <= LONGEST => {
+        Value::Str(text) if text.len() <= MAX_ITEMS => {
             Ok(text.chars().map(|char| char.to_string().into()).collect())
         }
-        Value::Bytes(bytes) | Value::ByteArray(bytes) if bytes.len() <= LONGEST => {
+        Value::Bytes(bytes) | Value::ByteArray(bytes)
+            if bytes.len() <= MAX_ITEMS =>
+        {
             Ok(bytes.into_iter().map(Value::from).collect())
         }
         Value::Str(_) | Value::Bytes(_) | Value::ByteArray(_) => {
             Err(Exception::memory_error())
         }
-        Value::Object(object) if object.name() == "range" => range(object.args()),
+        Value::Object(object) => iterate_object(*object),
         // Another object of this server: what it contains at this moment.
         Value::Proxy(proxy) => match target_of(&proxy).and_then(|m| m.value()) {
-            Some(value) => iterate(value),
-            None => Err(not_iterable(&Value::Proxy(proxy))),
+            Some(value @ (Value::List(_) | Value::Dict(_))) => iterate(value),
+            Some(Value::Object(object)) if object.name() == "array" => {
+                iterate_object(*object)
+            }
+            _ => Err(not_iterable(&Value::Proxy(proxy))),
         },
         other => Err(not_iterable(&other)),
     }
+}
+
+fn iterate_object(object: Object) -> Result<Vec<Value>, Exception> {
+    match object.name() {
+        _ if object.is_class() => {}
+        "range" => return range(object.args()),
+        "deque" => return Ok(object.items),
+        "reversed" => {
+            if let [Value::List(items)] = object.args() {
+                return Ok(items.iter().rev().cloned().collect());
+            }
+        }
+        "array" => {
+            let bytes = match object.args() {
+                [_, Value::Bytes(bytes)] => bytes.len(),
+                _ => 0,
+            };
+            if bytes > MAX_ITEMS {
+                return Err(Exception::memory_error());
+            }
+            if let Some(items) = array::items(&object) {
+                return Ok(items);
+            }
+        }
+        _ => {}
+    }
+    Err(not_iterable(&Value::Object(Box::new(object))))
 }
 
 fn not_iterable(value: &Value) -> Exception {
@@ -256,20 +291,21 @@ fn not_iterable(value: &Value) -> Exception {
 }
 
 /// The most items that a range, a text or bytes may unfold to.
-const LONGEST: usize = 1 << 22;
+pub(super) const MAX_ITEMS: usize = 1 << 22;
 
 fn range(args: &[Value]) -> Result<Vec<Value>, Exception> {
     let &[Value::Int(begin), Value::Int(end), Value::Int(stride)] = args else {
-        return Err(Exception::type_error("a range has three parts"));
+        // Its numbers are beyond 64 bits.
+        return Err(Exception::memory_error());
     };
     if stride == 0 {
         return Err(Exception::value_error("range() arg 3 must not be zero"));
     }
     let numbers: Vec<_> = strides(begin, end, stride)
-        .take(LONGEST + 1)
+        .take(MAX_ITEMS + 1)
         .map(Value::Int)
         .collect();
-    if numbers.len() > LONGEST {
+    if numbers.len() > MAX_ITEMS {
         return Err(Exception::memory_error());
     }
     Ok(numbers)

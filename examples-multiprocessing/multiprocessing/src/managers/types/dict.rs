@@ -212,7 +212,13 @@ impl Dict {
 
     fn pop(self: &Arc<Self>, call: Call) -> Outcome {
         let [key, default] = call.positional(1)?;
-        let key = Key::new(required(key, "key")?)?;
+        let key: Value = required(key, "key")?;
+        if self.entries().is_empty() {
+            // As in Python, without a look whether it can be a key.
+            let missing = || Exception::key_error(key);
+            return default.map(Reply::from).ok_or_else(missing);
+        }
+        let key = Key::new(key)?;
         let Some(value) = self.entries().remove(&key) else {
             let missing = || Exception::key_error(key.into_value());
             return default.map(Reply::from).ok_or_else(missing);

@@ -48,7 +48,14 @@ impl Event {
     fn wait(self: &Arc<Self>, call: Call) -> Outcome {
         let caller = call.caller;
         let [time] = call.bind(["timeout"])?;
-        let at_entry = self.flag.lock().times_set;
+        let at_entry = {
+            let flag = self.flag.lock();
+            if flag.up {
+                // As in Python, before the time-out is even looked at.
+                return Ok(true.into());
+            }
+            flag.times_set
+        };
         let waited = self.flag.wait(caller, timeout(time)?, |flag| {
             (flag.up || flag.times_set != at_entry).then_some(())
         });

@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 use ::queue::Queue;
 
-pub(super) use array::numbers;
-
 use super::BaseManager;
 use super::convert::{Arguments, FromArgs, required};
 use super::managed::{Caller, Reply};

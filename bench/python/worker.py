@@ -29,21 +29,6 @@ def prepare():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def introduction():
-    """The name of this interpreter, then how it was built and whether it has numpy."""
-    import importlib.util
-    import platform
-    import sysconfig
-
-    name = f"{platform.python_implementation()} {platform.python_version()}"
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        name += " free-threaded"
-    arguments = sysconfig.get_config_var("CONFIG_ARGS") or "unknown"
-    numpy = "numpy" if importlib.util.find_spec("numpy") else "no numpy"
-    build = f"CONFIG_ARGS {arguments}; {numpy}".replace("\n", " ")
-    return f"{name}\n{build}"
-
-
 def argument(text):
     return int(text) if text.isdecimal() else text
 
@@ -54,7 +39,6 @@ def main():
     prepare()
     # What a piece prints must not be taken for an answer.
     answers, sys.stdout = sys.stdout, sys.stderr
-    print(introduction(), file=answers, flush=True)
     for line in sys.stdin:
         call, *arguments = line.split()
         module, function = call.split(".")

@@ -17,7 +17,8 @@ pub(crate) fn charts_of(results: &[Results]) -> Vec<(String, Chart)> {
         }
     }
     charts.extend(axes.iter().filter_map(|(question, axis)| {
-        let those: Vec<&Results> = (results.iter())
+        let those: Vec<&Results> = results
+            .iter()
             .filter(|r| r.question == *question)
             .filter(|r| r.at.as_ref().is_some_and(|at| at.0 == *axis))
             .collect();

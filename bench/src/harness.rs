@@ -21,7 +21,7 @@ use crate::scenario::{Row, Scenario};
 use crate::summary;
 
 /// How long criterion measures a row, if the command line does not say otherwise.
-const MEASUREMENT_TIME: Duration = Duration::from_millis(100);
+const MEASUREMENT_TIME: Duration = Duration::from_millis(50);
 
 /// Criterion takes no fewer samples.
 const SAMPLES: usize = 10;
@@ -117,7 +117,10 @@ impl Bench {
     /// so is reported in place of its time.
     pub fn scenario(&mut self, mut scenario: Scenario<'_>) {
         let id = format!("{}/{}", scenario.question, scenario.name());
-        let labels: Vec<(usize, String)> = (scenario.rows.iter().enumerate())
+        let labels: Vec<(usize, String)> = scenario
+            .rows
+            .iter()
+            .enumerate()
             .filter(|(_, row)| row.rust.is_some())
             .map(|(line, row)| (line, row.label()))
             .collect();
@@ -157,7 +160,9 @@ impl Bench {
     }
 
     fn keep(&mut self, scenario: Scenario<'_>, rounds: Rounds) {
-        let lines = (scenario.rows.into_iter())
+        let lines = scenario
+            .rows
+            .into_iter()
             .zip(rounds.cells)
             .zip(rounds.changes.into_iter().zip(rounds.tails))
             .map(|((row, cells), (changes, tails))| {

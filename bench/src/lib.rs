@@ -2,14 +2,22 @@
 //! starting, sharing, and Python beside them.
 //!
 //! ```console
-//! $ cargo bench -p bench                      # every question, a few minutes
-//! $ cargo bench -p bench -- queues            # one of them
+//! $ cargo bench -p bench                      # every question, in some minutes
+//! $ cargo bench -p bench -- '^queues/'        # one of them
 //! $ cargo bench -p bench -- --test            # each contender once, no timing
+//! $ cargo bench -p bench -- --baseline FILE   # compared with another run's samples
 //! $ PYTHONS=python3.8:python3.13t cargo bench -p bench    # other interpreters
 //! ```
 //!
-//! The report is printed at the end, and written to `target/criterion/summary.md` and,
-//! with charts, to `target/criterion/summary.html`.
+//! The report is printed at the end, and written below `target/criterion/`:
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `summary.md` | the report, with a link from each row to its lines of code |
+//! | `summary.html` | the same with charts |
+//! | `readme.md` | the comparisons that the project's page quotes |
+//! | `samples.json` | each sample, and what it was measured on: a `--baseline` |
+//! | `samples.csv` | each sample, one a line |
 //!
 //! # How it is measured
 //!
@@ -17,20 +25,37 @@
 //! returns the answer of the work, which is compared with the known one before anything
 //! is timed, and again with every sample.
 //!
-//! The samples of a scenario are interleaved: each round runs every row once, those of
-//! Python included, and every other round in the opposite order, so that a machine that
-//! slows down does so for all of them. The report quotes medians, and each of its ratios
-//! is one of two medians of the same rounds.
+//! *Interleaved.* Each round runs every row once, those of Python included, and every
+//! other round in the opposite order, so that a machine that slows down does so for all
+//! of them. The report quotes medians, and each of its ratios is one of two medians of
+//! the same rounds. Rows that take Python seconds take part in some of the rounds only.
 //!
-//! Sides that wait for each other have a core each, in every contender, Python's
-//! included, as long as there are enough cores. Each side notes when it began and when
-//! it ended, by a clock that all processes share.
+//! *As users run.* Nothing is pinned to a core. Two sides that wait for each other are
+//! measured in each [`Placement`]: not pinned, on one core, apart, and not pinned beside
+//! a busy process.
 //!
-//! After its rounds, criterion measures each Rust row of the scenario by calls of its
-//! own, prints its statistics of them, and compares them with those of its last run. Its
-//! calls are not interleaved, so the report does not quote them. Criterion also reads the
-//! command line. If its filter lets any row through, all rows of that scenario take part
-//! in the rounds, since a ratio needs both.
+//! *Warm.* The sides of a [`Race`] do some of the work before the clock starts, and the
+//! pools and servers of all languages stand from one sample to the next, unless their
+//! start is what is measured. Each side notes when it began and when it ended, by a clock
+//! that all processes share.
+//!
+//! *Tails.* A 99th percentile is taken over 10 000 calls on every side, by the nearest
+//! rank, three times, apart from the timed samples.
+//!
+//! *Ceilings and limits.* Busy loops in the same rounds show how many cores there really
+//! were; if too few, nothing is concluded from the table. A limit is what the machine
+//! itself takes. A row that beats it by more than the spread is reported as a broken
+//! limit.
+//!
+//! *Sentences* follow from the data: two rows differ only if the middle halves of their
+//! samples do not overlap, see [`Ratio`].
+//!
+//! *Criterion.* After the rounds of a scenario, criterion measures each of its Rust rows
+//! by calls of its own, prints its statistics of them, and compares them with those of
+//! its last run. Its calls are not interleaved, so the report does not quote them.
+//! Criterion also reads the command line. If its filter, a regular expression, lets any
+//! row through, all rows of that scenario take part in the rounds, since a ratio needs
+//! both.
 //!
 //! # Layout
 //!
@@ -39,9 +64,11 @@
 //! | `src/scenario.rs` | what is measured: scenarios and their rows |
 //! | `src/rounds.rs` | the interleaved rounds |
 //! | `src/harness.rs` | the run: the rounds, criterion, the report |
+//! | `src/parallel.rs` | placements, and work split over threads and processes |
 //! | `src/python.rs`, `python/` | the interpreters, and what they run |
-//! | `src/results.rs`, `src/summary.rs`, `src/chart.rs`, `src/machine.rs` | the report |
-//! | `src/parallel.rs` | work split over threads and processes |
+//! | `src/statistics.rs`, `src/results.rs` | what came out, and what may be said of it |
+//! | `src/summary.rs`, `src/charts.rs`, `src/chart.rs`, `src/record.rs` | the report |
+//! | `src/machine.rs` | what it was measured on |
 //! | `src/sys.rs` | what the machine itself takes |
 //! | `benches/questions/` | the questions, one a file |
 #![cfg(target_os = "linux")]

@@ -42,7 +42,10 @@ fn field(path: &str, name: &str) -> String {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    (Command::new(program).args(arguments).output().ok())
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
         .filter(|output| output.status.success())
         .map_or(UNKNOWN.into(), |output| {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()

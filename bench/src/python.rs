@@ -17,7 +17,7 @@ pub(crate) struct Pythons(Vec<Python>);
 struct Python {
     program: PathBuf,
     name: String,
-    /// How it was built, and which numpy it has.
+    /// Which program it is, how it was built, and which numpy it has.
     build: String,
     state: State,
     /// A second interpreter, started when it is first needed, for the modules whose
@@ -89,7 +89,7 @@ impl Pythons {
         self.0.iter().map(|python| python.name.clone()).collect()
     }
 
-    /// The name, the program and the build of each.
+    /// The name and the build of each.
     pub(crate) fn facts(&self) -> Vec<(String, String)> {
         self.0
             .iter()
@@ -98,8 +98,7 @@ impl Pythons {
                     State::Up(_) => &python.build,
                     State::Missing(why) => why,
                 };
-                let program = python.program.display();
-                (python.name.clone(), format!("{program}; {about}"))
+                (python.name.clone(), about.clone())
             })
             .collect()
     }
@@ -128,8 +127,10 @@ impl Pythons {
 
 impl Python {
     fn start(program: PathBuf) -> Self {
-        let (name, build, state) = match Worker::start(&program) {
-            Ok((worker, name, build)) => (name, build, State::Up(worker)),
+        let started = describe(&program)
+            .and_then(|about| Ok((about, Worker::start(&program)?)));
+        let (name, build, state) = match started {
+            Ok(((name, build), worker)) => (name, build, State::Up(worker)),
             Err(error) => {
                 let name = program.display().to_string();
                 let why = format!("it cannot be started: {error}");
@@ -154,11 +155,25 @@ impl Python {
             return worker.run(call, times);
         }
         if self.apart.is_none() {
-            self.apart = Some(Worker::start(&self.program)?.0);
+            self.apart = Some(Worker::start(&self.program)?);
         }
         let worker = self.apart.as_mut().context("it was just started")?;
         worker.run(call, times)
     }
+}
+
+/// The name of an interpreter, and its build. Another process finds that out, so that
+/// the one that works imports no more than it needs.
+fn describe(program: &Path) -> anyhow::Result<(String, String)> {
+    let output = Command::new(program)
+        .arg(folder().join("describe.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stderr(Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let (name, build) = (text.trim_end().split_once('\n'))
+        .context("it does not say which Python it is")?;
+    Ok((name.to_owned(), build.to_owned()))
 }
 
 /// Where the function stands that a call names.
@@ -178,8 +193,7 @@ fn folder() -> &'static Path {
 }
 
 impl Worker {
-    /// The worker, its name and its build.
-    fn start(python: &Path) -> anyhow::Result<(Self, String, String)> {
+    fn start(python: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(python)
             .arg(folder().join("worker.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -191,8 +205,9 @@ impl Worker {
             answers: BufReader::new(process.stdout.take().context("it is piped")?),
             process,
         };
-        let (name, build) = (worker.line()?, worker.line()?);
-        Ok((worker, name, build))
+        // So that one that cannot even do nothing is found to be missing.
+        worker.ask("standing.end_all", 1)?;
+        Ok(worker)
     }
 
     fn line(&mut self) -> anyhow::Result<String> {

@@ -216,7 +216,8 @@ impl Results {
     /// How many times the work of one worker `workers` of them can do at all.
     pub(crate) fn ceiling(&self, workers: u64) -> Option<f64> {
         let median = |workers| {
-            (self.lines.iter())
+            self.lines
+                .iter()
                 .find(|line| {
                     line.role == Role::Ceiling && line.workers == Some(workers)
                 })?
@@ -250,7 +251,8 @@ impl Results {
 
     /// The fastest of the rows that show what the machine itself takes.
     pub(crate) fn limit(&self) -> Option<&Line> {
-        (self.lines.iter())
+        self.lines
+            .iter()
             .filter(|line| line.role == Role::Limit && line.median().is_some())
             .min_by(|a, b| f64::total_cmp(&median_or(a), &median_or(b)))
     }
@@ -263,7 +265,7 @@ impl Results {
         let limit = self.limit()?;
         let ratio = Ratio::new(limit.cells[0].middle()?, line.cells[0].middle()?);
         Some(match ratio.verdict() {
-            Verdict::More => ShareOfLimit::Broken(limit.label()),
+            Verdict::More => ShareOfLimit::Broken,
             Verdict::Less | Verdict::Equal => {
                 ShareOfLimit::Reached(ratio.of_medians().min(1.0))
             }
@@ -279,8 +281,8 @@ fn median_or(line: &Line) -> f64 {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ShareOfLimit {
     Reached(f64),
-    /// The row is faster than this limit by more than the spread, so it is not a limit.
-    Broken(String),
+    /// The row is faster by more than the spread, so the limit is not one.
+    Broken,
 }
 
 #[cfg(test)]
@@ -354,8 +356,7 @@ pub(crate) mod tests {
             let results = results(lines);
             results.share_of_limit(&results.lines[0])
         };
-        let broken = ShareOfLimit::Broken("limit".into());
-        assert_eq!(of_the_limit(60.0), Some(broken));
+        assert_eq!(of_the_limit(60.0), Some(ShareOfLimit::Broken));
         assert_eq!(of_the_limit(90.0), Some(ShareOfLimit::Reached(1.0)));
         assert_eq!(of_the_limit(200.0), Some(ShareOfLimit::Reached(0.5)));
     }

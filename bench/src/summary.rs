@@ -47,8 +47,9 @@ const TITLE: &str = "What leaving the GIL buys";
 const LEGEND: &str = "Each time is the median of interleaved samples; the spread is the \
     width of their middle half. Two rows differ only if their middle halves do not \
     overlap. A factor says how many times as fast as the first row of its table the row \
-    is; one in a Python column, how many times as fast as that Python Rust is. Nothing \
-    is pinned to a core unless the name of the table says so.";
+    is; one in a Python column, how many times as fast as that Python Rust is; one of \
+    busy loops, how many times the work of one they did in the same time. Nothing is \
+    pinned to a core unless the name of the table says so.";
 
 /// Whether each row names its lines of code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +61,15 @@ enum Links {
 /// The heading and the rows of a scenario's table.
 fn table(results: &Results) -> Vec<Vec<String>> {
     let baseline = results.baseline();
-    let scales = baseline.is_some_and(|line| line.median().is_some())
-        && results.lines.iter().any(|line| line.workers.is_some());
-    let ceiling = results
+    let several = results
         .lines
         .iter()
-        .any(|line| line.role == Role::Contender && line.workers.is_some())
-        && results.lines.iter().any(|line| line.role == Role::Ceiling);
+        .any(|line| line.role == Role::Contender && line.workers.is_some());
+    let scales = several && baseline.is_some_and(|line| line.median().is_some());
+    let ceiling =
+        several && results.lines.iter().any(|line| line.role == Role::Ceiling);
     let limit = results.limit().is_some();
+    let conclusive = results.missing_cores(cpu_count() as u64).is_none();
     let changes =
         (results.lines.iter()).any(|line| line.changes.iter().any(Option::is_some));
 
@@ -89,7 +91,9 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     if limit {
         header.push("of the limit".into());
     }
-    let tails = (results.lines.iter())
+    let tails = results
+        .lines
+        .iter()
         .any(|line| line.tails.iter().any(|tail| *tail != Cell::Empty));
     if tails {
         header.push("99th percentile (Rust; Python)".into());
@@ -120,10 +124,11 @@ fn table(results: &Results) -> Vec<Vec<String>> {
             ));
         }
         if limit {
-            row.push(match results.share_of_limit(line) {
+            let share = results.share_of_limit(line).filter(|_| conclusive);
+            row.push(match share {
                 None => "–".into(),
                 Some(ShareOfLimit::Reached(share)) => percent(Some(share)),
-                Some(ShareOfLimit::Broken(_)) => "limit broken".into(),
+                Some(ShareOfLimit::Broken) => "limit broken".into(),
             });
         }
         if tails {
@@ -225,19 +230,26 @@ fn paragraphs(results: &Results) -> Vec<String> {
     }
     notes.sort();
     notes.dedup();
-    for line in &results.lines {
-        if let Some(ShareOfLimit::Broken(limit)) = results.share_of_limit(line) {
-            notes.push(format!(
-                "BROKEN LIMIT: {} is faster than {limit} by more than the spread, so \
-                 that row is not its limit.",
-                line.label()
-            ));
-        }
+    if let Some(why) = results.missing_cores(cpu_count() as u64) {
+        notes.push(why);
+        return notes;
     }
-    match results.missing_cores(cpu_count() as u64) {
-        Some(why) => notes.push(why),
-        None if results.sentences.is_empty() => {}
-        None => notes.push(results.sentences.join(" ")),
+    let broken: Vec<String> = results
+        .lines
+        .iter()
+        .filter(|line| results.share_of_limit(line) == Some(ShareOfLimit::Broken))
+        .map(Line::label)
+        .collect();
+    if let (Some(limit), false) = (results.limit(), broken.is_empty()) {
+        notes.push(format!(
+            "BROKEN LIMIT: {} took less time than {} by more than the spread, so that \
+             row is not a limit.",
+            broken.join(", "),
+            limit.label()
+        ));
+    }
+    if !results.sentences.is_empty() {
+        notes.push(results.sentences.join(" "));
     }
     notes
 }
@@ -273,7 +285,8 @@ fn by_placement(family: &[&Results]) -> Vec<Vec<String>> {
 
 /// The scenarios that are the same but for their placement.
 fn family_of<'r>(results: &'r [Results], first: &Results) -> Vec<&'r Results> {
-    (results.iter())
+    results
+        .iter()
         .filter(|it| it.question == first.question && it.family == first.family)
         .collect()
 }
@@ -403,11 +416,7 @@ fn quoted(results: &Results, quote: &Quote) -> Vec<Vec<String>> {
     let Some((ours, theirs)) = results.line(&quote.ours).and_then(middles) else {
         return Vec::new();
     };
-    let place = if results.placed {
-        results.placement.to_string()
-    } else {
-        dash()
-    };
+    let place = results.placement.to_string();
     let python = match theirs {
         Some(theirs) => [time(theirs.median), short(Ratio::new(theirs, ours))],
         None => [dash(), dash()],
@@ -593,7 +602,7 @@ mod tests {
             line("limit", Role::Limit, 100.0),
         ]);
         assert_eq!(table(&results)[1].last().unwrap(), "limit broken");
-        assert!(paragraphs(&results)[0].starts_with("BROKEN LIMIT: ours"));
+        assert!(paragraphs(&results)[0].starts_with("BROKEN LIMIT: ours took"));
     }
 
     #[test]

@@ -236,7 +236,10 @@ fn at(
             "semaphore",
             processes,
         ))
-        .row(with_python(processes.row("Value", value), "value", processes))
+        .row(with_python(processes.row("Value", value), "value", processes).note(
+            "in Python, as its documentation has it, the value takes the lock once more \
+             to be read and once more to be written",
+        ))
         .row(processes.row("robust pthread mutex", robust))
         .row(
             processes

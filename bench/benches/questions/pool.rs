@@ -218,10 +218,12 @@ fn by_apply_async<A: Serialize + DeserializeOwned>(
     function: impl Fn(A) -> u64 + Copy + Send + 'static,
     inputs: Vec<A>,
 ) -> anyhow::Result<u64> {
-    let tasks: Vec<_> = (inputs.into_iter())
+    let tasks: Vec<_> = inputs
+        .into_iter()
         .map(|input| pool.apply_async(function, (input,)))
         .collect();
-    (tasks.into_iter())
+    tasks
+        .into_iter()
         .try_fold(0_u64, |sum, task| Ok(sum.wrapping_add(task.get()?)))
 }
 

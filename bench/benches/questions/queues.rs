@@ -215,20 +215,15 @@ fn threads<const N: usize>(sides: Sides, placement: Placement, bench: &mut Bench
         );
     if placement == Placement::Free {
         let call = format!("with_asyncio.hand_over {python} {N} {SIZE}");
-        scenario = scenario
-            .row(
-                Row::only_python("asyncio.Queue")
-                    .python(call)
-                    .note("between the tasks of one thread"),
-            )
-            .quote(
-                format!(
-                    "threads' `Queue`, {}→{}, {N} B",
-                    sides.producers, sides.consumers
-                ),
-                "Queue",
-                ["std sync_channel", "crossbeam"],
-            );
+        scenario = scenario.row(
+            Row::only_python("asyncio.Queue")
+                .python(call)
+                .note("between the tasks of one thread"),
+        );
+        if sides.consumers == 1 && N == 8 {
+            let what = format!("threads' `Queue`, {}→1, {N} B", sides.producers);
+            scenario = scenario.quote(what, "Queue", ["crossbeam"]);
+        }
     }
     let scenario = scenario
         .ceiling([sides.producers + sides.consumers])
@@ -368,11 +363,11 @@ fn between_processes(
             )
         }));
     }
-    if placement == Placement::Free {
+    if placement == Placement::Free && consumers == 1 {
         let what = |kind| format!("`{kind}`, {producers}→{consumers}, {size} B");
         scenario = scenario
             .quote(what("Queue"), "Queue", ["a ring for two", "ipc-channel"])
-            .quote(what("Pipe"), "Pipe", ["raw pipe", "ipc-channel"]);
+            .quote(what("Pipe"), "Pipe", ["raw pipe"]);
     }
     let scenario = scenario
         .ceiling([producers + consumers])
@@ -545,8 +540,8 @@ fn thread_round_trip(placement: Placement, bench: &mut Bench) {
         );
     }
     if matches!(placement, Placement::Free | Placement::Busy) {
-        let beside = ["std sync_channel", "crossbeam"];
-        scenario = scenario.quote("threads' `Queue`, round trip", "Queue", beside);
+        let what = "threads' `Queue`, round trip";
+        scenario = scenario.quote(what, "Queue", ["crossbeam"]);
     }
     bench.scenario(scenario.ceiling([2]).says(|results| {
         Some(format!(
@@ -691,19 +686,11 @@ fn process_round_trip(
     if matches!(placement, Placement::Free | Placement::Busy) {
         let what = |kind| format!("`{kind}`, round trip, {name}");
         scenario = scenario
-            .quote(
-                what("Pipe"),
-                "Pipe",
-                ["raw pipe", "ipc-channel", "futex, its asker spins"],
-            )
+            .quote(what("Pipe"), "Pipe", ["raw pipe", "ipc-channel"])
             .quote(
                 what("Queue"),
                 "Queue",
-                [
-                    "spinning ping-pong",
-                    "ipc-channel",
-                    "futex, its asker spins",
-                ],
+                ["spinning ping-pong", "futex, its asker spins"],
             );
     }
     let scenario = scenario

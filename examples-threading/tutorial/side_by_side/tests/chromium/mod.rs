@@ -72,6 +72,8 @@ impl Browser {
             .env("INPUT", &input)
             .env("OUTPUT", &output)
             .env("HOME", &folder)
+            // It leaves a socket there if it is killed.
+            .env("TMPDIR", &folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -71,7 +71,7 @@ static ME: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn ensure_registry() -> Result<(), Error> {
     if REGISTRY.get().is_none() {
         // If another thread was faster, its registry is as good.
-        settle(Shared::zeroed(0)?).ok();
+        settle(Shared::alone()?).ok();
     }
     Ok(())
 }
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn joining_a_second_registry_is_an_error() {
         ensure_registry().unwrap();
-        let other = Shared::<Registry>::zeroed(0).unwrap();
+        let other = Shared::<Registry>::alone().unwrap();
         let other = other.as_fd().try_clone_to_owned().unwrap();
         let refused = join_registry(other).unwrap_err().to_string();
         assert!(

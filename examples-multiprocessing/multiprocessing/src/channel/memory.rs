@@ -1,6 +1,4 @@
-//! Where in a channel's memory a place of its stream lies.
-
-use std::ops::Range;
+//! Which memory a position of a channel's stream lies in.
 
 use super::Ring;
 use crate::error::Error;
@@ -8,35 +6,36 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, KEPT};
 use crate::sys::segment::{Shared, Word, shareable};
 
-/// Places are counted in units of two words.
+/// Positions are counted in units of two words.
 pub(super) const UNIT_WORDS: usize = 2;
 const WORD: usize = size_of::<u64>();
 const CHUNK_UNITS: u32 = (CHUNK_WORDS / UNIT_WORDS) as u32;
-/// As much of the stream as can be in memory at a time. One chunk less than there are,
-/// as the first and the last may be begun.
+/// The most units of the stream that can be in memory at a time. One chunk less than there
+/// are, as the first and the last may be used in part.
 pub(super) const MOST_UNITS: u32 = (CHUNKS as u32 - 1) * CHUNK_UNITS;
-/// The table's space is taken in pieces of so many entries.
+/// The number of entries of the table whose space is taken at a time.
 const TABLE_PIECE: usize = if CHUNKS < 512 { CHUNKS } else { 512 };
-/// The bytes behind the ring: the table, an entry a chunk, then the chunks.
-pub(super) const TAIL: usize = (CHUNKS + CHUNKS * CHUNK_WORDS) * WORD;
+/// The bytes after the ring: the table, an entry for each chunk. The chunks follow.
+pub(super) const TABLE: usize = CHUNKS * WORD;
 
 shareable! {
-    /// Which chunk of memory each chunk of the stream lies in. Written by the producer
-    /// whose turn it is, in an order that leaves it whole wherever that is killed.
+    /// Which chunk of memory each chunk of the stream lies in. Written under the producer
+    /// lock, in an order that leaves it whole whenever a producer is killed.
     ///
-    /// An entry of the table is good from when its chunk of the stream is mapped. When
-    /// the consumers have left it, its memory serves again for the chunk that is
-    /// mapped next. So the memory follows the largest backlog, and goes round in as
-    /// little as the backlog needs.
+    /// An entry of the table is valid as soon as its chunk of the stream is mapped. When
+    /// the consumers have left it, its memory serves again for the chunk that is mapped
+    /// next. So the memory follows the largest backlog, and the messages go round in as
+    /// little of it as the backlog needs. Table, file and address space grow with that,
+    /// too.
     pub(super) struct Map {
         /// A [`Mapped`].
         mapped: AtomicU64,
-        /// So many chunks, the first, have their space.
+        /// The number of leading chunks whose space is taken.
         taken: AtomicU64,
-        /// So many were in use at once since it last began anew.
+        /// The largest number of chunks in use at once since the last restart.
         peak: AtomicU64,
-        /// 1 while the map begins anew, which a killed producer's successor finishes.
-        begins_anew: AtomicU64,
+        /// 1 during a restart, which the next producer finishes if this one is killed.
+        restarting: AtomicU64,
     }
 }
 
@@ -45,8 +44,8 @@ shareable! {
 struct Mapped {
     /// The chunk of the stream that is mapped next.
     next: u32,
-    /// So many chunks of memory are in the round, the first. As many entries before
-    /// `next` name them, each once.
+    /// The number of leading chunks of memory that are in use in turn. The same number
+    /// of entries before `next` name them, each once.
     round: u32,
 }
 
@@ -63,7 +62,7 @@ impl Mapped {
     }
 }
 
-/// The chunks of the stream have numbers that wrap where its places do.
+/// The number of chunks of the stream after which their numbers wrap, as its positions do.
 const STREAM_CHUNKS: u32 = (u32::MAX / CHUNK_UNITS).wrapping_add(1);
 
 fn chunk_of(place: u32) -> u32 {
@@ -74,12 +73,6 @@ fn chunk_after(chunk: u32, steps: u32) -> u32 {
     chunk.wrapping_add(steps) % STREAM_CHUNKS
 }
 
-/// Where these chunks of memory lie behind the ring.
-fn chunk_bytes(chunks: Range<usize>) -> Range<usize> {
-    let start = |chunk| (CHUNKS + chunk * CHUNK_WORDS) * WORD;
-    start(chunks.start)..start(chunks.end)
-}
-
 impl Map {
     /// With nothing mapped.
     pub(super) fn new() -> Self {
@@ -87,12 +80,12 @@ impl Map {
             mapped: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             peak: AtomicU64::new(0),
-            begins_anew: AtomicU64::new(0),
+            restarting: AtomicU64::new(0),
         }
     }
 
-    /// Makes sure that `units` from `tail` on are mapped, where `head` is what the
-    /// consumers have not left yet. For the producer whose turn it is.
+    /// Makes sure that `units` from `tail` on are mapped; `head` is the first position that
+    /// the consumers have not left yet. Needs the producer lock.
     #[inline]
     pub(super) fn make_room(
         ring: &Shared<Ring>,
@@ -101,13 +94,13 @@ impl Map {
         head: impl Fn() -> u32,
     ) -> Result<(), Error> {
         let this = &ring.map;
-        if this.begins_anew.load(Ordering::Relaxed) != 0 {
-            this.begin_anew(ring, tail)?;
+        if this.restarting.load(Ordering::Relaxed) != 0 {
+            this.restart(ring, tail)?;
         }
         let last = chunk_of(tail.wrapping_add(units - 1));
         let mapped = Mapped::from_word(this.mapped.load(Ordering::Relaxed));
         let missing = chunk_after(last, 1).wrapping_sub(mapped.next) % STREAM_CHUNKS;
-        // Nothing is missing, and then the difference is the chunks mapped ahead.
+        // A large number means that none is missing and some are mapped ahead.
         if missing == 0 || missing > CHUNKS as u32 {
             return Ok(());
         }
@@ -124,13 +117,12 @@ impl Map {
     ) -> Result<(), Error> {
         let mut mapped = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
         let mut missing = missing;
-        if head == tail && (mapped.round as usize > KEPT || self.has_to_spare() > 0)
-        {
-            self.begin_anew(ring, tail)?;
-            let anew = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
+        if head == tail && (mapped.round as usize > KEPT || self.spare() > 0) {
+            self.restart(ring, tail)?;
+            let restarted = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
             missing =
-                (missing + mapped.next).wrapping_sub(anew.next) % STREAM_CHUNKS;
-            mapped = anew;
+                (missing + mapped.next).wrapping_sub(restarted.next) % STREAM_CHUNKS;
+            mapped = restarted;
         }
         while missing > 0 {
             let oldest = mapped.next.wrapping_sub(mapped.round) % STREAM_CHUNKS;
@@ -152,12 +144,12 @@ impl Map {
         Ok(())
     }
 
-    /// With nothing in the stream, goes back to the first chunk of memory for the one
-    /// at `tail`, and gives back what a passing backlog had needed.
-    fn begin_anew(&self, ring: &Shared<Ring>, tail: u32) -> Result<(), Error> {
+    /// With nothing in the stream, returns to the first chunk of memory for the one at
+    /// `tail`, and gives back what a former backlog had needed.
+    fn restart(&self, ring: &Shared<Ring>, tail: u32) -> Result<(), Error> {
         // Between the next two steps the first chunk of memory has two entries, so
         // until both are done nothing may be mapped.
-        self.begins_anew.store(1, Ordering::Relaxed);
+        self.restarting.store(1, Ordering::Relaxed);
         let chunk = chunk_of(tail);
         Self::set_entry(ring, chunk, 0)?;
         let mapped = Mapped {
@@ -165,29 +157,29 @@ impl Map {
             round: 1,
         };
         self.mapped.store(mapped.to_word(), Ordering::Relaxed);
-        self.begins_anew.store(0, Ordering::Relaxed);
+        self.restarting.store(0, Ordering::Relaxed);
 
         let taken = self.taken.load(Ordering::Relaxed) as usize;
-        let kept = taken - self.has_to_spare();
+        let kept = taken - self.spare();
         self.peak.store(0, Ordering::Relaxed);
         if kept < taken {
             self.taken.store(kept as u64, Ordering::Relaxed);
-            ring.give_space_back(chunk_bytes(kept..taken));
+            ring.give_chunks_back(kept..taken);
         }
         Ok(())
     }
 
-    /// How many chunks of memory there are beyond twice what was needed since the map
-    /// began anew; of a large backlog's, half at a time, as another may follow.
-    fn has_to_spare(&self) -> usize {
+    /// The number of chunks of memory beyond twice what was needed since the last restart;
+    /// of a large backlog's, half at a time, as another may follow.
+    fn spare(&self) -> usize {
         let peak = self.peak.load(Ordering::Relaxed) as usize;
         let taken = self.taken.load(Ordering::Relaxed) as usize;
         let kept = peak.max(KEPT).saturating_mul(2).max(taken / 2);
         taken.saturating_sub(kept)
     }
 
-    /// Makes sure that chunk `fresh` of the memory has its space, and the `missing` ones
-    /// from there on, with as many again to spare.
+    /// Makes sure that chunk `fresh` of the memory and the `missing` ones from there on have
+    /// their space, with some to spare.
     fn take(
         &self,
         ring: &Shared<Ring>,
@@ -200,7 +192,7 @@ impl Map {
         }
         let to_spare = taken.clamp(KEPT, 1 << 10);
         let enough = (fresh + missing).max(taken + to_spare).min(CHUNKS);
-        ring.take_space(chunk_bytes(taken..enough))?;
+        ring.take_chunks(taken..enough)?;
         self.taken.store(enough as u64, Ordering::Relaxed);
         Ok(())
     }
@@ -218,21 +210,22 @@ impl Map {
         Ok(())
     }
 
-    /// The memory from a place of the stream up to the end of the chunk it lies in.
-    /// Nothing where the table is broken.
+    /// The memory from a position of the stream up to the end of the chunk it lies in.
+    /// Empty if the table is broken.
     #[inline]
-    pub(super) fn words(ring: &Shared<Ring>, place: u32) -> &[Word] {
-        let memory = Self::entry(ring, chunk_of(place)).load(Ordering::Relaxed);
-        let within = (place % CHUNK_UNITS) as usize * UNIT_WORDS;
-        let start = (memory as usize)
-            .checked_mul(CHUNK_WORDS)
-            .and_then(|start| start.checked_add(CHUNKS))
-            .filter(|start| *start < ring.tail().len());
-        start
-            .and_then(|start| {
-                let end = start.checked_add(CHUNK_WORDS)?;
-                ring.tail().get(start + within..end)
-            })
-            .unwrap_or_default()
+    pub(super) fn words(
+        ring: &Shared<Ring>,
+        position: u32,
+    ) -> Result<&[Word], Error> {
+        let entry = Self::entry(ring, chunk_of(position));
+        let memory = entry.load(Ordering::Relaxed);
+        // No chunk beyond those may be touched. The cursor that led here was read with
+        // Acquire, or written by this process, so that this is no older than it.
+        if memory >= ring.map.taken.load(Ordering::Relaxed) {
+            return Ok(&[]);
+        }
+        let within = (position % CHUNK_UNITS) as usize * UNIT_WORDS;
+        let chunk = ring.chunk(memory as usize)?;
+        Ok(chunk.get(within..).unwrap_or_default())
     }
 }

@@ -30,7 +30,7 @@ use crate::sys::futex::{Deadline, SLICE, Slept};
 use crate::sys::segment::{Shared, shareable};
 use crate::wait::{EventCount, RawGuard, RawLock, Spin, SpinLimits};
 
-use memory::{MOST_UNITS, Map, TAIL, UNIT_WORDS};
+use memory::{MOST_UNITS, Map, TABLE, UNIT_WORDS};
 
 const WORD: usize = size_of::<u64>();
 
@@ -180,7 +180,7 @@ impl Channel {
             not_empty: EventCount::new(),
             not_full: EventCount::new(),
         };
-        Ok(Self::over(Shared::sparse(ring, TAIL)?))
+        Ok(Self::over(Shared::sparse(ring, TABLE)?))
     }
 
     /// The ring of another process's channel.
@@ -230,7 +230,8 @@ impl Channel {
             }
             Map::make_room(ring, tail.position, units, head)
                 .map_err(SendError::System)?;
-            self.copy_in(tail.position, message);
+            self.copy_in(tail.position, message)
+                .map_err(SendError::System)?;
             // Release: a process that sees the tail sees the message before it.
             tail.after_message(units)
                 .store(&ring.tail.cursor, Ordering::Release);
@@ -273,7 +274,7 @@ impl Channel {
         head
     }
 
-    fn copy_in(&self, position: u32, message: &[u8]) {
+    fn copy_in(&self, position: u32, message: &[u8]) -> Result<(), Error> {
         let length = (message.len() as u64).to_ne_bytes();
         let (whole, rest) = message.as_chunks::<WORD>();
         let mut last = [0; WORD];
@@ -282,15 +283,15 @@ impl Channel {
         let mut words = [&length].into_iter().chain(whole).chain(last);
         let mut position = position;
         loop {
-            let memory = Map::words(&self.ring, position);
+            let memory = Map::words(&self.ring, position)?;
             for word in memory {
                 let Some(bytes) = words.next() else {
-                    return;
+                    return Ok(());
                 };
                 word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
             }
             if memory.is_empty() {
-                return;
+                return Ok(());
             }
             position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
         }
@@ -347,7 +348,10 @@ impl Channel {
         tail: u32,
         message: &mut Vec<u8>,
     ) -> Result<u32, RecvError> {
-        let mut memory = Map::words(&self.ring, head);
+        let words = |position| {
+            Map::words(&self.ring, position).map_err(|_| RecvError::TooLarge)
+        };
+        let mut memory = words(head)?;
         let (length, first) = memory.split_first().ok_or(RecvError::Broken)?;
         let length = usize::try_from(length.load(Ordering::Relaxed)).ok();
         let units = length.and_then(|length| Some((length, units(length)?)));
@@ -364,11 +368,11 @@ impl Channel {
         message.resize(rounded, 0);
         let (mut bytes, _) = message.as_chunks_mut::<WORD>();
         let mut position = head;
-        let mut words = first;
+        let mut rest = first;
         loop {
-            let now = words.len().min(bytes.len());
+            let now = rest.len().min(bytes.len());
             let (front, back) = bytes.split_at_mut(now);
-            for (bytes, word) in front.iter_mut().zip(words) {
+            for (bytes, word) in front.iter_mut().zip(rest) {
                 *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
             }
             bytes = back;
@@ -376,11 +380,11 @@ impl Channel {
                 break;
             }
             position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
-            memory = Map::words(&self.ring, position);
+            memory = words(position)?;
             if memory.is_empty() {
                 return Err(RecvError::Broken);
             }
-            words = memory;
+            rest = memory;
         }
         message.truncate(length);
         Ok(units)

@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::{self, DecodeError, EncodeError};
-use crate::handover::{Given, Taken, as_kind};
+use crate::handover::{self, Kind};
 use crate::sys::descriptor::above_standard;
 use crate::sys::packet::{self, Packet};
 use crate::wait::{Spin, SpinLimits};
@@ -109,11 +109,20 @@ pub struct Connection {
     spin: Spin,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Receive,
     Send,
     Both,
+}
+
+impl Direction {
+    const ALL: [Self; 3] = [Self::Receive, Self::Send, Self::Both];
+
+    /// What an end with this direction is handed over as.
+    fn kind(self) -> Kind {
+        Kind::of::<Connection>().with(self as u64)
+    }
 }
 
 impl Connection {
@@ -280,17 +289,15 @@ impl AsFd for Connection {
 /// end.
 impl Serialize for Connection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        as_kind("Connection", || {
-            (self.direction, Given(self.as_fd())).serialize(serializer)
-        })
+        handover::give(self.as_fd(), self.direction.kind(), serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Connection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (direction, Taken(socket)) =
-            as_kind("Connection", || Deserialize::deserialize(deserializer))?;
-        Ok(Self::new(socket, direction))
+        let kinds = Direction::ALL.map(Direction::kind);
+        let (index, socket) = handover::take_one_of(&kinds, deserializer)?;
+        Ok(Self::new(socket, Direction::ALL[index]))
     }
 }
 

@@ -139,10 +139,11 @@ impl PoolBuilder {
     {
         let routine = Routine::of::<F, Initialize<A>>(&function);
         let routine = routine.ok_or(NotSendable::Foreign);
-        let (args, fds) = handover::collect(|| codec::encode(&args));
+        let (args, handles) = handover::collect(|| codec::encode(&args));
         let args = args.map_err(NotSendable::Argument);
         self.initializer = Some(
-            routine.and_then(|routine| Ok(Initializer::new(routine, args?, fds))),
+            routine
+                .and_then(|routine| Ok(Initializer::new(routine, args?, handles))),
         );
         self
     }

@@ -1,6 +1,5 @@
 //! What the supervisor and its workers both need to know.
 
-use std::io;
 use std::num::NonZero;
 
 use nix::sys::signal::Signal;
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TaskError;
 use super::message::append_error;
-use crate::handover::{self, Handed};
+use crate::handover::{self, Handles};
 use crate::sys::routine::Routine;
 
 /// Tells the supervisor to look at the workers' slots: a task was cancelled, or one with
@@ -34,27 +33,26 @@ pub(super) struct Initializer {
     /// A [`Routine`], as its number.
     routine: u64,
     args: Vec<u8>,
-    /// The descriptors of the locks, queues and other handles among the arguments. They
+    /// The locks, queues and other handles among the arguments. They
     /// stay open as long as workers may be started.
-    fds: Vec<Handed>,
+    handles: Handles,
 }
 
 impl Initializer {
-    pub(super) fn new(routine: Routine, args: Vec<u8>, fds: Vec<Handed>) -> Self {
+    pub(super) fn new(routine: Routine, args: Vec<u8>, handles: Handles) -> Self {
         Self {
             routine: routine.to_word(),
             args,
-            fds,
+            handles,
         }
     }
 
     /// Runs it, and appends to `answer` how it ended.
     pub(super) fn run(&self, answer: &mut Vec<u8>) {
-        let copies = self.fds.iter().map(Handed::try_clone);
-        match copies.collect::<io::Result<_>>() {
-            Ok(fds) => {
+        match self.handles.try_clone() {
+            Ok(handles) => {
                 let routine = Routine::from_word(self.routine);
-                handover::receive(fds, || routine.run(&self.args, answer));
+                handover::receive(handles, || routine.run(&self.args, answer));
             }
             Err(error) => append_error(answer, &TaskError::argument(error)),
         }

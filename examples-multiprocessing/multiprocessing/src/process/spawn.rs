@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{self, AuthKey, Identity};
 use super::{ProcessError, prepare, run_to_the_end};
-use crate::handover::{self, Handed};
+use crate::handover::{self, Handles};
 use crate::sys::spawn::{self, Function, Received, Spawned};
 use crate::{codec, registry};
 
@@ -46,7 +46,7 @@ pub fn freeze_support() {
         Ok(None) => SUPPORTED.store(true, Ordering::Relaxed),
         Ok(Some(Received {
             order,
-            fds,
+            handles,
             registry,
         })) => {
             SUPPORTED.store(true, Ordering::Relaxed);
@@ -59,7 +59,7 @@ pub fn freeze_support() {
                 identity::assume(Box::new(sent.into()));
             }
             let code = run_to_the_end(|| {
-                let code = order.function.call(&order.argument, fds);
+                let code = order.function.call(&order.argument, handles);
                 code.unwrap_or_else(|error| {
                     let name = identity::name_of_child().unwrap_or_default();
                     eprintln!("{name}: the argument did not arrive: {error}");
@@ -81,7 +81,7 @@ fn refuse(error: &dyn Error) -> ! {
 pub(super) struct SpawnRequest {
     function: Function,
     argument: Vec<u8>,
-    fds: Vec<Handed>,
+    handles: Handles,
 }
 
 impl SpawnRequest {
@@ -96,11 +96,11 @@ impl SpawnRequest {
     {
         let function =
             Function::of(function).ok_or(ProcessError::ForeignFunction)?;
-        let (argument, fds) = handover::collect(|| codec::encode(argument));
+        let (argument, handles) = handover::collect(|| codec::encode(argument));
         Ok(Self {
             function,
             argument: argument.map_err(ProcessError::Argument)?,
-            fds,
+            handles,
         })
     }
 
@@ -119,7 +119,7 @@ impl SpawnRequest {
                 spawn::spawn(
                     self.function,
                     self.argument,
-                    &self.fds,
+                    self.handles,
                     identity_bytes,
                     registry,
                 )

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
-use crate::handover::{Given, Taken};
+use crate::handover::{self, Kind};
 use crate::poison::lock_unpoisoned;
 use crate::sys::descriptor::above_standard;
 
@@ -66,19 +66,38 @@ impl Lifeline {
     }
 }
 
+/// One end as it is handed over.
+struct Given<'a, T>(&'a T);
+
+impl<T: AsFd + 'static> Serialize for Given<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        handover::give(self.0.as_fd(), Kind::of::<T>(), serializer)
+    }
+}
+
+/// One end as it arrives.
+struct Taken<T>(T);
+
+impl<'de, T: From<OwnedFd> + 'static> Deserialize<'de> for Taken<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fd = handover::take(Kind::of::<T>(), deserializer)?;
+        Ok(Self(T::from(fd)))
+    }
+}
+
 impl Serialize for Lifeline {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let writer = lock_unpoisoned(&self.writer);
-        let writer = writer.as_ref().map(|writer| Given(writer.as_fd()));
-        (Given(self.reader.as_fd()), writer).serialize(serializer)
+        (Given(&self.reader), writer.as_ref().map(Given)).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Lifeline {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (Taken(reader), writer) =
-            <(Taken, Option<Taken>)>::deserialize(deserializer)?;
-        let writer = writer.map(|Taken(writer)| PipeWriter::from(writer));
-        Ok(Self::of(OwnedFd::into(reader), writer))
+        let (Taken(reader), writer) = <(
+            Taken<PipeReader>,
+            Option<Taken<PipeWriter>>,
+        )>::deserialize(deserializer)?;
+        Ok(Self::of(reader, writer.map(|Taken(writer)| writer)))
     }
 }

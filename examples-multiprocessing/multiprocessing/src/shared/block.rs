@@ -15,9 +15,9 @@ use nix::sys::statvfs::statvfs;
 
 use crate::error::Error;
 use crate::resource_tracker::Tracked;
+use crate::sys::memory;
 use crate::sys::named::NamedMapping;
 use crate::sys::numbers::Slot;
-use crate::sys::segment::available_memory;
 use crate::sys::watcher::DIRECTORY;
 
 /// A block, mapped.
@@ -116,7 +116,7 @@ impl Block {
         let room = statvfs(DIRECTORY)?;
         let free = if room.blocks() == 0 {
             // The directory has no limit of its own.
-            available_memory() as u64
+            memory::available() as u64
         } else {
             room.blocks_available().saturating_mul(room.fragment_size())
         };

@@ -14,6 +14,7 @@ pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod lifetime;
+pub(crate) mod memory;
 pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;

@@ -1,12 +1,11 @@
 //! Memory that related processes share: a mapping of an anonymous file.
 //!
-//! Nothing can leave it behind: the file has no name and goes with the last process
-//! that has it. A forked child inherits the mapping; a spawned one is handed the
-//! descriptor (see [`handover`](crate::handover)) and maps it anew, elsewhere.
+//! It cannot be left behind: the file has no name and is gone with the last process that
+//! has it. A forked child inherits the mapping; a spawned one is handed the descriptor (see
+//! [`handover`]) and maps it itself, at another address.
 #![allow(unsafe_code, reason = "maps memory and looks at it as a type")]
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, align_of, size_of};
@@ -15,8 +14,10 @@ use std::ops::{Deref, Range};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
@@ -29,9 +30,12 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::chunk::{CHUNK_WORDS, CHUNKS};
 use super::descriptor::above_standard;
+use super::memory;
 use crate::error::Error;
-use crate::handover;
+use crate::handover::{self, Kind};
+use crate::poison::lock_unpoisoned;
 
 /// What may lie in shared memory.
 ///
@@ -85,37 +89,27 @@ pub(crate) use shareable;
 /// What the smallest segment takes.
 pub(crate) const PAGE: usize = 4096;
 
-/// A word of a tail. Whoever reads and writes it orders that by other words. A model
-/// check has a type of the same name that finds out where nothing does.
+/// A word of a tail or of a chunk. The code that reads and writes it orders that by other
+/// words. A model check has a type of the same name that reports it if nothing does.
 pub(crate) type Word = AtomicU64;
-
-/// From this many bytes on it is worth asking how many there are.
-const BIG: usize = 1 << 24;
-
-/// How many bytes the machine can give without swapping, as far as it tells.
-pub(crate) fn available_memory() -> usize {
-    fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-            line.trim().strip_suffix(" kB")?.parse::<usize>().ok()
-        })
-        .map_or(usize::MAX, |kib| kib.saturating_mul(1024))
-}
 
 fn offset(bytes: usize) -> off_t {
     off_t::try_from(bytes).unwrap_or(off_t::MAX)
 }
 
-/// As much space is taken in one go: where a signal comes meanwhile the system gives
-/// back what it took, and a process with a timer would never get a large piece.
+/// The largest piece that is allocated in one call. A signal interrupts `fallocate` and
+/// undoes it, so that a process with a timer would never complete a large one.
 const PIECE: usize = 1 << 20;
 
-/// Makes sure that these bytes of the file can be written to. Where it fails, a part of
-/// them may be taken, and goes with the file.
+/// From this many bytes on space is not taken before it is written to, but only checked: to
+/// take more than a container's group of processes may have ends with a kill.
+const LARGE: usize = 1 << 24;
+
+/// Makes sure that these bytes of the file can be written to. If it fails, a part of them
+/// may be taken, and is freed with the file.
 fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
-    // The kernel would go on until it has to kill somebody.
-    if len >= BIG && len > available_memory() {
+    memory::check_file_size(start.saturating_add(len))?;
+    if len >= LARGE && len > memory::available() {
         return Err(Errno::ENOMEM);
     }
     let flags = FallocateFlags::empty();
@@ -135,14 +129,16 @@ fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
 /// behind a mapping of it would be gone, and whoever reads it killed by SIGBUS.
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_SEAL);
 
-/// A file in memory of this length, sealed, of which no space is taken yet.
-fn anonymous_file(len: NonZeroUsize) -> io::Result<OwnedFd> {
+/// A file in memory, without a name, sealed.
+fn new_file() -> io::Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let fd = above_standard(memfd_create(c"multiprocessing", flags)?)?;
-    ftruncate(&fd, offset(len.get()))?;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(fd)
 }
+
+const MAKE: &str = "make a segment of shared memory";
+const MAP: &str = "map a segment of shared memory";
 
 /// A piece of shared memory, zero at first. A clone is the same memory.
 #[derive(Clone)]
@@ -155,7 +151,48 @@ struct Mapping {
     fd: ManuallyDrop<OwnedFd>,
     /// The device and the inode of the file. A program that closes all its descriptors
     /// may open another file under the same number.
-    file: (dev_t, ino_t),
+    file: FileId,
+    /// The chunks after this memory, mapped when they are first used: see
+    /// [`Shared::chunk`].
+    chunks: [OnceLock<Piece>; RUNS],
+}
+
+/// The device and the inode of a file.
+pub(crate) type FileId = (dev_t, ino_t);
+
+/// A part of a segment's file.
+struct Piece {
+    start: NonNull<u8>,
+    len: NonZeroUsize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread of it.
+unsafe impl Send for Piece {}
+// SAFETY: all access goes through atomics.
+unsafe impl Sync for Piece {}
+
+impl Piece {
+    fn map(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<Self> {
+        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED;
+        // SAFETY: the kernel picks the address, so nothing is mapped over; and the file
+        // is sealed against being cut short.
+        let start =
+            unsafe { mmap(None, len, protection, flags, fd, offset(start)) }?;
+        Ok(Self {
+            start: start.cast(),
+            len,
+        })
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length, and this was its only owner.
+        let unmapped = unsafe { munmap(self.start.cast(), self.len.get()) };
+        debug_assert_eq!(unmapped, Ok(()));
+    }
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread of it.
@@ -164,25 +201,30 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Segment {
-    /// So many bytes (at least one is made), all zero.
+    /// This number of bytes (at least one is made), all zero.
     ///
-    /// The space is taken here: a machine short of memory refuses it now, instead of
-    /// killing whoever writes to it later.
+    /// The space is taken here, if it is not [`LARGE`]: a machine short of memory refuses
+    /// it now, instead of killing the process that writes to it later.
     pub(crate) fn new(len: usize) -> Result<Self, Error> {
-        const DOING: &str = "make a segment of shared memory";
-        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
-        let fd = anonymous_file(len).map_err(Error::system(DOING))?;
-        take_space(&fd, 0, len.get()).map_err(Error::system(DOING))?;
+        let len = len.max(1);
+        let fd = new_file().map_err(Error::system(MAKE))?;
+        if len < LARGE {
+            take_space(&fd, 0, len).map_err(Error::system(MAKE))?;
+        } else {
+            memory::check_file_size(len).map_err(Error::system(MAKE))?;
+            if len > memory::available() {
+                return Err(Error::system(MAKE)(Errno::ENOMEM));
+            }
+            ftruncate(&fd, offset(len)).map_err(Error::system(MAKE))?;
+        }
         Self::map(fd, len)
     }
 
-    /// So many bytes, all zero, of which only the space of the first is taken. The
+    /// This number of bytes, all zero, of which only the space of the first is taken. The
     /// others have addresses but no memory before [`take_space`](Self::take_space).
     fn sparse(len: usize, taken: usize) -> Result<Self, Error> {
-        const DOING: &str = "make a segment of shared memory";
-        let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
-        let fd = anonymous_file(len).map_err(Error::system(DOING))?;
-        take_space(&fd, 0, taken).map_err(Error::system(DOING))?;
+        let fd = new_file().map_err(Error::system(MAKE))?;
+        take_space(&fd, 0, taken).map_err(Error::system(MAKE))?;
         Self::map(fd, len)
     }
 
@@ -192,28 +234,28 @@ impl Segment {
     }
 
     fn take_space(&self, start: usize, len: usize) -> Result<(), Error> {
+        const DOING: &str = "take more shared memory";
         if !self.has_its_file() {
             return Err(Error::System {
-                doing: "take more shared memory",
+                doing: DOING,
                 source: std::io::Error::other(
                     "this process has closed the descriptor of that memory",
                 ),
             });
         }
-        take_space(&self.0.fd, start, len)
-            .map_err(Error::system("take more shared memory"))
+        take_space(&self.0.fd, start, len).map_err(Error::system(DOING))
     }
 
     fn give_space_back(&self, start: usize, len: usize) {
         let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE
             | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        // What cannot be given back now goes with the segment.
+        // What cannot be given back now is freed with the segment.
         if self.has_its_file() {
             fallocate(&*self.0.fd, flags, offset(start), offset(len)).ok();
         }
     }
 
-    /// The segment behind a descriptor that was handed over.
+    /// The segment of a descriptor that was handed over, all of its file.
     pub(crate) fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
         const DOING: &str = "attach a segment of shared memory";
         let seals =
@@ -225,34 +267,31 @@ impl Segment {
             });
         }
         let status = fstat(&fd).map_err(Error::system(DOING))?;
-        let len = usize::try_from(status.st_size)
-            .ok()
-            .and_then(NonZeroUsize::new);
-        let len = len.ok_or_else(|| Error::System {
-            doing: DOING,
-            source: io::ErrorKind::UnexpectedEof.into(),
-        })?;
+        let len = usize::try_from(status.st_size).unwrap_or(0);
+        if len == 0 {
+            return Err(Error::System {
+                doing: DOING,
+                source: std::io::ErrorKind::UnexpectedEof.into(),
+            });
+        }
         Self::map(fd, len)
     }
 
-    fn map(fd: OwnedFd, len: NonZeroUsize) -> Result<Self, Error> {
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: the kernel picks the address, so nothing is mapped over. The file is
-        // sealed against being made shorter, as both callers have seen to.
-        let start =
-            unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, &fd, 0) }
-                .map_err(Error::system("map a segment of shared memory"))?;
-        let status =
-            fstat(&fd).map_err(Error::system("map a segment of shared memory"))?;
+    /// The first `len` bytes of the file, which may end before that.
+    fn map(fd: OwnedFd, len: usize) -> Result<Self, Error> {
+        let status = fstat(&fd).map_err(Error::system(MAP))?;
+        let piece = Piece::map(&fd, 0, len).map_err(Error::system(MAP))?;
+        let piece = ManuallyDrop::new(piece);
         Ok(Self(Arc::new(Mapping {
-            start: start.cast(),
-            len,
+            start: piece.start,
+            len: piece.len,
             fd: ManuallyDrop::new(fd),
             file: (status.st_dev, status.st_ino),
+            chunks: [const { OnceLock::new() }; RUNS],
         })))
     }
 
-    /// How many bytes it has.
+    /// The number of its bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.len.get()
     }
@@ -268,7 +307,44 @@ impl Segment {
         // as long as `self` is borrowed, and any bits make an atomic.
         unsafe { slice::from_raw_parts(start.cast().as_ptr(), len) }
     }
+
+    /// A chunk of the file after the mapped part. The chunks lie in runs, each as long as
+    /// all before it, and a run is mapped when its first chunk is used.
+    fn chunk(&self, index: usize) -> Result<&[Word], Error> {
+        let run = (index + 1).ilog2() as usize;
+        let first = (1 << run) - 1;
+        let Some(cell) = self.0.chunks.get(run) else {
+            return Err(Error::system(MAP)(Errno::EOVERFLOW));
+        };
+        let piece = if let Some(piece) = cell.get() {
+            piece
+        } else {
+            if !self.has_its_file() {
+                return Err(Error::system(MAP)(Errno::EBADF));
+            }
+            let (start, len) = (self.chunk_start(first), (1 << run) * CHUNK_BYTES);
+            let piece = Piece::map(&self.0.fd, start, len);
+            let piece = piece.map_err(Error::system(MAP))?;
+            // If another thread was faster, its mapping is as good.
+            cell.get_or_init(|| piece)
+        };
+        // SAFETY: the chunk is one of the run, all of which is mapped.
+        let start = unsafe { piece.start.add((index - first) * CHUNK_BYTES) };
+        // SAFETY: aligned, as pages and chunks are; a chunk long; mapped for as long as
+        // `self` is borrowed; and any bits make an atomic.
+        Ok(unsafe { slice::from_raw_parts(start.cast().as_ptr(), CHUNK_WORDS) })
+    }
+
+    /// Where in the file a chunk begins: after the mapped part, at a whole page.
+    fn chunk_start(&self, index: usize) -> usize {
+        self.len().next_multiple_of(PAGE) + index * CHUNK_BYTES
+    }
 }
+
+const CHUNK_BYTES: usize = CHUNK_WORDS * size_of::<Word>();
+
+/// Enough for all chunks: each run doubles their number.
+const RUNS: usize = CHUNKS.ilog2() as usize + 1;
 
 impl AsFd for Segment {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -291,9 +367,10 @@ impl Drop for Mapping {
             // SAFETY: it is not used after this.
             unsafe { ManuallyDrop::drop(&mut self.fd) };
         }
-        // SAFETY: mapped by `map` with this length, and this was its only owner.
-        let unmapped = unsafe { munmap(self.start.cast(), self.len.get()) };
-        debug_assert_eq!(unmapped, Ok(()));
+        drop(Piece {
+            start: self.start,
+            len: self.len,
+        });
     }
 }
 
@@ -305,12 +382,57 @@ impl fmt::Debug for Segment {
     }
 }
 
-/// A `T` at the start of a segment of its own; what follows it is the tail. A clone
-/// is the same `T`.
+/// Values of at most this many bytes share segments, so that thousands of locks need few
+/// descriptors.
+const SMALL: usize = 1 << 13;
+
+/// What all small values begin at a multiple of: two cache lines, so that one value does
+/// not slow another down.
+const SPACING: usize = 128;
+
+/// The length of the first segment of small values. Each further one is twice as long, up
+/// to a limit.
+const FIRST_ARENA: usize = 1 << 16;
+const LARGEST_ARENA: usize = 1 << 22;
+
+/// The segment of the small values that are made now. A forked child shares it with its
+/// parent: the place of the next value is counted in the segment itself.
+///
+/// No place is used twice, as another process may still have what was there. A segment
+/// goes when no process has a value in it.
+static ARENA: Mutex<Option<Segment>> = Mutex::new(None);
+
+/// A place for a small value of `len` bytes, all zero.
+fn small(len: usize) -> Result<(Segment, usize), Error> {
+    let len = len.next_multiple_of(SPACING);
+    let mut arena = lock_unpoisoned(&ARENA);
+    let mut new_len = FIRST_ARENA;
+    if let Some(segment) = &*arena {
+        let next = &segment.words(0)[0];
+        // Words count from after the counter itself.
+        let start = next.fetch_add(len as u64, Ordering::Relaxed);
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let start = start.saturating_add(SPACING);
+        if start.saturating_add(len) <= segment.len() {
+            return Ok((segment.clone(), start));
+        }
+        new_len = (2 * segment.len()).min(LARGEST_ARENA);
+    }
+    let segment = Segment::new(new_len)?;
+    segment.words(0)[0].store(len as u64, Ordering::Relaxed);
+    *arena = Some(segment.clone());
+    Ok((segment, SPACING))
+}
+
+/// A `T` in shared memory; what follows it is the tail. A clone is the same `T`.
 pub(crate) struct Shared<T> {
     /// Into the segment: saves a step on the way of every operation.
     value: NonNull<T>,
     segment: Segment,
+    /// Where in the segment the value lies.
+    start: usize,
+    /// The number of bytes of the value and its tail.
+    len: usize,
     owns: PhantomData<T>,
 }
 
@@ -325,85 +447,117 @@ impl<T: Shareable> Shared<T> {
         Self::with_tail(value, 0)
     }
 
+    /// Puts a value into shared memory, followed by `tail` zero bytes.
+    pub(crate) fn with_tail(value: T, tail: usize) -> Result<Self, Error> {
+        let shared = Self::zeroed(tail)?;
+        // SAFETY: `at` made sure that the segment is long enough and aligned, and no other
+        // process has it yet.
+        unsafe { shared.value.write(value) };
+        Ok(shared)
+    }
+
+    /// A value of zero bytes, followed by `tail` more.
+    pub(crate) fn zeroed(tail: usize) -> Result<Self, Error> {
+        let len = Self::TAIL_START.saturating_add(tail);
+        if len <= SMALL {
+            let (segment, start) = small(len)?;
+            return Self::at(segment, start, len);
+        }
+        Self::at(Segment::new(len)?, 0, len)
+    }
+
+    /// A value of zero bytes in a segment of its own.
+    pub(crate) fn alone() -> Result<Self, Error> {
+        Self::at(Segment::new(Self::TAIL_START)?, 0, Self::TAIL_START)
+    }
+
+    /// Puts a value into a segment of its own, followed by `tail` zero bytes whose space
+    /// is not taken yet: see [`take_space`](Self::take_space). After them there is room for
+    /// chunks: see [`take_chunks`](Self::take_chunks).
+    pub(crate) fn sparse(value: T, tail: usize) -> Result<Self, Error> {
+        let len = Self::TAIL_START.saturating_add(tail);
+        let segment = Segment::sparse(len, Self::TAIL_START)?;
+        let shared = Self::at(segment, 0, len)?;
+        // SAFETY: as in `with_tail`.
+        unsafe { shared.value.write(value) };
+        Ok(shared)
+    }
+
     /// Whether the descriptor is still that of this memory's file.
     pub(crate) fn has_its_file(&self) -> bool {
         self.segment.has_its_file()
     }
 
-    /// Puts a value into shared memory, followed by `tail` zero bytes.
-    pub(crate) fn with_tail(value: T, tail: usize) -> Result<Self, Error> {
-        let shared = Self::zeroed(tail)?;
-        // SAFETY: `at_start_of` made sure that the segment is long enough and aligned,
-        // and nobody else has it yet.
-        unsafe { shared.value.write(value) };
-        Ok(shared)
-    }
-
-    /// A value of zero bytes, with so many more behind it.
-    pub(crate) fn zeroed(tail: usize) -> Result<Self, Error> {
-        let len = Self::TAIL_START.saturating_add(tail);
-        Self::at_start_of(Segment::new(len)?)
-    }
-
-    /// Puts a value into shared memory, and behind it so many bytes of zeroes whose
-    /// space is not taken yet: see [`take_space`](Self::take_space).
-    pub(crate) fn sparse(value: T, tail: usize) -> Result<Self, Error> {
-        let len = Self::TAIL_START.saturating_add(tail);
-        let shared = Self::at_start_of(Segment::sparse(len, Self::TAIL_START)?)?;
-        // SAFETY: `at_start_of` made sure that the segment is long enough and aligned,
-        // and nobody else has it yet.
-        unsafe { shared.value.write(value) };
-        Ok(shared)
-    }
-
-    /// Takes the space of these bytes of a sparse tail, where it is not taken yet. No
-    /// byte may be touched before.
+    /// Takes the space of these bytes of a sparse tail, if it is not taken yet. No byte may
+    /// be touched before: that would end the process.
     pub(crate) fn take_space(&self, bytes: Range<usize>) -> Result<(), Error> {
         let start = Self::TAIL_START + bytes.start;
         self.segment.take_space(start, bytes.len())
     }
 
-    /// Gives the space of these bytes of a sparse tail back to the machine.
-    pub(crate) fn give_space_back(&self, bytes: Range<usize>) {
-        let start = Self::TAIL_START + bytes.start;
-        self.segment.give_space_back(start, bytes.len());
+    /// Takes the space of these chunks after a sparse tail.
+    pub(crate) fn take_chunks(&self, chunks: Range<usize>) -> Result<(), Error> {
+        let start = self.segment.chunk_start(chunks.start);
+        self.segment.take_space(start, chunks.len() * CHUNK_BYTES)
     }
 
-    /// Where the tail starts: behind the value, at a whole cache line.
+    /// Gives the space of these chunks back to the machine.
+    pub(crate) fn give_chunks_back(&self, chunks: Range<usize>) {
+        let start = self.segment.chunk_start(chunks.start);
+        self.segment
+            .give_space_back(start, chunks.len() * CHUNK_BYTES);
+    }
+
+    /// A chunk, whose space must have been taken by some process.
+    #[inline]
+    pub(crate) fn chunk(&self, index: usize) -> Result<&[Word], Error> {
+        self.segment.chunk(index)
+    }
+
+    /// Where the tail starts: after the value, at a whole cache line.
     const TAIL_START: usize = size_of::<T>().next_multiple_of(64);
 
     /// The value at the start of a segment that was handed over.
     pub(crate) fn from_fd(fd: OwnedFd) -> Result<Self, Error> {
-        Self::at_start_of(Segment::from_fd(fd)?)
+        let segment = Segment::from_fd(fd)?;
+        let len = segment.len();
+        Self::at(segment, 0, len)
     }
 
-    fn at_start_of(segment: Segment) -> Result<Self, Error> {
-        if segment.len() < Self::TAIL_START {
+    fn at(segment: Segment, start: usize, len: usize) -> Result<Self, Error> {
+        const { assert!(align_of::<T>() <= SPACING) };
+        let fits = start
+            .checked_add(len)
+            .is_some_and(|end| end <= segment.len());
+        if !fits || len < Self::TAIL_START || !start.is_multiple_of(SPACING) {
             return Err(Error::System {
                 doing: "attach a segment of shared memory",
                 source: io::ErrorKind::UnexpectedEof.into(),
             });
         }
         Ok(Self {
-            value: segment.0.start.cast(),
+            // SAFETY: within the segment, as was just checked.
+            value: unsafe { segment.0.start.add(start) }.cast(),
             segment,
+            start,
+            len,
             owns: PhantomData,
         })
     }
 
-    /// What lies behind the value, in whole words.
+    /// The bytes after the value, in whole words.
     pub(crate) fn tail(&self) -> &[Word] {
-        self.segment.words(Self::TAIL_START)
+        self.tail_of()
     }
 
-    /// What lies behind the value, as many as there is room for.
+    /// What lies after the value, as many as there is room for.
     #[inline]
     pub(crate) fn tail_of<U: Shareable>(&self) -> &[U] {
         const { assert!(align_of::<U>() <= 64 && size_of::<U>() > 0) };
-        let len = (self.segment.len() - Self::TAIL_START) / size_of::<U>();
-        // SAFETY: `at_start_of` checked that the segment is at least that long.
-        let start = unsafe { self.segment.0.start.add(Self::TAIL_START) };
-        // SAFETY: aligned, as the page and the offset are to 64; `len` elements long;
+        let len = (self.len - Self::TAIL_START) / size_of::<U>();
+        // SAFETY: `at` checked that the value and its tail lie within the segment.
+        let start = unsafe { self.value.cast::<u8>().add(Self::TAIL_START) };
+        // SAFETY: aligned, as the start and the offset are to 64; `len` elements long;
         // mapped for as long as `self` is borrowed; and any bits make a `Shareable`.
         unsafe { slice::from_raw_parts(start.cast().as_ptr(), len) }
     }
@@ -420,6 +574,8 @@ impl<T> Clone for Shared<T> {
         Self {
             value: self.value,
             segment: self.segment.clone(),
+            start: self.start,
+            len: self.len,
             owns: PhantomData,
         }
     }
@@ -429,8 +585,8 @@ impl<T: Shareable> Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: `at_start_of` checked the length, the page is aligned, any bits make
-        // a `Shareable`, and the mapping lives as long as `self`.
+        // SAFETY: `at` checked length and alignment, any bits make a `Shareable`, and the
+        // mapping lives as long as `self`.
         unsafe { self.value.as_ref() }
     }
 }
@@ -441,28 +597,35 @@ impl<T> fmt::Debug for Shared<T> {
     }
 }
 
-impl<T> Serialize for Shared<T> {
+impl<T: 'static> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !self.segment.has_its_file() {
             return Err(S::Error::custom(
                 "this process has closed the descriptor of that memory",
             ));
         }
-        handover::give(self.as_fd(), serializer)
+        let memory = handover::Memory {
+            file: self.segment.0.file,
+            mapped: self.segment.len(),
+            start: self.start,
+            len: self.len,
+        };
+        handover::give_memory(self.as_fd(), Kind::of::<T>(), memory, serializer)
     }
 }
 
 impl<'de, T: Shareable> Deserialize<'de> for Shared<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fd = handover::take(deserializer)?;
-        Self::from_fd(fd).map_err(D::Error::custom)
+        let map = |fd, mapped| Segment::map(fd, mapped);
+        let (segment, start, len) =
+            handover::take_memory(Kind::of::<T>(), map, deserializer)?;
+        Self::at(segment, start, len).map_err(D::Error::custom)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
 
     #[test]
     fn a_clone_and_a_second_mapping_are_the_same_memory() {
@@ -474,7 +637,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_has_its_tail_behind_it() {
+    fn a_value_has_its_tail_after_it() {
         let shared = Shared::with_tail(AtomicU32::new(3), 16).unwrap();
         assert_eq!(shared.load(Ordering::Relaxed), 3);
         assert_eq!(shared.tail().len(), 2);
@@ -497,10 +660,10 @@ mod tests {
         let to_bytes = |shared: &Shared<AtomicU32>| postcard::to_stdvec(shared);
         assert!(to_bytes(&there).is_err());
 
-        let (bytes, fds) = handover::collect(|| to_bytes(&there).unwrap());
+        let (bytes, handles) = handover::collect(|| to_bytes(&there).unwrap());
         let read = || postcard::from_bytes::<Shared<AtomicU32>>(&bytes);
         assert!(read().is_err());
-        let here = handover::receive(fds, read).unwrap();
+        let here = handover::receive(handles, read).unwrap();
         here.store(4, Ordering::Relaxed);
         assert_eq!(there.load(Ordering::Relaxed), 4);
     }

@@ -36,7 +36,7 @@ use super::descriptor::above_standard;
 use super::fork::{self, nothing};
 use super::{child, exit};
 use crate::codec::{self, DecodeError};
-use crate::handover::{self, Handed};
+use crate::handover::{self, Handles};
 
 /// The environment variable that holds the number of a spawned child's order.
 const ORDER: &str = "MULTIPROCESSING_ORDER";
@@ -46,8 +46,8 @@ const ORDER: &str = "MULTIPROCESSING_ORDER";
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Function(usize);
 
-/// What a function is called by: its serialised argument and the descriptors with it.
-type Entry = fn(&[u8], Vec<Handed>) -> Result<ExitCode, DecodeError>;
+/// What a function is called by: its serialised argument and the handles in it.
+type Entry = fn(&[u8], Handles) -> Result<ExitCode, DecodeError>;
 
 /// Stands in the program's constants for every function that the program can spawn, and
 /// so for no other place of its code: a forged order can name one of these or nothing.
@@ -78,7 +78,7 @@ where
         after: AFTER,
     };
 
-    fn entry(argument: &[u8], fds: Vec<Handed>) -> Result<ExitCode, DecodeError> {
+    fn entry(argument: &[u8], handles: Handles) -> Result<ExitCode, DecodeError> {
         const {
             assert!(
                 size_of::<F>() == 0,
@@ -88,7 +88,7 @@ where
         // SAFETY: an `F` has no bytes that could be wrong, as the assertion has seen to,
         // and there is one: `of` was given it, and it may be copied and sent.
         let function: F = unsafe { ptr::NonNull::dangling().read() };
-        let argument = handover::receive(fds, || codec::decode_once(argument))?;
+        let argument = handover::receive(handles, || codec::decode_once(argument))?;
         Ok(function(argument).report())
     }
 }
@@ -140,12 +140,12 @@ impl Function {
     pub(crate) fn call(
         self,
         argument: &[u8],
-        fds: Vec<Handed>,
+        handles: Handles,
     ) -> io::Result<ExitCode> {
         let entry = self.entry();
         let entry =
             entry.ok_or_else(|| io::Error::other("it does not name a function"))?;
-        entry(argument, fds).map_err(io::Error::other)
+        entry(argument, handles).map_err(io::Error::other)
     }
 }
 
@@ -219,8 +219,9 @@ pub(crate) struct Order {
     pub(crate) argument: Vec<u8>,
     /// The child's name and the like, serialised by the caller.
     pub(crate) identity: Vec<u8>,
-    /// The descriptors that belong to the argument, with their kinds: see [`Handed`].
-    fds: Vec<(RawFd, String)>,
+    fds: Vec<RawFd>,
+    /// The handles in the argument.
+    entries: Vec<handover::Entry>,
     /// The table of the processes that are related.
     registry: RawFd,
     /// Reads the end of its parent.
@@ -230,8 +231,8 @@ pub(crate) struct Order {
 /// An order that arrived.
 pub(crate) struct Received {
     pub(crate) order: Order,
-    /// The descriptors that belong to the argument.
-    pub(crate) fds: Vec<Handed>,
+    /// The handles in the argument.
+    pub(crate) handles: Handles,
     /// The parent's registry of processes, to be joined before anything else.
     pub(crate) registry: OwnedFd,
 }
@@ -252,11 +253,12 @@ pub(crate) struct Spawned {
 pub(crate) fn spawn(
     function: Function,
     argument: Vec<u8>,
-    fds: &[Handed],
+    handles: Handles,
     identity: Vec<u8>,
     registry: BorrowedFd<'_>,
 ) -> io::Result<Spawned> {
     let (lifeline_of_child, lifeline) = pipe2(OFlag::O_CLOEXEC)?;
+    let Handles { fds, entries } = handles;
     let lifeline_of_child = above_standard(lifeline_of_child)?;
     let lifeline = above_standard(lifeline)?;
     let parent = getpid().as_raw();
@@ -266,10 +268,8 @@ pub(crate) fn spawn(
         function,
         argument,
         identity,
-        fds: fds
-            .iter()
-            .map(|handed| (handed.fd.as_raw_fd(), handed.kind.clone()))
-            .collect(),
+        fds: fds.iter().map(AsRawFd::as_raw_fd).collect(),
+        entries,
         registry: registry.as_raw_fd(),
         lifeline: lifeline_of_child.as_raw_fd(),
     };
@@ -286,7 +286,7 @@ pub(crate) fn spawn(
     leave(order.as_fd())?;
     leave(lifeline_of_child.as_fd())?;
     leave(registry)?;
-    fds.iter().try_for_each(|handed| leave(handed.fd.as_fd()))?;
+    fds.iter().try_for_each(|fd| leave(fd.as_fd()))?;
 
     let mut attributes = PosixSpawnAttr::init()?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK)?;
@@ -427,16 +427,14 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
     let fds = order
         .fds
         .iter()
-        .map(|(fd, kind)| {
-            Ok(Handed {
-                fd: owned(*fd)?,
-                kind: kind.clone(),
-            })
-        })
+        .map(|&fd| owned(fd))
         .collect::<io::Result<_>>()?;
     Ok(Some(Received {
+        handles: Handles {
+            fds,
+            entries: order.entries.clone(),
+        },
         order,
-        fds,
         registry,
     }))
 }

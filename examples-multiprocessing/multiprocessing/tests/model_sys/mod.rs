@@ -299,6 +299,8 @@ pub(crate) mod segment {
     use loom::sync::Arc;
     use loom::sync::atomic::Ordering;
 
+    use super::chunk::{CHUNK_WORDS, CHUNKS};
+
     /// Leaves room for six holders and three parties.
     pub(crate) const PAGE: usize = 256 + 24;
 
@@ -339,7 +341,12 @@ pub(crate) mod segment {
         }
     }
 
-    pub(crate) struct Shared<T>(Arc<(T, Vec<Word>)>);
+    /// The value, its tail, and the chunks after it.
+    pub(crate) struct Shared<T>(Arc<(T, Vec<Word>, Vec<Vec<Word>>)>);
+
+    fn words(count: usize) -> Vec<Word> {
+        (0..count).map(|_| Word(UnsafeCell::new(0))).collect()
+    }
 
     #[allow(
         clippy::unnecessary_wraps,
@@ -355,8 +362,9 @@ pub(crate) mod segment {
             value: T,
             tail: usize,
         ) -> Result<Self, crate::error::Error> {
-            let tail = (0..tail / 8).map(|_| Word(UnsafeCell::new(0))).collect();
-            Ok(Self(Arc::new((value, tail))))
+            let chunks = if tail == 0 { 0 } else { CHUNKS };
+            let chunks = (0..chunks).map(|_| words(CHUNK_WORDS)).collect();
+            Ok(Self(Arc::new((value, words(tail / 8), chunks))))
         }
 
         pub(crate) fn tail(&self) -> &[Word] {
@@ -370,7 +378,21 @@ pub(crate) mod segment {
             Ok(())
         }
 
-        pub(crate) fn give_space_back(&self, _: Range<usize>) {}
+        pub(crate) fn take_chunks(
+            &self,
+            _: Range<usize>,
+        ) -> Result<(), crate::error::Error> {
+            Ok(())
+        }
+
+        pub(crate) fn give_chunks_back(&self, _: Range<usize>) {}
+
+        pub(crate) fn chunk(
+            &self,
+            index: usize,
+        ) -> Result<&[Word], crate::error::Error> {
+            Ok(&self.0.2[index])
+        }
     }
 
     impl<T> Clone for Shared<T> {

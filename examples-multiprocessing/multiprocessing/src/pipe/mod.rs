@@ -31,6 +31,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::handover::{self, Kind};
 use crate::sys::descriptor::above_standard;
+use crate::sys::memory;
 use crate::sys::packet::{self, Packet};
 use crate::wait::{Spin, SpinLimits};
 
@@ -169,6 +170,7 @@ impl Connection {
         let rest = if rest.is_empty() {
             None
         } else {
+            memory::check_file_size(rest.len()).map_err(io::Error::from)?;
             let file = memfd_create(c"message", MFdFlags::MFD_CLOEXEC)
                 .map_err(io::Error::from)?;
             let mut file = File::from(above_standard(file)?);

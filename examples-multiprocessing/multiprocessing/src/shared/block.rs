@@ -44,6 +44,7 @@ impl Block {
     /// Makes a block, with a name of its own if none is given.
     pub(super) fn create(name: Option<&str>, size: usize) -> Result<Self, Error> {
         const DOING: &str = "make a block of shared memory";
+        memory::check_file_size(size).map_err(Error::system(DOING))?;
         // Tracked first: a process that is killed leaves nothing that its watcher does
         // not know.
         let tracked = Tracked::new(name.unwrap_or_default())?;

@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{fs, ptr, thread};
 
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{self, ForkResult, Pid, getpid};
 
@@ -108,14 +110,21 @@ const LAST_STEPS: Duration = Duration::from_millis(200);
 /// The number of threads that this process has besides the calling one, without those
 /// that end within [`LAST_STEPS`].
 pub(crate) fn other_threads() -> io::Result<u64> {
-    let counted = || -> io::Result<u64> {
-        let tasks = fs::metadata("/proc/self/task").map_err(|error| {
-            io::Error::other(format!(
-                "the threads of this process cannot be counted ({error}): mount /proc"
-            ))
-        })?;
+    let counted = || match fs::metadata("/proc/self/task") {
         // A directory has two links, and a further one for each directory in it.
-        Ok(tasks.nlink().saturating_sub(3))
+        Ok(tasks) => Ok(tasks.nlink().saturating_sub(3)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Without /proc: the system refuses this if there are other threads, and
+            // otherwise it does nothing.
+            match unshare(CloneFlags::CLONE_THREAD) {
+                Ok(()) => Ok(0),
+                Err(Errno::EINVAL) => Ok(1),
+                Err(error) => Err(io::Error::other(format!(
+                    "without /proc the threads cannot be counted: {error}"
+                ))),
+            }
+        }
+        Err(error) => Err(error),
     };
     let mut others = counted()?;
     let deadline = Instant::now() + LAST_STEPS;

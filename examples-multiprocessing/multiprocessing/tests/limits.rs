@@ -1,0 +1,185 @@
+//! The limits that batch systems, judges and containers set: what a program needs grows
+//! with what it uses, and beyond a limit there is an error, not a signal.
+//!
+//! Each test sets a limit in a forked process of its own.
+
+use multiprocessing::{
+    Array, Event, JoinableQueue, Lock, Pool, Process, PutError, Queue, Semaphore,
+    SharedMemory, SimpleQueue, Value, freeze_support, pipe,
+};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::alarm;
+
+fn main() {
+    freeze_support();
+    for (claim, test) in [
+        (
+            "thousands_of_small_objects_need_few_descriptors",
+            thousands_of_small_objects_need_few_descriptors as fn(),
+        ),
+        (
+            "many_locks_travel_with_few_descriptors",
+            many_locks_travel_with_few_descriptors,
+        ),
+        (
+            "queues_and_pools_work_in_a_small_address_space",
+            queues_and_pools_work_in_a_small_address_space,
+        ),
+        (
+            "queues_and_pools_work_with_a_limit_of_the_file_size",
+            queues_and_pools_work_with_a_limit_of_the_file_size,
+        ),
+        ("too_large_a_file_is_an_error", too_large_a_file_is_an_error),
+        ("a_program_forks_without_proc", a_program_forks_without_proc),
+    ] {
+        println!("{claim}");
+        alarm::set(60);
+        let mut p = Process::new(test);
+        p.start().unwrap();
+        p.join().unwrap();
+        assert_eq!(p.exitcode(), Some(0), "{claim}");
+    }
+}
+
+fn limit(resource: Resource, limit: u64) {
+    setrlimit(resource, limit, limit).unwrap();
+}
+
+fn thousands_of_small_objects_need_few_descriptors() {
+    const MANY: usize = 10_000;
+    limit(Resource::RLIMIT_NOFILE, 256);
+    let locks: Vec<_> = (0..MANY).map(|_| Lock::new().unwrap()).collect();
+    let semaphores: Vec<_> = (0..MANY).map(|_| Semaphore::new(1).unwrap()).collect();
+    let events: Vec<_> = (0..MANY).map(|_| Event::new().unwrap()).collect();
+    let values: Vec<_> = (0..MANY).map(|n| Value::new(n).unwrap()).collect();
+    let mut p = Process::new(|| {
+        for n in 0..MANY {
+            assert_eq!(values[n].get(), n);
+            values[n].set(2 * n);
+            locks[n].acquire();
+            semaphores[n].acquire();
+            events[n].set();
+        }
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    for n in 0..MANY {
+        assert_eq!(values[n].get(), 2 * n);
+        assert!(locks[n].release().is_ok());
+        assert!(!semaphores[n].try_acquire());
+        assert!(events[n].is_set());
+    }
+}
+
+fn many_locks_travel_with_few_descriptors() {
+    fn work(locks: Vec<Lock>) {
+        locks.iter().for_each(|lock| lock.release().unwrap());
+    }
+    limit(Resource::RLIMIT_NOFILE, 64);
+    let locks: Vec<_> = (0..1000).map(|_| Lock::new().unwrap()).collect();
+    for lock in &locks {
+        lock.acquire();
+    }
+    let mut p = Process::spawned(work, locks.clone());
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+    assert!(locks.iter().all(|lock| lock.release().is_err()));
+}
+
+fn double(x: u32) -> u32 {
+    2 * x
+}
+
+fn queues_and_pools_work() {
+    let queue = Queue::new(10).unwrap();
+    let simple = SimpleQueue::new().unwrap();
+    let joinable = JoinableQueue::new(0).unwrap();
+    let (receiver, sender) = pipe(false).unwrap();
+    let array = Array::new([1.5, 2.5]).unwrap();
+    let mut p = Process::new(|| {
+        queue.put("7".repeat(1 << 20)).unwrap();
+        simple.put(8).unwrap();
+        joinable.put(9).unwrap();
+        sender.send("10").unwrap();
+        array.lock()[0] = 11.5;
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(queue.get().map(|text| text.len()), Ok(1 << 20));
+    assert_eq!((simple.get(), joinable.get()), (Ok(8), Ok(9)));
+    assert_eq!(receiver.recv::<String>().unwrap(), "10");
+    assert_eq!(array.to_vec(), [11.5, 2.5]);
+    let pool = Pool::new(2).unwrap();
+    assert_eq!(pool.map(double, 0..3).unwrap(), [0, 2, 4]);
+}
+
+fn queues_and_pools_work_in_a_small_address_space() {
+    limit(Resource::RLIMIT_AS, 1_000_000 << 10);
+    queues_and_pools_work();
+}
+
+/// As `ulimit -f 20000` sets it.
+fn limit_file_size() {
+    limit(Resource::RLIMIT_FSIZE, 20_000 << 10);
+}
+
+fn queues_and_pools_work_with_a_limit_of_the_file_size() {
+    limit_file_size();
+    queues_and_pools_work();
+}
+
+fn too_large_a_file_is_an_error() {
+    const TOO_LARGE: usize = 40 << 20;
+    limit_file_size();
+    let too_large = |error: &dyn ToString| {
+        let text = error.to_string();
+        assert!(text.contains("File too large"), "{text}");
+    };
+    too_large(&Array::<u8>::zeroed(TOO_LARGE).unwrap_err());
+    too_large(&SharedMemory::new(TOO_LARGE).unwrap_err());
+    let (_receiver, sender) = pipe(false).unwrap();
+    too_large(&sender.send_bytes(&vec![7; TOO_LARGE]).unwrap_err());
+    let queue = Queue::new(0).unwrap();
+    let put = (0..40).try_for_each(|_| queue.put("7".repeat(1 << 20)));
+    let error = put.unwrap_err();
+    assert!(matches!(error, PutError::System(..)), "{error}");
+    too_large(&error);
+    // What was put before is there, and there is room for it again.
+    let before = queue.qsize();
+    assert!(before > 4, "{before} items");
+    for _ in 0..before {
+        assert_eq!(queue.get().unwrap().len(), 1 << 20);
+    }
+    queue.put("7".repeat(1 << 20)).unwrap();
+}
+
+fn a_program_forks_without_proc() {
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
+        // What happens here is not seen outside.
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount::<str, _, str, str>(None, "/", None, private, None)?;
+        umount2("/proc", MntFlags::MNT_DETACH)
+    }) {
+        println!("    skipped: /proc cannot be taken away here: {error}");
+        return;
+    }
+    let queue = Queue::new(0).unwrap();
+    let mut p = Process::new(|| queue.put(1).unwrap());
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(queue.get(), Ok(1));
+    let mut p = Process::spawned(|(): ()| (), ());
+    let refused = p.start().unwrap_err().to_string();
+    assert!(refused.contains("/proc"), "{refused}");
+    // With threads it is refused as with /proc.
+    std::thread::scope(|s| {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        s.spawn(move || stopped.recv());
+        let refused = Process::new(|| ()).start().unwrap_err().to_string();
+        assert!(refused.contains("thread"), "{refused}");
+        drop(stop);
+    });
+}

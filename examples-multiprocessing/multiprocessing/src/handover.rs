@@ -28,6 +28,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -144,6 +145,8 @@ impl<'de> Deserialize<'de> for TakenOver {
 #[derive(Default)]
 struct Given {
     handles: Handles,
+    /// The addresses of the objects that several handles may share.
+    objects: Vec<usize>,
     /// The positions of the descriptors of files that were given already.
     files: HashMap<(u64, u64), usize>,
 }
@@ -153,6 +156,8 @@ struct Received {
     entries: Vec<Entry>,
     /// Each can be taken once, or be mapped once.
     fds: Vec<Slot>,
+    /// The objects that several handles may share, by their numbers.
+    objects: HashMap<usize, Arc<dyn Any + Send + Sync>>,
 }
 
 enum Slot {
@@ -228,6 +233,7 @@ pub(crate) fn receive<R>(handles: Handles, deserialise: impl FnOnce() -> R) -> R
     let received = Received {
         entries: handles.entries,
         fds: handles.fds.into_iter().map(Slot::There).collect(),
+        objects: HashMap::new(),
     };
     let outer = RECEIVED.replace(Some(received));
     let result = deserialise();
@@ -347,6 +353,36 @@ where
         }
         .map(|mapped| (mapped, entry.start, entry.len))
         .ok_or_else(|| D::Error::custom("this memory could not be mapped"))
+    })
+}
+
+/// A number for an object that several handles in the argument may share, so that they
+/// share one in the other process, too: see [`unify`].
+pub(crate) fn number_of<T>(object: &Arc<T>) -> usize {
+    let address = Arc::as_ptr(object).addr();
+    GIVEN.with_borrow_mut(|given| {
+        let Some(given) = given else { return 0 };
+        let known = given.objects.iter().position(|known| *known == address);
+        known.unwrap_or_else(|| {
+            given.objects.push(address);
+            given.objects.len() - 1
+        })
+    })
+}
+
+/// The object that was received first with this number, if it is of this type; otherwise
+/// this one.
+pub(crate) fn unify<T: Send + Sync + 'static>(
+    number: usize,
+    object: Arc<T>,
+) -> Arc<T> {
+    RECEIVED.with_borrow_mut(|received| {
+        let Some(received) = received else {
+            return object;
+        };
+        let first = received.objects.entry(number);
+        let first = first.or_insert_with(|| Arc::<T>::clone(&object));
+        Arc::clone(first).downcast().unwrap_or(object)
     })
 }
 

@@ -21,8 +21,6 @@ use crate::sys::watcher::{self, List, PREFIX};
 struct ResourceTracker {
     /// The process that it belongs to: see [`registry::generation`].
     generation: u32,
-    /// The number of the next block, random at first.
-    next: u64,
     /// Each with a watcher; a further one is made when they are full.
     lists: Vec<Shared<List>>,
 }
@@ -41,24 +39,22 @@ pub(crate) struct Tracked {
 }
 
 impl Tracked {
-    /// Tracks a block that is about to be made, and gives it a number of its own.
+    /// Tracks a block that is about to be made, and gives it a random number. If the block
+    /// cannot be made because there is one of that number, drop this and try again.
     pub(crate) fn new(name: &str) -> Result<Self, Error> {
         let mut tracker = lock_unpoisoned(&TRACKER);
         let generation = registry::generation();
         if (tracker.as_ref()).is_some_and(|known| known.generation != generation) {
             *tracker = None;
         }
-        let tracker = tracker.get_or_insert_with(|| {
-            let mut next = [0; size_of::<u64>()];
-            next.copy_from_slice(&random::bytes()[..size_of::<u64>()]);
-            ResourceTracker {
-                generation,
-                next: u64::from_ne_bytes(next),
-                lists: Vec::new(),
-            }
+        let tracker = tracker.get_or_insert_with(|| ResourceTracker {
+            generation,
+            lists: Vec::new(),
         });
-        let number = tracker.next.max(1);
-        tracker.next = number.wrapping_add(1);
+        let mut number = [0; size_of::<u64>()];
+        number.copy_from_slice(&random::bytes()[..size_of::<u64>()]);
+        // 0 is a free entry.
+        let number = u64::from_ne_bytes(number).max(1);
         let free = tracker
             .lists
             .iter()

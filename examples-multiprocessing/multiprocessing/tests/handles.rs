@@ -4,15 +4,20 @@
 use std::fs;
 
 use multiprocessing::{
-    Acquired, Array, Barrier, BoundedSemaphore, Condition, Error, Event, Lock,
-    Process, ProcessError, RLock, RawArray, RawValue, Semaphore, SharedMemory,
-    Value, freeze_support,
+    Acquired, Array, Barrier, BoundedSemaphore, Condition, Connection, Error, Event,
+    Lock, Process, ProcessError, PutError, Queue, RLock, RawArray, RawValue,
+    Semaphore, SharedMemory, Value, freeze_support, pipe,
 };
 use nix::unistd::alarm;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 fn main() {
     freeze_support();
     every_handle_stays_connected_in_a_spawned_process();
+    a_handle_arrives_as_nothing_but_what_it_was_sent_as();
+    clones_of_a_queue_are_clones_in_a_spawned_process();
+    memory_cannot_be_cut_short();
     a_lock_that_a_spawned_process_died_with_is_noticed();
     guards_in_a_forked_process_release_nothing();
     numbers_that_are_locked_are_not_forked();
@@ -91,6 +96,77 @@ fn every_handle_stays_connected_in_a_spawned_process() {
     assert_eq!((raw.0.get(), raw.1[1].get()), (-7, 9));
     assert_eq!(block.bytes().unwrap()[0].get(), 42);
     drop((held, permit));
+}
+
+/// Is sent as an `A` and received as a `B`.
+struct Disguised<A, B>(Option<A>, Option<B>);
+
+impl<A: Serialize, B> Serialize for Disguised<A, B> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().unwrap().serialize(serializer)
+    }
+}
+
+impl<'de, A, B: Deserialize<'de>> Deserialize<'de> for Disguised<A, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        B::deserialize(deserializer).map(|received| Self(None, Some(received)))
+    }
+}
+
+fn arrives<A, B>(sent: A) -> bool
+where
+    A: Serialize + 'static,
+    B: DeserializeOwned + 'static,
+{
+    fn work<A, B>(argument: Disguised<A, B>) {
+        assert!(argument.1.is_some());
+    }
+    run(Process::spawned(work::<A, B>, Disguised(Some(sent), None))) == Some(0)
+}
+
+fn a_handle_arrives_as_nothing_but_what_it_was_sent_as() {
+    let array = || Array::new([1_u64, 2]).unwrap();
+    assert!(arrives::<_, Array<u64>>(array()));
+    assert!(!arrives::<_, Lock>(array()));
+    assert!(!arrives::<_, Connection>(array()));
+    assert!(!arrives::<_, Array<i64>>(array()));
+    assert!(!arrives::<_, RawArray<u64>>(array()));
+    assert!(!arrives::<_, Value<u64>>(array()));
+    assert!(!arrives::<_, Event>(Lock::new().unwrap()));
+    assert!(!arrives::<_, Lock>(Event::new().unwrap()));
+    assert!(!arrives::<_, Queue<u64>>(array()));
+    assert!(!arrives::<_, Lock>(pipe(true).unwrap().0));
+}
+
+fn clones_of_a_queue_are_clones_in_a_spawned_process() {
+    type Queues = (Queue<i32>, Queue<i32>, Queue<i32>);
+    fn work((one, clone, other): Queues) {
+        one.close();
+        assert!(matches!(clone.put(1), Err(PutError::Closed(1))));
+        other.put(2).unwrap();
+    }
+    let (queue, other) = (Queue::new(0).unwrap(), Queue::new(0).unwrap());
+    let queues = (queue.clone(), queue.clone(), other.clone());
+    assert_eq!(run(Process::spawned(work, queues)), Some(0));
+    assert_eq!((queue.qsize(), other.get()), (0, Ok(2)));
+}
+
+/// As every program may try, by the names of its own descriptors.
+fn memory_cannot_be_cut_short() {
+    let array = Array::new([7_u64]).unwrap();
+    let queue: Queue<i32> = Queue::new(0).unwrap();
+    let mut tried = 0;
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        let path = entry.unwrap().path();
+        let target = fs::read_link(&path).unwrap_or_default();
+        if target.to_string_lossy().contains("memfd:multiprocessing") {
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            assert!(file.set_len(0).is_err());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2);
+    assert_eq!((array.to_vec(), queue.qsize()), (vec![7], 0));
 }
 
 fn a_lock_that_a_spawned_process_died_with_is_noticed() {

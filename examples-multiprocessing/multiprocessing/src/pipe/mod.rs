@@ -202,7 +202,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The system's, if it cannot poll.
+    /// The system's, if it cannot poll, and [`io::ErrorKind::InvalidInput`] at an end that
+    /// only sends.
     ///
     /// ```
     /// use multiprocessing::pipe;
@@ -213,10 +214,17 @@ impl Connection {
     /// assert!(!a.poll(Duration::ZERO)?);
     /// b.send("here")?;
     /// assert!(a.poll(Duration::MAX)?);
+    ///
+    /// let (_receiver, sender) = pipe(false)?;
+    /// assert!(sender.poll(Duration::MAX).is_err());
     /// # Ok(())
     /// # }
     /// ```
     pub fn poll(&self, timeout: Duration) -> io::Result<bool> {
+        if self.direction == Direction::Send {
+            let error = RecvError::SendsOnly.to_string();
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
         Ok(!wait(&[self], Some(timeout))?.is_empty())
     }
 

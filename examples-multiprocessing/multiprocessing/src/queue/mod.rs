@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::channel::{Channel, RecvError, SendError};
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::error::Error;
-use crate::handover::as_kind;
+use crate::handover::{self, as_kind};
 use crate::sys::futex::Deadline;
 use lifeline::Lifeline;
 
@@ -308,18 +308,26 @@ impl<T> fmt::Debug for Queue<T> {
 impl<T> Serialize for Queue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Inner { channel, lifeline } = &*self.inner;
-        as_kind("Queue", || (channel.ring(), lifeline).serialize(serializer))
+        // Clones stay clones: to close one closes all of them.
+        let number = handover::number_of(&self.inner);
+        as_kind("Queue", || {
+            (channel.ring(), lifeline, number).serialize(serializer)
+        })
     }
 }
 
 impl<'de, T> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (ring, lifeline) =
+        let (ring, lifeline, number) =
             as_kind("Queue", || Deserialize::deserialize(deserializer))?;
-        Ok(Self::of(Inner {
+        let inner = Inner {
             channel: Channel::over(ring),
             lifeline,
-        }))
+        };
+        Ok(Self {
+            inner: handover::unify(number, Arc::new(inner)),
+            items: PhantomData,
+        })
     }
 }
 

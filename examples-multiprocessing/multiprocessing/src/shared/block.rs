@@ -47,10 +47,16 @@ impl Block {
         memory::check_file_size(size).map_err(Error::system(DOING))?;
         // Tracked first: a process that is killed leaves nothing that its watcher does
         // not know.
-        let tracked = Tracked::new(name.unwrap_or_default())?;
-        let own_name = tracked.own_name();
-        let mapping =
-            NamedMapping::create(&own_name, size).map_err(Error::system(DOING))?;
+        let (tracked, own_name, mapping) = loop {
+            let tracked = Tracked::new(name.unwrap_or_default())?;
+            let own_name = tracked.own_name();
+            match NamedMapping::create(&own_name, size) {
+                Ok(mapping) => break (tracked, own_name, mapping),
+                // There is a block of that number: the next one has another.
+                Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::system(DOING)(error)),
+            }
+        };
         if let Some(name) = name {
             let link = format!("{DIRECTORY}{name}");
             match fs::hard_link(format!("{DIRECTORY}{own_name}"), link) {

@@ -73,6 +73,20 @@ fn reason(error: ShmemError) -> io::Error {
         | ShmemError::UnknownOsError(code) => {
             io::Error::from_raw_os_error(code.cast_signed())
         }
+        ShmemError::MappingIdExists => io::ErrorKind::AlreadyExists.into(),
         error => io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_name_is_known_as_such() {
+        let name = format!("mp-test-{}", std::process::id());
+        let _there = NamedMapping::create(&name, 1).unwrap();
+        let refused = NamedMapping::create(&name, 1).err().unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
     }
 }

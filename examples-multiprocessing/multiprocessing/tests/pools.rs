@@ -21,10 +21,11 @@ use multiprocessing::{
     PoolError, Process, Queue, RLock, RawArray, Semaphore, SimpleQueue, StartMethod,
     TaskError, Value, current_process, freeze_support,
 };
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
-use nix::unistd::{Pid, fork, getppid};
+use nix::unistd::{Pid, fork, getppid, getuid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use signal_hook::consts::SIGINT;
 use tutorial::harness::{Listing, Random};
@@ -78,6 +79,7 @@ const OBSERVATIONS: &[(&str, Observation)] = named![
     a_process_that_a_task_forks_prints_its_panic,
     callbacks_come_one_at_a_time_and_before_join_returns,
     what_a_task_prints_comes_out_before_its_end_is_known,
+    a_pool_that_cannot_start_all_its_workers_says_so,
     ctrl_c_during_map_ends_everybody_silently,
     a_program_that_handles_ctrl_c_keeps_its_pool,
     a_killed_parent_takes_everybody_along,
@@ -88,6 +90,7 @@ const SUBJECTS: &[(&str, fn())] = named![
     panic_in_a_forked_process,
     callbacks,
     half_a_line,
+    too_few_processes,
     interrupted,
     interrupted_with_initializer,
     endless_map,
@@ -771,7 +774,7 @@ fn a_cancelled_task_ends_alone() {
         assert_eq!(other.get(), Ok(square(n + 1)));
     }
     finish(&pool);
-    // Even while the pool is still starting.
+    // Even when the pool has just been started.
     for _ in 0..50 {
         let pool = self::pool(1);
         assert!(pool.apply_async(nap, (60_000,)).cancel());
@@ -1284,6 +1287,50 @@ fn inputs_that_panic_do_so_in_the_caller() {
             .for_each(drop);
     });
     assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    finish(&pool);
+}
+
+fn a_pool_that_cannot_start_all_its_workers_says_so(method: &str) {
+    let subject = start("too_few_processes", method);
+    // A user of its own, since the limit counts all processes of the user. Root has none.
+    let user = 60_000 + process::id() % 2_000 * 2 + u32::from(method == "fork");
+    let mut lines = if getuid().is_root() {
+        subject.user(user).env("ALONE", "1").run().success()
+    } else {
+        subject.run().success()
+    };
+    let line = lines.remove(0);
+    if line == "skipped" {
+        eprintln!("skipped: this user may not make a namespace of users");
+        return;
+    }
+    let start = "The pool was not started, only 1 of 3 workers could be started: ";
+    assert!(line.starts_with(start), "{line}");
+    assert!(line.contains("Resource temporarily unavailable"), "{line}");
+    assert_eq!(lines, ["nothing is left", "started with 1"]);
+}
+
+fn too_few_processes() {
+    // A namespace of users counts its processes apart.
+    let alone = env::var("ALONE").is_ok();
+    if !alone && unshare(CloneFlags::CLONE_NEWUSER).is_err() {
+        println!("skipped");
+        return;
+    }
+    // This one, the supervisor and one worker.
+    setrlimit(Resource::RLIMIT_NPROC, 3, 3).unwrap();
+    println!("{}", builder().processes(3).start().unwrap_err());
+    assert!(multiprocessing::active_children().is_empty());
+    println!("nothing is left");
+    // The system counts a process for some time after its end.
+    let mut pool = None;
+    soon(|| {
+        pool = builder().processes(1).start().ok();
+        pool.is_some()
+    });
+    let pool = pool.unwrap();
+    assert_eq!(pool.apply(square, (5,)), Ok(25));
+    println!("started with 1");
     finish(&pool);
 }
 

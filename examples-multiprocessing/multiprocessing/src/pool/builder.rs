@@ -161,13 +161,14 @@ impl PoolBuilder {
         self
     }
 
-    /// Starts the pool.
+    /// Starts the pool, and waits until all its workers have been started.
     ///
     /// # Errors
     ///
-    /// [`PoolError::TooFew`] for no processes or no tasks; [`PoolError::Process`] if no
-    /// process could be started, as by fork beside other threads; [`PoolError::System`]
-    /// if the system refuses the shared memory.
+    /// [`PoolError::TooFew`] for no processes or no tasks; [`PoolError::Process`] if the
+    /// supervisor could not be started, as by fork beside other threads;
+    /// [`PoolError::Workers`] if not all workers could, in which case those that were
+    /// started are ended; [`PoolError::System`] if the system refuses the shared memory.
     pub fn start(self) -> Result<Pool, PoolError> {
         let processes = self.processes.unwrap_or_else(cpu_count);
         if processes == 0 || self.maxtasksperchild == Some(0) {
@@ -199,7 +200,9 @@ impl PoolBuilder {
                 started(process.spawn_target(supervise_spawned, argument))
             }
         }?;
-        Ok(Pool::over(Dispatcher::new(shared, supervisor)))
+        let pool = Pool::over(Dispatcher::new(shared, supervisor));
+        pool.dispatcher.wait_until_ready()?;
+        Ok(pool)
     }
 }
 

@@ -110,6 +110,18 @@ impl Dispatcher {
         self.lock().tasks.state.clone()
     }
 
+    /// Waits until the supervisor has started all workers. A failed initializer is not
+    /// reported here, but by every task.
+    pub(super) fn wait_until_ready(&self) -> Result<(), PoolError> {
+        let (state, _) = self.wait(None, |tasks| tasks.ready || tasks.is_over());
+        match &state.tasks.state {
+            PoolState::Open
+            | PoolState::Closed
+            | PoolState::Over(TaskError::Initializer(_)) => Ok(()),
+            PoolState::Over(error) => Err(PoolError::Workers(error.to_string())),
+        }
+    }
+
     /// Sends a task.
     pub(super) fn submit(
         &self,
@@ -310,6 +322,7 @@ impl Dispatcher {
                     tasks.suspect(task, error);
                 }
             }
+            Some(Answer::Ready) => tasks.ready = true,
             Some(Answer::Unusable(error)) => {
                 tasks.end_all(&match error {
                     TaskError::Initializer(_) | TaskError::System(_) => error,

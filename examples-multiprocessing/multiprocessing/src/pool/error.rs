@@ -149,6 +149,9 @@ pub enum PoolError {
     /// The supervisor could not be started, for instance because other threads run; or
     /// the pool was joined in a process that did not make it.
     Process(ProcessError),
+    /// Not all workers could be started, and the others were ended. The sentence says how
+    /// many could, and what the system refused.
+    Workers(String),
     /// The system refused the memory that the processes share.
     System(Error),
 }
@@ -166,6 +169,13 @@ impl fmt::Display for PoolError {
             Self::JoinInCallback => {
                 "A callback cannot join its pool, which would wait for the callback: \
                  join it outside its callbacks."
+            }
+            Self::Workers(why) => {
+                return write!(
+                    f,
+                    "The pool was not started, {why} Ask for fewer workers, or raise \
+                     the limit of processes."
+                );
             }
             Self::Process(error) => return error.fmt(f),
             Self::System(error) => return error.fmt(f),

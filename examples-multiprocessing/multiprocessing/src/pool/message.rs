@@ -210,17 +210,19 @@ enum Kind {
     Error,
     Skipped,
     PerhapsLost,
+    Ready,
     Unusable,
     Shutdown,
     Wake,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Value,
         Self::Error,
         Self::Skipped,
         Self::PerhapsLost,
+        Self::Ready,
         Self::Unusable,
         Self::Shutdown,
         Self::Wake,
@@ -242,6 +244,8 @@ pub(super) enum Answer {
     /// A worker died while it was taking a task. It may have had this one, or another
     /// worker has it.
     PerhapsLost(TaskId, TaskError),
+    /// All workers were started.
+    Ready,
     /// The pool can run no tasks.
     Unusable(TaskError),
     /// The supervisor's last message, after all others.
@@ -262,6 +266,7 @@ impl Answer {
             Self::PerhapsLost(task, error) => {
                 (*task, Kind::PerhapsLost, Some(error))
             }
+            Self::Ready => (TaskId::NONE, Kind::Ready, None),
             Self::Unusable(error) => (TaskId::NONE, Kind::Unusable, Some(error)),
             Self::Shutdown => (TaskId::NONE, Kind::Shutdown, None),
             Self::Wake => (TaskId::NONE, Kind::Wake, None),
@@ -287,6 +292,7 @@ impl Answer {
             Kind::Error => Self::Ended(task, Err(error())),
             Kind::Skipped => Self::Skipped(task),
             Kind::PerhapsLost => Self::PerhapsLost(task, error()),
+            Kind::Ready => Self::Ready,
             Kind::Unusable => Self::Unusable(error()),
             Kind::Shutdown => Self::Shutdown,
             Kind::Wake => Self::Wake,
@@ -547,6 +553,7 @@ mod tests {
             Answer::Ended(TASK, Err(KILLED)),
             Answer::Skipped(TASK),
             Answer::PerhapsLost(TASK, KILLED),
+            Answer::Ready,
             Answer::Unusable(KILLED),
             Answer::Shutdown,
             Answer::Wake,

@@ -53,6 +53,7 @@ pub(super) fn supervise(shared: &PoolShared, plan: &Plan) -> ExitCode {
         signals,
         workers: (0..shared.processes).map(|_| None).collect(),
         started: 0,
+        complete: false,
         failures: 0,
     };
     supervisor.run()
@@ -66,6 +67,8 @@ struct Supervisor<'a> {
     workers: Vec<Option<RunningWorker>>,
     /// The number of workers started so far, for their names.
     started: u64,
+    /// Whether all workers have been started once, which the parent waits for.
+    complete: bool,
     /// How often in a row a worker could not be started, or was killed in its
     /// initializer.
     failures: u32,
@@ -92,15 +95,11 @@ enum Next {
 
 impl Supervisor<'_> {
     fn run(mut self) -> ExitCode {
-        let mut begun = false;
         loop {
             if let Some(error) = self.reap() {
                 return self.give_up(error);
             }
-            // All workers are started once, even if there is nothing to do.
-            let over =
-                begun && self.shared.is_closing() && self.shared.tasks.is_empty();
-            begun = true;
+            let over = self.shared.is_closing() && self.shared.tasks.is_empty();
             if over && self.workers.iter().all(Option::is_none) {
                 self.send(&Answer::Shutdown);
                 return ExitCode::SUCCESS;
@@ -123,7 +122,8 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Starts a worker for every slot that has none.
+    /// Starts a worker for every slot that has none. If the system refuses that, tries
+    /// again later; a pool that had all its workers once goes on with those that run.
     fn respawn(&mut self) -> Next {
         for index in 0..self.workers.len() {
             if self.workers[index].is_some() {
@@ -141,15 +141,28 @@ impl Supervisor<'_> {
                 }
                 Err(error) => {
                     self.failures += 1;
-                    let nobody = self.workers.iter().all(Option::is_none);
-                    if nobody && self.failures > MAX_FAILURES {
-                        return Next::GiveUp(TaskError::System(error.to_string()));
+                    let (running, wanted) = self.count_workers();
+                    let enough = self.complete && running > 0;
+                    if !enough && self.failures > MAX_FAILURES {
+                        return Next::GiveUp(TaskError::System(format!(
+                            "only {running} of {wanted} workers could be started: \
+                             {error}"
+                        )));
                     }
                     return Next::Wait(Some(RETRY));
                 }
             }
         }
+        if !self.complete {
+            self.complete = true;
+            self.send(&Answer::Ready);
+        }
         Next::Wait(None)
+    }
+
+    /// The number of workers that run, and that there should be.
+    fn count_workers(&self) -> (usize, usize) {
+        (self.workers.iter().flatten().count(), self.workers.len())
     }
 
     fn start(&mut self, index: usize) -> Result<ProcessHandle, ProcessError> {

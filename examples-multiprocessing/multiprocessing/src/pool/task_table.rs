@@ -26,6 +26,8 @@ pub(super) enum PoolState {
 pub(super) struct TaskTable {
     entries: Slab<Entry>,
     pub(super) state: PoolState,
+    /// Whether all workers were started.
+    pub(super) ready: bool,
     /// For each iteration over results in the order in which they come: the tasks that
     /// have ended and that it has not asked for yet.
     arrivals: Slab<VecDeque<Ticket>>,
@@ -56,6 +58,7 @@ impl TaskTable {
         Self {
             entries: Slab::new(),
             state: PoolState::Open,
+            ready: false,
             arrivals: Slab::new(),
             callbacks: CallbackQueue::default(),
             wakers: WakerQueue::default(),

@@ -20,12 +20,39 @@ use crate::sys::routine::Runner;
 /// ```compile_fail
 /// # use multiprocessing::Pool;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let pool = Pool::new(1)?;
+/// # let pool = Pool::new(1)?;
 /// let captured = 7;
 /// pool.map(move |x: i32| x + captured, 0..10)?;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// There are three ways out. What changes from task to task, or is small, becomes another
+/// argument; what is the same for all tasks and costs much to send goes to each worker
+/// once, by the pool's [`initializer`](crate::PoolBuilder::initializer); and what is
+/// known beforehand is a `static` or `const`.
+///
+/// ```no_run
+/// # // Not run: a test has threads.
+/// # use multiprocessing::Pool;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pool = Pool::new(1)?;
+/// let captured = 7;
+/// pool.starmap(|x: i32, y: i32| x + y, (0..10).map(|x| (x, captured)))?;
+///
+/// static KNOWN: i32 = 7;
+/// pool.map(|x: i32| x + KNOWN, 0..10)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Tokens
+///
+/// A value without size, such as `struct Token;`, takes no bytes, and so a closure that
+/// captures nothing else is accepted if the value is `Copy`. The workers have such a value
+/// too, without anybody there having made it. A type whose values are a proof of
+/// something (that a library was initialized, that this is the main thread) must
+/// therefore not be without size, `Copy` and `Send` at once if unsafe code relies on it.
 pub trait PoolFn<Args>: Copy + Send + 'static {
     /// What it returns.
     type Output;

@@ -43,7 +43,9 @@ pub struct PoolCall<'pool> {
     chunksize: Option<usize>,
 }
 
-/// The methods by which a pool is given tasks. Each needs `self.with_options()`.
+/// The methods by which a pool is given tasks. Each needs `self.with_options()`. The
+/// compiler shows the line of the bound `F: Copy` to whoever passes a closure that captures
+/// something without `Copy`, and so the line says what to do.
 macro_rules! submitting_methods {
     () => {
         /// Has a worker call `function` with these arguments, a tuple, and waits for the
@@ -67,6 +69,7 @@ macro_rules! submitting_methods {
             args: A,
         ) -> Result<F::Output, TaskError>
         where
+            F: Copy, // Capture nothing: use another argument, or a `static`.
             F: PoolFn<A>,
             A: Serialize + DeserializeOwned,
             F::Output: Serialize + DeserializeOwned,
@@ -93,6 +96,7 @@ macro_rules! submitting_methods {
             args: A,
         ) -> AsyncResult<F::Output>
         where
+            F: Copy, // Capture nothing: use another argument, or a `static`.
             F: PoolFn<A>,
             A: Serialize + DeserializeOwned,
             F::Output: Serialize + DeserializeOwned,
@@ -127,7 +131,8 @@ macro_rules! submitting_methods {
             inputs: impl IntoIterator<Item = A>,
         ) -> Result<Vec<R>, TaskError>
         where
-            F: Fn(A) -> R + Copy + Send + 'static,
+            F: Copy, // Capture nothing: use `starmap` with tuples, or a `static`.
+            F: Fn(A) -> R + Send + 'static,
             A: Serialize + DeserializeOwned,
             R: Serialize + DeserializeOwned,
         {
@@ -151,7 +156,8 @@ macro_rules! submitting_methods {
             inputs: impl IntoIterator<Item = A>,
         ) -> AsyncResult<Vec<R>>
         where
-            F: Fn(A) -> R + Copy + Send + 'static,
+            F: Copy, // Capture nothing: use `starmap` with tuples, or a `static`.
+            F: Fn(A) -> R + Send + 'static,
             A: Serialize + DeserializeOwned,
             R: Serialize + DeserializeOwned,
         {
@@ -182,6 +188,7 @@ macro_rules! submitting_methods {
             inputs: impl IntoIterator<Item = A>,
         ) -> Result<Vec<F::Output>, TaskError>
         where
+            F: Copy, // Capture nothing: use another argument, or a `static`.
             F: PoolFn<A>,
             A: Serialize + DeserializeOwned,
             F::Output: Serialize + DeserializeOwned,
@@ -206,6 +213,7 @@ macro_rules! submitting_methods {
             inputs: impl IntoIterator<Item = A>,
         ) -> AsyncResult<Vec<F::Output>>
         where
+            F: Copy, // Capture nothing: use another argument, or a `static`.
             F: PoolFn<A>,
             A: Serialize + DeserializeOwned,
             F::Output: Serialize + DeserializeOwned,
@@ -234,7 +242,8 @@ macro_rules! submitting_methods {
             inputs: I,
         ) -> Imap<I::IntoIter, R>
         where
-            F: Fn(A) -> R + Copy + Send + 'static,
+            F: Copy, // Capture nothing: use `starmap` with tuples, or a `static`.
+            F: Fn(A) -> R + Send + 'static,
             A: Serialize + DeserializeOwned,
             R: Serialize + DeserializeOwned,
             I: IntoIterator<Item = A>,
@@ -262,7 +271,8 @@ macro_rules! submitting_methods {
             inputs: I,
         ) -> Imap<I::IntoIter, R>
         where
-            F: Fn(A) -> R + Copy + Send + 'static,
+            F: Copy, // Capture nothing: use `starmap` with tuples, or a `static`.
+            F: Fn(A) -> R + Send + 'static,
             A: Serialize + DeserializeOwned,
             R: Serialize + DeserializeOwned,
             I: IntoIterator<Item = A>,

@@ -44,7 +44,9 @@ impl Routine {
         const {
             assert!(
                 size_of::<F>() == 0,
-                "a pool can only run a function that captures nothing"
+                "a pool's function must capture nothing, since only its code goes to \
+                 the workers: give it what it needs as another argument, by `apply` \
+                 or by `starmap` with tuples, or keep that in a `static`"
             );
         }
         let entry: Entry = entry::<F, R>;

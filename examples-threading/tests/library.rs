@@ -132,7 +132,7 @@ impl Drop for PanicsWhenDropped {
 }
 
 #[test]
-fn a_panicking_task_takes_no_worker_along() {
+fn a_panicking_task_does_not_end_its_worker() {
     let pool = ThreadPool::new(1).unwrap();
     for n in 0..3 {
         let failed = pool.submit(move || panic!("task {n} failed")).result();

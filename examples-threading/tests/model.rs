@@ -60,7 +60,7 @@ fn one_permit_admits_one_thread_at_a_time() {
 }
 
 #[test]
-fn every_release_wakes_one_who_waits() {
+fn every_release_wakes_one_waiter() {
     model(|| {
         let permits = Arc::new(Semaphore::new(0));
         let waiters: Vec<_> = (0..2)
@@ -79,7 +79,7 @@ fn every_release_wakes_one_who_waits() {
 }
 
 #[test]
-fn a_bounded_release_wakes_who_waits() {
+fn a_bounded_release_wakes_a_waiter() {
     model(|| {
         let permits = Arc::new(BoundedSemaphore::new(1));
         permits.acquire();
@@ -94,7 +94,7 @@ fn a_bounded_release_wakes_who_waits() {
 }
 
 #[test]
-fn set_wakes_everybody() {
+fn set_wakes_every_waiter() {
     model(|| {
         let event = Arc::new(Event::new());
         let waiters: Vec<_> = (0..2)

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use tutorial::harness::listing;
 
 #[test]
-fn send_signal_reaches_one_then_the_whole_group_and_nobody_else() {
+fn send_signal_reaches_one_then_the_whole_group_and_no_other() {
     // One bystander in the test's own process group, one that leads a group.
     let mut bystanders = [None, Some(0)].map(|group| {
         let mut command = Command::new("cat");

@@ -27,7 +27,7 @@ fn timed_out<T>(result: Result<T, SubprocessError>) -> bool {
     matches!(result, Err(SubprocessError::TimeoutExpired { .. }))
 }
 
-/// Asks until it is so; the watchdog ends a test where it never is.
+/// Asks until it is so. The watchdog ends a test in which it never is.
 fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         thread::sleep(Duration::from_millis(1));

@@ -294,8 +294,8 @@ impl<O: Order> BlockingQueue<O> {
         self.get_waiting(Wait::AtMost(Duration::ZERO))
     }
 
-    /// [`get_timeout`](Self::get_timeout) for somebody who may have gone in the
-    /// meantime: an item that is no longer wanted is left to the next.
+    /// [`get_timeout`](Self::get_timeout) for a receiver that may have gone in the
+    /// meantime: an item that is no longer wanted is left to the next one.
     ///
     /// `wanted` is asked once there is an item, and the queue waits for the answer.
     /// `None` means that it said no.
@@ -477,8 +477,8 @@ impl<O: Order> BlockingQueue<O> {
 }
 
 impl<T> Queue<T> {
-    /// Puts an item that was got back to where it was, as if it had never been got,
-    /// even where the queue is full or shut down by now.
+    /// Puts an item that was taken back to its place, as if it had never been taken, even
+    /// if the queue is full or shut down by now.
     ///
     /// ```
     /// use queue::Queue;

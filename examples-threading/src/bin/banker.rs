@@ -1,9 +1,9 @@
-//! The banker's algorithm: a loan that fits is refused if it could leave somebody who
-//! never gets the rest.
+//! The banker's algorithm: a loan that fits is refused if a customer could then wait for
+//! the rest for ever.
 //!
 //! Listing D42, 达内 course notes, 银行家算法 (prose). 25 in hand; a still needs 50, b 15
 //! and c 10, so b and c are lent to first. What each holds already is not in the
-//! notes. Whoever gets all that is needed pays everything back.
+//! notes. A customer that gets all it needs pays everything back.
 
 #[derive(Debug, Clone, PartialEq)]
 struct Customer {

@@ -27,7 +27,7 @@ fn run(n: i32) {
 
 fn main() -> Result<()> {
     for i in 0..10 {
-        // Not in a scope: its end would wait for threads that nobody will wake.
+        // Not in a scope: its end would wait for the threads that are not woken.
         thread::spawn(move || run(i));
     }
 

@@ -20,7 +20,7 @@ fn pay(from: &mut i32, to: &mut i32) {
     *to += 10;
 }
 
-// 1. Queue up: whoever has the turn is the only one that takes locks.
+// 1. Queue up: only the thread that has the turn takes locks.
 fn queue_up(from: &Account, to: &Account) {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock();

@@ -65,7 +65,7 @@ proptest! {
     #[test]
     fn a_loan_is_made_exactly_if_everybody_can_be_served_after_it(
         in_hand in 0..50_u32,
-        customers in customers(5).prop_filter("somebody", |all| !all.is_empty()),
+        customers in customers(5).prop_filter("at least one customer", |all| !all.is_empty()),
         sum in 0..50_u32,
     ) {
         let sum = sum.min(in_hand).min(customers[0].needs);

@@ -1,4 +1,4 @@
-//! Threads that tell each other something: N25.
+//! Threads that talk to each other: N25.
 
 use tutorial::harness::listing;
 

@@ -27,8 +27,8 @@ fn my_thread_runs_two_to_their_end() {
 #[test]
 fn join_daemon_leaves_its_threads_behind() {
     let start = Instant::now();
-    let lines = listing!("join_daemon").tempo(4).run().success();
-    assert!(start.elapsed() >= Duration::from_secs(2) / 4);
+    let mut lines = listing!("join_daemon").tempo(2).run().success();
+    assert!(start.elapsed() >= Duration::from_secs(2) / 2);
     let first_second = [
         "[0]---running---",
         "",
@@ -36,21 +36,22 @@ fn join_daemon_leaves_its_threads_behind() {
         "[1]---running---",
         "",
     ];
-    let (before, after) = lines.split_at(first_second.len());
-    assert_eq!(before, first_second);
-    // Three threads have something to say at the end of the second second.
-    let mut could_come = vec![
-        "---done----",
-        "---main thread done----",
-        "starting thread Thread-3",
-        "[2]---running---",
-        "",
-    ];
-    assert!(after.iter().any(|line| line == "---main thread done----"));
-    for line in after {
-        let at = could_come.iter().position(|could| could == line);
-        could_come.remove(at.unwrap_or_else(|| panic!("{line:?} of {lines:#?}")));
+    assert_eq!(lines[..5], first_second);
+
+    // The main thread waits for two seconds, and all of it would take six. How far the
+    // others come in the meantime depends on the scheduler.
+    let done = lines
+        .iter()
+        .position(|line| line == "---main thread done----");
+    lines.remove(done.unwrap());
+    for n in 0..4 {
+        let running = format!("[{n}]---running---");
+        assert!(lines.iter().filter(|line| **line == running).count() <= 1);
     }
+    assert!(
+        !lines.contains(&"starting thread Thread-6".into()),
+        "{lines:#?}"
+    );
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn door_lets_all_five_pass_and_closes_itself() {
         .filter(|line| *line == CLOSED || *line == OPENING)
         .collect();
     for open in doors.split(|line| *line == CLOSED) {
-        // It stays open for longer where somebody swipes as it is about to close.
+        // It stays open for longer if a card is swiped as it is about to close.
         assert!(open.is_empty() || open.len() >= 4, "{doors:#?}");
     }
     ends_by_ctrl_c(running);

@@ -5,7 +5,7 @@
 //! | `time.sleep(0.5)` | [`sleep(0.5)`](sleep), which `TEMPO` can speed up |
 //! | an uncaught exception | [`Result`], the one that a listing's `main` returns |
 //! | `time.ctime()` | [`ctime()`] |
-//! | a chart of who did what when | [`Timeline`] |
+//! | a chart of what each worker did and when | [`Timeline`] |
 //!
 //! Two features serve some packages only: `tree` is the folder that listing D57
 //! copies, `harness` runs listings from outside, for their tests.

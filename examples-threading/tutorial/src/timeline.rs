@@ -1,9 +1,9 @@
-//! Who did what when, drawn as a chart.
+//! A chart of what each worker did and when.
 
 use std::fmt::{self, Write};
 
-/// Bars in rows over a common time: who did what when. Python's listings would draw it
-/// with matplotlib's
+/// Bars in rows over a common time: what each worker did and when. In Python one would
+/// draw it with matplotlib's
 /// [`broken_barh`](https://matplotlib.org/stable/api/_as_gen/matplotlib.pyplot.broken_barh.html).
 ///
 /// Its `Display` is a chart of [`COLUMNS`](Self::COLUMNS) characters for a terminal: the

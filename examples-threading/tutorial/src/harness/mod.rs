@@ -1,6 +1,6 @@
 //! Runs a listing as a reader would: from outside, and never without a deadline.
 //!
-//! Everything here panics where a test has to fail.
+//! Everything here panics if a test has to fail.
 
 mod python;
 mod watchdog;

@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// Acts after a minute unless it is dropped before.
 #[derive(Debug)]
 pub struct Watchdog {
-    /// Closed with this value, which tells the thread that the test is over.
+    /// Dropped with this value, by which the thread learns that the test is over.
     _leash: Sender<()>,
 }
 

@@ -1,5 +1,4 @@
-//! As many busy threads as cores, and each second the CPU use of the process: N × 100
-//! %.
+//! As many busy threads as cores, and each second how much CPU they use: N × 100 %.
 //!
 //! Listing N12, notebook, 多核CPU (prose). The GIL lets one thread run at a time, so
 //! Python stays at about 102 % however many cores there are. It changes threads every

@@ -84,9 +84,10 @@ fn thread_pool_does_twenty_tasks_on_five_threads() {
 #[test]
 fn thread_attributes_follows_a_thread_from_before_its_start_to_its_end() {
     let start = Instant::now();
-    let mut lines = listing!("thread_attributes").tempo(10).run().success();
-    // The thread takes two seconds.
-    assert!(start.elapsed() >= Duration::from_secs(2) / 10);
+    // At the tutorial's own tempo: a slow machine has a second to look at the thread
+    // while it is alive.
+    let mut lines = listing!("thread_attributes").run().success();
+    assert!(start.elapsed() >= Duration::from_secs(2));
     lines[3..5].sort();
     let (ident, _) = lines[1]
         .strip_prefix("while: name Some(\"LoopThread\"), ident ")

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{BaseManager, Value};
 use queue::Queue;
@@ -155,4 +156,19 @@ fn a_wrong_argument_and_a_taken_port_are_one_plain_sentence() {
     let taken = listing!("task_master").arg(address).run();
     let sentence = &taken.errors[0];
     assert!(sentence.contains("cannot be listened to"), "{sentence}");
+}
+
+#[test]
+fn a_master_without_a_worker_says_so_after_its_ten_seconds_whatever_the_tempo() {
+    let (host, port) = free_address();
+    let start = Instant::now();
+    let master = listing!("task_master")
+        .arg(format!("{host}:{port}"))
+        .tempo(25);
+    let master = master.run();
+    assert!(start.elapsed() >= Duration::from_secs(10));
+    assert_eq!(master.status.code(), Some(1), "{master:#?}");
+    let sentence =
+        "Error: No worker came within ten seconds: start task_worker meanwhile.";
+    assert_eq!(master.errors, [sentence]);
 }

@@ -1,4 +1,4 @@
-//! Exchanging: V26, V27, N8, T18, T19, D21 to D24 and D26 to D30.
+//! Exchanging: V26, V27, V29, N8, T18, T19, D21 to D24, D26 to D30, D62 and D64.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -90,29 +90,32 @@ fn the_other_consumers_see_everything() {
 }
 
 #[test]
-fn queue_methods_shows_each_outcome() {
-    let lines = listing!("queue_methods").run().success();
-    // Each process has its own order; how the two mix is the scheduler's.
-    let all = lines.iter().map(String::as_str);
-    let (child, parent): (Vec<_>, Vec<_>) =
-        all.partition(|line| line.starts_with("child: "));
-    assert_eq!(child, ["child: get() -> \"a\"", "child: put(\"d\")"]);
-    assert_eq!(
-        parent,
-        [
-            "empty: true, full: false, qsize: 0",
-            "empty: false, full: true, qsize: 2",
-            "put_nowait(\"c\"): Full",
-            "put_timeout(\"c\"): Full",
-            "put(\"c\") came in",
-            "get() -> \"b\"",
-            "get_nowait() -> \"c\"",
-            "get_nowait(): Empty",
-            "get_timeout(): Empty",
-            "get() -> \"d\"",
-            "put(\"e\"): the queue is closed",
-        ]
-    );
+fn queue_methods_shows_each_outcome_at_any_tempo() {
+    // Without pauses to speak of, an item may come as early as it can.
+    for tempo in [1, 100_000] {
+        let lines = listing!("queue_methods").tempo(tempo).run().success();
+        // Each process has its own order; how the two mix is the scheduler's.
+        let all = lines.iter().map(String::as_str);
+        let (child, parent): (Vec<_>, Vec<_>) =
+            all.partition(|line| line.starts_with("child: "));
+        assert_eq!(child, ["child: get() -> \"a\"", "child: put(\"d\")"]);
+        assert_eq!(
+            parent,
+            [
+                "empty: true, full: false, qsize: 0",
+                "empty: false, full: true, qsize: 2",
+                "put_nowait(\"c\"): Full",
+                "put_timeout(\"c\"): Full",
+                "put(\"c\") came in",
+                "get() -> \"b\"",
+                "get_nowait() -> \"c\"",
+                "get_nowait(): Empty",
+                "get_timeout(): Empty",
+                "get() -> \"d\"",
+                "put(\"e\"): the queue is closed",
+            ]
+        );
+    }
 }
 
 #[test]
@@ -138,9 +141,17 @@ fn file_ipc_leaves_no_file() {
         std::env::temp_dir().join(format!("exchanging-{}", std::process::id()));
     fs::create_dir(&temp).unwrap();
     let lines = listing!("file_ipc").env("TMPDIR", &temp).run().success();
+    let place = format!("the file is {}/file_ipc-", temp.display());
+    assert!(lines[0].starts_with(&place), "{lines:#?}");
     assert_eq!(
-        lines,
-        ["read: How are you?", "How are you?", "I am fine, thank you"]
+        lines[1..],
+        [
+            "read: How are you?",
+            "tell: 13",
+            "seek(4), read(3): b'are'",
+            "How are you?",
+            "I am fine, thank you",
+        ]
     );
     fs::remove_dir(&temp).expect("it is empty");
 }
@@ -150,10 +161,22 @@ fn anonymous_pipe_ends_when_its_writer_does() {
     let run = listing!("anonymous_pipe").start();
     let parent = run.pid();
     let lines = run.finish().success();
-    let (child, said) = lines[0].split_once(" read: ").unwrap();
-    assert_eq!(said, format!("hello from {parent}"));
-    assert_ne!(child, format!("child {parent}"));
-    assert_eq!(lines.len(), 1);
+    let mut readers = Vec::new();
+    for (first, rest) in [(&lines[0], &lines[1]), (&lines[2], &lines[3])] {
+        let (reader, first) = first.split_once(" read: ").unwrap();
+        assert_eq!(first, "hello");
+        // What was read once does not come again.
+        let writer = rest
+            .strip_prefix(&format!("{reader} read:  from "))
+            .unwrap();
+        readers.extend([reader.to_string(), writer.to_string()]);
+    }
+    assert_eq!(lines.len(), 4);
+    // The parent wrote to its fork, then one process of the library to another.
+    assert_eq!(readers.remove(1), parent.to_string());
+    readers.sort();
+    readers.dedup();
+    assert_eq!(readers.len(), 3, "{lines:#?}");
 }
 
 /// Waits until the process sleeps, which it must soon.
@@ -190,4 +213,56 @@ fn named_pipe_connects_two_runs_and_survives_one_that_was_interrupted() {
     let lines = first.finish().success();
     assert_eq!(lines[1..], [format!("read: hello from {writer}")]);
     assert!(!path.exists());
+}
+
+#[test]
+fn named_pipe_names_what_it_cannot_use() {
+    let folder = std::env::temp_dir();
+    let file = folder.join(format!("no-fifo-{}", std::process::id()));
+    fs::write(&file, "not a FIFO").unwrap();
+    let missing = folder.join("no such folder").join("fifo");
+    for path in [&file, &missing] {
+        let run = listing!("named_pipe").arg(path).run();
+        assert_eq!(run.status.code(), Some(1), "{run:#?}");
+        let place = format!("Error: {}: ", path.display());
+        assert!(run.errors[0].starts_with(&place), "{run:#?}");
+        assert_eq!((run.errors.len(), run.lines.len()), (1, 0), "{run:#?}");
+    }
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn pipe_one_way_refuses_the_other_direction_and_ends_with_its_sender() {
+    assert_eq!(
+        listing!("pipe_one_way").run().success(),
+        [
+            "conn1.send(): this end of the pipe only receives, send at the other end",
+            "conn2.recv(): this end of the pipe only sends, receive at the other end",
+            "conn1.recv(): hello",
+            "conn1.recv(): hello, too",
+            "the last sender is gone",
+        ]
+    );
+}
+
+#[test]
+fn a_queue_for_threads_stays_empty_in_the_parent() {
+    assert_eq!(
+        listing!("thread_queue_in_process").run().success(),
+        [
+            "child: queue.Queue has 1",
+            "child: multiprocessing.Queue has 1",
+            "parent: queue.Queue has 0",
+            "parent: multiprocessing.Queue has 1",
+        ]
+    );
+}
+
+#[test]
+fn a_letter_is_put_only_when_the_one_before_was_got() {
+    let mut expected: Vec<_> = (1..=5)
+        .flat_map(|letter| [format!("put {letter}"), format!("got {letter}")])
+        .collect();
+    expected.push("sum 15".into());
+    assert_eq!(listing!("mailbox").tempo(5).run().success(), expected);
 }

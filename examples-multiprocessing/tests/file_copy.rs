@@ -1,4 +1,4 @@
-//! The big exercise, D57: a folder copied by a pool.
+//! The big exercise, D57: a folder copied by a pool. And the hash of a file, D63.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
@@ -207,7 +207,7 @@ fn once_begun(copy: &Path) {
 #[test]
 fn an_interrupted_copy_has_no_half_written_file() {
     let folder = Folder::new();
-    let source = source_of(&folder, 100, 4 << 20);
+    let source = source_of(&folder, 60, 2 << 20);
     let copy = folder.path("copy");
     let run = file_copy(&source, &copy).start();
     once_begun(&copy);
@@ -215,7 +215,7 @@ fn an_interrupted_copy_has_no_half_written_file() {
     let run = run.finish();
     assert_eq!(run.signal(), Some(Signal::SIGINT as i32), "{run:#?}");
     assert_eq!(run.errors, [""; 0]);
-    let contents = vec![0; 4 << 20];
+    let contents = vec![0; 2 << 20];
     for entry in fs::read_dir(&copy).unwrap() {
         let entry = entry.unwrap();
         assert!(fs::read(entry.path()).unwrap() == contents, "{entry:?}");
@@ -223,7 +223,7 @@ fn an_interrupted_copy_has_no_half_written_file() {
     let again = file_copy(&source, &copy).run();
     assert_eq!(again.status.code(), Some(0));
     let names = fs::read_dir(&copy).unwrap().count();
-    assert_eq!(names, 100, "nothing is left of the first run");
+    assert_eq!(names, 60, "nothing is left of the first run");
 }
 
 /// The children of a process.
@@ -242,7 +242,7 @@ fn children(of: Pid) -> Vec<Pid> {
 #[test]
 fn a_file_whose_worker_is_killed_is_reported_by_its_name() {
     let folder = Folder::new();
-    let source = source_of(&folder, 20, 32 << 20);
+    let source = source_of(&folder, 20, 16 << 20);
     let copy = folder.path("copy");
     let run = file_copy(&source, &copy).start();
     once_begun(&copy);
@@ -263,7 +263,7 @@ fn a_file_whose_worker_is_killed_is_reported_by_its_name() {
 #[test]
 fn the_files_that_a_broken_pool_never_tried_are_reported_too() {
     let folder = Folder::new();
-    let source = source_of(&folder, 400, 8 << 20);
+    let source = source_of(&folder, 100, 8 << 20);
     let copy = folder.path("copy");
     let run = file_copy(&source, &copy).start();
     once_begun(&copy);
@@ -271,8 +271,8 @@ fn the_files_that_a_broken_pool_never_tried_are_reported_too() {
     let run = run.finish();
     assert_eq!(run.status.code(), Some(1), "{run:#?}");
     let [files, copied, unchanged, failed, _] = summary(&run);
-    assert_eq!((files, unchanged), (400, 0));
-    assert_eq!(copied + failed, 400);
+    assert_eq!((files, unchanged), (100, 0));
+    assert_eq!(copied + failed, 100);
     let (last, errors) = run.errors.split_last().unwrap();
     assert_eq!(errors.len() as u64, failed);
     for error in errors {
@@ -535,4 +535,27 @@ fn a_copy_that_is_there_is_proved_and_not_followed() {
     assert_eq!(copy_file(&source, &copy, file).unwrap(), Copied::Bytes(8));
     assert!(!copy.join(file).is_symlink());
     assert_eq!(copy_file(&source, &copy, file).unwrap(), Copied::Nothing);
+}
+
+#[test]
+fn file_hash_prints_what_sha512sum_prints() {
+    let folder = Folder::new();
+    for (name, length) in [
+        ("empty", 0),
+        ("one", 1),
+        ("piece", 1 << 16),
+        ("more", 99999),
+    ] {
+        let path = folder.path(name);
+        fs::write(&path, vec![0xff; length]).unwrap();
+        let lines = listing!("file_hash").arg(&path).run().success();
+        let sum = Command::new("sha512sum").arg(&path).output().unwrap();
+        let sum = String::from_utf8(sum.stdout).unwrap();
+        assert_eq!(lines, [sum.split(' ').next().unwrap()], "{name}");
+    }
+    let missing = folder.path("missing");
+    let run = listing!("file_hash").arg(&missing).run();
+    let place = format!("Error: {}: ", missing.display());
+    assert!(run.errors[0].starts_with(&place), "{run:#?}");
+    assert_eq!(listing!("file_hash").run().success()[0].len(), 128);
 }

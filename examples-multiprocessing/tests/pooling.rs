@@ -1,4 +1,4 @@
-//! Pools: N5, T23, D51 to D56 and D58.
+//! Pools: N5, T23, D51 to D56, D58 and D61.
 
 use std::collections::HashSet;
 use std::{env, fs, process};
@@ -102,44 +102,59 @@ fn a_schedule_shows_every_task_once() {
         .run()
         .success();
     let charts = ["apply, ", "apply_async, ", "map, chunksize 2, "];
-    let titles: Vec<_> = lines.iter().filter(|l| !l.contains('|')).collect();
-    assert_eq!(titles.len(), charts.len(), "{lines:#?}");
-    for (title, chart) in titles.into_iter().zip(charts) {
-        assert!(title.starts_with(chart), "{lines:#?}");
+    for (lines, chart) in lines.chunks(4).zip(charts) {
+        assert!(lines[0].starts_with(chart), "{lines:#?}");
+        for (worker, row) in (1..).zip(&lines[1..]) {
+            let name = format!("ForkPoolWorker-{worker} |");
+            assert!(row.starts_with(&name), "an idle one has a row: {lines:#?}");
+        }
     }
+    assert_eq!(lines[12..], [format!("written to {}", svg.display())]);
+    let idle = lines[9..12].iter().filter(|row| {
+        let (_, bars) = row.split_once('|').unwrap();
+        bars.trim_matches(['|', ' ']).is_empty()
+    });
+    assert!(
+        idle.count() >= 1,
+        "two pieces for three workers: {lines:#?}"
+    );
     let file = svg.display().to_string();
     let svg = fs::read_to_string(&svg).unwrap();
     fs::remove_file(&file).unwrap();
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-    for task in 0..6 {
+    for task in 0..4 {
         let label = format!(">{task}</text>");
         assert_eq!(svg.matches(&label).count(), 3, "{task} of three charts");
     }
-    let rows = lines.iter().filter(|l| l.contains('|')).count();
-    assert!(
-        (3..=9).contains(&rows),
-        "one to three workers each: {lines:#?}"
-    );
     let unwritable = listing!("pool_schedule")
         .tempo(50)
         .arg("/no/such/folder")
         .run();
     assert_eq!(unwritable.status.code(), Some(1));
     assert_eq!(unwritable.errors.len(), 1, "{unwritable:#?}");
+    let error = &unwritable.errors[0];
+    assert!(error.starts_with("Error: /no/such/folder: "), "{error}");
 }
 
 #[test]
 fn every_option_and_every_end_is_shown() {
     let lines = listing!("pool_options").tempo(20).run().success();
+    assert!(
+        lines[0].starts_with("processes, by default: "),
+        "{lines:#?}"
+    );
     let find = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
-    // The third worker, in the killed one's place, may find the pool closed already.
+    // The third worker, in the place of the killed one, may find the pool closed.
     let greetings = find("hello from ForkPoolWorker-");
     assert!((2..=3).contains(&greetings), "{lines:#?}");
     for line in [
         "divide(7, 2) = 3",
         "divide(7, 0): attempt to divide by zero",
         "kill_oneself(): the worker was ended by SIGKILL",
-        "divide(9, 3) = 3",
+        "callback: 3",
+        "error callback: no value",
+        "join before close: The pool is still running: close or terminate it before \
+         joining it.",
         "after close: the pool is closed: submit tasks before closing it",
         "12 items, 4 chunks, 2 workers",
         "after terminate: the pool was terminated before the task had ended",
@@ -170,4 +185,25 @@ fn ctrl_c_ends_a_pool_and_its_tasks() {
         assert_eq!(run.signal(), Some(Signal::SIGINT as i32));
         assert_eq!(run.errors, [""; 0]);
     }
+}
+
+#[test]
+fn a_result_is_waited_for_looked_at_and_reported() {
+    let mut lines = listing!("pool_result").tempo(5).run().success();
+    lines.retain(|line| line != "not ready");
+    assert_eq!(
+        lines[..6],
+        [
+            "get: 100",
+            "successful: None",
+            "ready, successful: Some(true)",
+            "successful: None",
+            "ready, successful: Some(false)",
+            "main does something else",
+        ]
+    );
+    let callbacks = sorted(lines[6..].to_vec());
+    assert_eq!((callbacks.len(), &*callbacks[0]), (2, "callback: 25"));
+    let error = "error callback: the task panicked: attempt to divide by zero";
+    assert!(callbacks[1].starts_with(error), "{callbacks:#?}");
 }

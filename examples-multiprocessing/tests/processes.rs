@@ -1,4 +1,4 @@
-//! Processes: V25, N1 to N4, T16, T17, D1 to D15 and D17 to D20.
+//! Processes: V25, N1 to N4, T16, T17, D1 to D15, D17 to D20 and D60.
 
 use std::collections::HashSet;
 
@@ -286,17 +286,17 @@ fn daemon_join_waits_for_the_daemon() {
 }
 
 #[test]
-fn process_states_in_their_order() {
+fn process_states_are_named_with_what_led_to_them() {
     assert_eq!(
         listing!("process_states").run().success(),
         [
-            "new: None",
-            "R (running)",
-            "S (sleeping)",
-            "T (stopped)",
-            "S (sleeping)",
-            "Z (zombie)",
-            "gone: Some(-15)",
+            "Process(): 新建: pid None",
+            "start(): 就绪, 执行: R (running)",
+            "it waits for a message: 阻塞: S (sleeping)",
+            "SIGSTOP: none of the five: T (stopped)",
+            "SIGCONT: 阻塞: S (sleeping)",
+            "terminate(): 终止: Z (zombie)",
+            "join(): exitcode Some(-15)",
         ]
     );
 }
@@ -304,34 +304,40 @@ fn process_states_in_their_order() {
 #[test]
 fn process_attributes_before_while_and_after() {
     let lines = listing!("process_attributes").run().success();
-    let pid = number(&lines[7]);
+    let (pid, jack) = (number(&lines[7]), number(&lines[22]));
     let expected = format!(
-        r#"name: Process-1  daemon: false
+        "\
+name: Process-1  daemon: false
 pid: None  ident: None
 is_alive: false  exitcode: None
 sentinel: false
 authkey: AuthKey(..)  inherited: true
-join before start: Err("The process has not been started yet: call start first.")
+join before start: The process has not been started yet: call start first.
 name: Process-1  daemon: false
 pid: Some({pid})  ident: Some({pid})
 is_alive: true  exitcode: None
 sentinel: true
 authkey: AuthKey(..)  inherited: true
-start twice: Err("The process has already been started: make a new one for every start.")
-join oneself: Err("A process cannot join itself: it would wait for ever.")
-close early: Err("The process is still running: join or terminate it before closing it.")
+start twice: The process has already been started: make a new one for every start.
+join oneself: A process cannot join itself: it would wait for ever.
+close early: The process is still running: join or terminate it before closing it.
+join(0.2): false
+exitcode: None
 name: Process-1  daemon: false
 pid: Some({pid})  ident: Some({pid})
-is_alive: false  exitcode: Some(0)"#
+is_alive: false  exitcode: Some(0)
+sentinel: true
+authkey: AuthKey(..)  inherited: true
+name: Jack  daemon: true
+pid: Some({jack})  ident: Some({jack})
+is_alive: false  exitcode: Some(-15)
+sentinel: true
+authkey: AuthKey(..)  inherited: true
+join after close: The process was closed: ask for what you need before closing it.
+name: Process-3:1  daemon: true
+a daemon's child: A daemon cannot have children: start them from its parent."
     );
-    let expected: Vec<_> = expected.lines().collect();
-    assert_eq!(lines[..expected.len()], expected);
-    assert!(lines.contains(&"is_alive: false  exitcode: Some(-15)".into()));
-    assert_eq!(
-        lines.last().unwrap(),
-        "join after close: Err(\"The process was closed: \
-         ask for what you need before closing it.\")"
-    );
+    assert_eq!(lines, expected.lines().collect::<Vec<_>>());
 }
 
 #[test]
@@ -357,6 +363,7 @@ fn override_overload_picks_the_body_by_type() {
             "Dog says woof",
             "an integer: 1",
             "an integer and a float: 1, 2.5",
+            "a float and an integer: 2.5, 1",
             "a a",
             "1 1",
         ]
@@ -375,4 +382,28 @@ fn a_killed_or_terminated_parent_takes_its_child_along() {
             assert_eq!(run.signal(), Some(signal as i32), "{run:#?}");
         }
     }
+}
+
+#[test]
+fn compute_or_wait_times_six_runs_and_waiting_gains_by_threads_and_processes() {
+    let lines = listing!("compute_or_wait").run().success();
+    let seconds = |line: &str, way: &str| -> f64 {
+        let time = line.strip_prefix(way).unwrap().strip_prefix(": ").unwrap();
+        time.strip_suffix(" s").unwrap().parse().unwrap()
+    };
+    for (task, lines) in ["compute", "wait"].into_iter().zip(lines.chunks(4)) {
+        assert_eq!(lines[0], task);
+        let one = seconds(&lines[1], "one after the other");
+        let threads = seconds(&lines[2], "threads");
+        let processes = seconds(&lines[3], "processes");
+        assert!(one > 0.0 && threads > 0.0 && processes > 0.0, "{lines:#?}");
+        if task == "wait" {
+            assert!(
+                one >= 2.0 && threads >= 0.5 && processes >= 0.5,
+                "{lines:#?}"
+            );
+            assert!(threads < one && processes < one, "{lines:#?}");
+        }
+    }
+    assert_eq!(lines.len(), 8);
 }

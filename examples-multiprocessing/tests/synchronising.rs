@@ -1,4 +1,5 @@
-//! Locks, semaphores, events and shared numbers: V28, T20, T22, D25 and D31 to D37.
+//! Locks, semaphores, events and shared numbers: V28, T20, T22, D25, D31 to D37 and
+//! D59.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -155,12 +156,16 @@ Lock, with a timeout: None
 Lock, release elsewhere: Ok(())
 Lock, acquire now: Some(Clean)
 Lock, release again: Err(NotLocked)
+Lock, in its guard's scope: None
+Lock, after it: true
 RLock, again: Some(Clean)
 RLock, acquire elsewhere: None
 RLock, release elsewhere: Err(NotOwner)
 RLock, once too often: Err(NotOwner)
+RLock, after two guards: Some(Clean)
 Semaphore, none left: false
 Semaphore, more than at first: 2
+Semaphore, beside a permit: 1
 BoundedSemaphore, one too many: Err(ReleasedTooOften)
 Condition, without its lock: Err(NotOwner)
 Condition, nobody notifies: Ok(false)
@@ -173,4 +178,17 @@ Barrier, both come: true
 Barrier, aborted: Err(BarrierBroken)";
     let lines = listing!("sync_objects").run().success();
     assert_eq!(lines, expected.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn only_a_lock_that_is_held_for_both_steps_loses_no_update() {
+    let lines = listing!("value_not_atomic").run().success();
+    let count = |line: &str, name: &str| -> u32 {
+        line.strip_prefix(name).unwrap().parse().unwrap()
+    };
+    assert_eq!(lines[0], "2 * 1000000 times += 1");
+    assert!(count(&lines[1], "Value: ") < 2_000_000, "{lines:#?}");
+    assert_eq!(count(&lines[2], "Value, under its lock: "), 2_000_000);
+    assert!(count(&lines[3], "RawValue: ") < 2_000_000, "{lines:#?}");
+    assert_eq!(lines[4..], ["Array: [0, 0, 0] and [1, 2, 3]"]);
 }

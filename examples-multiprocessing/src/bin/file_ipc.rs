@@ -1,16 +1,15 @@
 //! Two processes talk through a file.
 //!
-//! Listing D28, 达内 course notes, day02 B.文件 (prose). The plainest way of all: it works
-//! everywhere, and nothing but the order of starting tells who may write when.
+//! Listing D28, 达内 course notes, B.文件 (prose). It is the simplest way and works
+//! everywhere, but only the order of starting decides who may write when.
 
-use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process;
+use std::{env, process};
 
 use multiprocessing::Process;
-use tutorial::Result;
+use tutorial::{Result, with_path};
 
 fn ask(path: &Path) -> io::Result<()> {
     let mut f = File::create(path)?; // mode w: what was there is gone
@@ -18,12 +17,25 @@ fn ask(path: &Path) -> io::Result<()> {
 }
 
 fn answer(path: &Path) -> io::Result<()> {
-    let mut f = OpenOptions::new().read(true).append(true).open(path)?; // mode a+
+    // Mode a+: it writes at the end. Python begins to read there as well, and needs
+    // `f.seek(0)` first; Rust begins at the start.
+    let mut f = OpenOptions::new().read(true).append(true).open(path)?;
     let mut question = String::new();
     f.read_to_string(&mut question)?;
     println!("read: {}", question.trim_end());
+    println!("tell: {}", f.stream_position()?);
     writeln!(f, "I am fine, thank you")
-    // Closed here, where Python needs `close` or `with`.
+    // Closed here. Python needs `close` or `with`.
+}
+
+fn look(path: &Path) -> io::Result<()> {
+    let mut f = File::open(path)?; // mode rb: in Rust every file is binary
+    f.seek(SeekFrom::Start(4))?;
+    let mut bytes = [0; 3];
+    f.read_exact(&mut bytes)?;
+    println!("seek(4), read(3): b'{}'", bytes.escape_ascii());
+    print!("{}", fs::read_to_string(path)?); // mode r: an error if it is not UTF-8
+    Ok(())
 }
 
 fn talk(path: &Path) -> Result<()> {
@@ -32,13 +44,14 @@ fn talk(path: &Path) -> Result<()> {
         p.start()?;
         p.join()?;
     }
-    print!("{}", fs::read_to_string(path)?); // mode r
+    look(path).map_err(with_path(path))?;
     Ok(())
 }
 
 fn main() -> Result<()> {
     let path = env::temp_dir().join(format!("file_ipc-{}", process::id()));
+    println!("the file is {}", path.display());
     let talked = talk(&path);
-    fs::remove_file(&path)?;
+    fs::remove_file(&path).map_err(with_path(&path))?;
     talked
 }

@@ -1,8 +1,9 @@
 //! A method that is overridden, and one that takes arguments of several types.
 //!
-//! Listing D20, 达内 course notes, day01 override and overload (prose). Rust overrides
-//! the default method of a trait, not of a parent class; it has one function for a
-//! name, which a trait on the argument's type makes as good as several.
+//! Listing D20, 达内 course notes, override 可以翻译为覆盖 (prose, of Java). Rust overrides
+//! the default method of a trait, not of a parent class. It has one function for a
+//! name; a trait on the types of its arguments makes that as good as several. Python
+//! has no overloading: a second `def` of a name replaces the first.
 
 use std::fmt::Display;
 
@@ -52,6 +53,13 @@ impl Arguments for (i32, f64) {
     }
 }
 
+/// The same types in another order are another list.
+impl Arguments for (f64, i32) {
+    fn describe(self) -> String {
+        format!("a float and an integer: {}, {}", self.0, self.1)
+    }
+}
+
 fn describe(arguments: impl Arguments) -> String {
     arguments.describe()
 }
@@ -62,14 +70,15 @@ fn twice<T: Display>(value: T) -> String {
 }
 
 fn main() {
-    // Which body runs is the value's type's choice, known only at run time.
+    // The type of the value decides which body runs. It is known only at run time.
     let animals: [Box<dyn Animal>; 2] = [Box::new(Fish), Box::new(Dog)];
     for animal in animals {
         println!("{}", animal.speak());
     }
-    // Which body runs is the arguments' types' choice, known to the compiler.
+    // The types of the arguments decide which body runs. The compiler knows them.
     println!("{}", describe(1));
     println!("{}", describe((1, 2.5)));
+    println!("{}", describe((2.5, 1)));
     println!("{}", twice("a"));
     println!("{}", twice(1));
 }

@@ -1,12 +1,12 @@
-//! What a pool can be told, and how its tasks can end.
+//! The options of a pool, and how its tasks can end.
 //!
-//! Listing D56, 达内 course notes, day03, Pool 类 (prose). Where a worker is killed,
-//! Python waits for ever.
+//! Listing D56, 达内 course notes, 进程池简介 (prose). If a worker is killed, Python waits
+//! for its task for ever.
 
 use std::collections::HashSet;
 use std::process;
 
-use multiprocessing::{Pool, TaskError, current_process};
+use multiprocessing::{Pool, TaskError, cpu_count, current_process};
 use nix::sys::signal::{Signal, raise};
 use tutorial::{Result, sleep};
 
@@ -26,11 +26,10 @@ fn kill_oneself() {
     raise(Signal::SIGKILL).unwrap();
 }
 
-fn different<T: Eq + std::hash::Hash>(values: Vec<T>) -> usize {
-    HashSet::<T>::from_iter(values).len()
-}
-
 fn main() -> Result<()> {
+    // Python up to 3.12 counts all of the machine's; later, as here, those that it may use.
+    println!("processes, by default: {}", cpu_count());
+
     println!("processes=2, initializer=prepare, initargs=(\"hello\",)");
     let pool = Pool::builder()
         .processes(2)
@@ -46,8 +45,16 @@ fn main() -> Result<()> {
     if let Err(error) = pool.apply(kill_oneself, ()) {
         println!("kill_oneself(): {error}");
     }
-    println!("divide(9, 3) = {}", pool.apply(divide, (9, 3))?);
+    for b in [3, 0] {
+        pool.apply_async(divide, (9, b))
+            .callback(|value| println!("callback: {value}"))
+            .error_callback(|_| println!("error callback: no value"))
+            .wait();
+    }
 
+    if let Err(error) = pool.join() {
+        println!("join before close: {error}");
+    }
     pool.close();
     if let Err(error) = pool.apply(divide, (1, 1)) {
         println!("after close: {error}");
@@ -57,7 +64,8 @@ fn main() -> Result<()> {
     println!("maxtasksperchild=2, chunksize=3");
     let pool = Pool::builder().processes(1).maxtasksperchild(2).start()?;
     let pids = pool.chunksize(3).map(pid, 0..12)?;
-    println!("12 items, 4 chunks, {} workers", different(pids));
+    let workers: HashSet<u32> = pids.into_iter().collect();
+    println!("12 items, 4 chunks, {} workers", workers.len());
 
     let endless = pool.apply_async(|| sleep(1e6), ());
     pool.terminate();

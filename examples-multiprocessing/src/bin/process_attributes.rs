@@ -1,13 +1,17 @@
 //! What can be asked of a `Process` before, while and after it runs, and the errors of
 //! its use.
 //!
-//! Listing D18, 达内 course notes, day01 创建 Process 对象 and 附录 Process 类 (prose).
+//! Listing D18, 达内 course notes, Process 构造函数 and Process 类 (prose). Python's keyword
+//! arguments are options of `Process::builder`; those of the function itself, `args`
+//! and `kwargs`, are what its closure captures.
+
+use std::fmt::Display;
 
 use multiprocessing::{Process, current_process};
-use tutorial::{Result, sleep};
+use tutorial::{Result, seconds, sleep};
 
-fn f() {
-    sleep(1.0);
+fn f(pause: f64) {
+    sleep(pause);
 }
 
 fn attributes(p: &Process) {
@@ -20,33 +24,52 @@ fn attributes(p: &Process) {
     println!("authkey: {:?}  inherited: {inherited}", p.authkey());
 }
 
+fn refused<T>(what: &str, result: Result<T, impl Display>) {
+    match result {
+        Ok(_) => println!("{what}: not refused"),
+        Err(error) => println!("{what}: {error}"),
+    }
+}
+
+/// Runs as a daemon: its child would be one as well, but it may not have any.
+fn parent() {
+    let mut child = Process::new(|| f(1.0));
+    println!("name: {}  daemon: {}", child.name(), child.daemon());
+    refused("a daemon's child", child.start());
+}
+
 fn main() -> Result<()> {
-    let mut p = Process::new(f);
+    let mut p = Process::new(|| f(1.0));
     attributes(&p);
-    println!(
-        "join before start: {:?}",
-        p.join().map_err(|e| e.to_string())
-    );
+    refused("join before start", p.join());
 
     p.start()?;
     attributes(&p);
-    println!("start twice: {:?}", p.start().map_err(|e| e.to_string()));
-    let oneself = current_process().join();
-    println!("join oneself: {:?}", oneself.map_err(|e| e.to_string()));
-    println!("close early: {:?}", p.close().map_err(|e| e.to_string()));
+    refused("start twice", p.start());
+    refused("join oneself", current_process().join());
+    refused("close early", p.close());
 
+    // A join that timed out looks like one that did not, but for the exit code. In
+    // Python it returns None either way.
+    println!("join(0.2): {}", p.join_timeout(seconds(0.2))?);
+    println!("exitcode: {:?}", p.exitcode());
     p.join()?;
+    p.join()?; // As often as one likes.
     attributes(&p);
 
-    let mut p = Process::builder().name("Jack").daemon(true).target(f);
+    let mut p = Process::builder()
+        .name("Jack")
+        .daemon(true)
+        .target(|| f(1.0));
     p.start()?;
     p.terminate()?;
     p.join()?;
     attributes(&p);
     p.close()?;
-    println!(
-        "join after close: {:?}",
-        p.join().map_err(|e| e.to_string())
-    );
+    refused("join after close", p.join());
+
+    let mut p = Process::builder().daemon(true).target(parent);
+    p.start()?;
+    p.join()?;
     Ok(())
 }

@@ -1,55 +1,57 @@
-//! The states that a process passes through, as the kernel tells them.
+//! The states that a process passes through, as the notes name them and as the kernel
+//! does, each with what led to it.
 //!
-//! Listing D17, 达内 course notes, day01 进程的状态 (prose).
+//! Listing D17, 达内 course notes, 4) 进程的状态 (prose): three states are 就绪 (ready),
+//! 执行 (running) and 阻塞 (blocked); five have 新建 (new) and 终止 (ended) as well. The
+//! kernel's R is both ready and running; its T is none of the five.
 
+use std::fs;
+use std::thread::sleep;
 use std::time::Duration;
-use std::{fs, thread};
 
 use multiprocessing::{Connection, Process, pipe};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tutorial::Result;
 
-fn child(told: &Connection) {
-    // Busy until there is something to read, then asleep over the next message.
-    while !told.poll(Duration::ZERO).unwrap_or(true) {}
-    let _first = told.recv::<()>();
-    let _never = told.recv::<()>();
+fn child(messages: &Connection) -> Result<()> {
+    while !messages.poll(Duration::ZERO)? {} // Busy until there is a message.
+    messages.recv::<()>()?;
+    messages.recv::<()>()?; // It blocks for ever: there is only one.
+    Ok(())
 }
 
-/// Waits until the kernel has this letter for a process, and prints the whole word.
-fn expect(pid: Pid, letter: char) -> Result<()> {
+/// Waits until the kernel's word for a process begins with this letter, and prints it.
+fn show(event: &str, state: &str, pid: Pid, letter: char) -> Result<()> {
     loop {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let state = status
-            .lines()
-            .find_map(|line| line.strip_prefix("State:\t"));
-        if let Some(state) = state
-            && state.starts_with(letter)
+        let mut words = status.lines().filter_map(|l| l.strip_prefix("State:\t"));
+        if let Some(word) = words.next()
+            && word.starts_with(letter)
         {
-            println!("{state}");
+            println!("{event}: {state}: {word}");
             return Ok(());
         }
-        thread::sleep(Duration::from_millis(1));
+        sleep(Duration::from_millis(1));
     }
 }
 
 fn main() -> Result<()> {
-    let (told, tell) = pipe(false)?;
-    let mut p = Process::new(|| child(&told));
-    println!("new: {:?}", p.pid());
+    let (messages, to_child) = pipe(false)?;
+    let mut p = Process::new(|| child(&messages));
+    println!("Process(): 新建: pid {:?}", p.pid());
     p.start()?;
     let pid = Pid::from_raw(p.handle()?.pid());
-    expect(pid, 'R')?;
-    tell.send(&())?;
-    expect(pid, 'S')?;
+    show("start()", "就绪, 执行", pid, 'R')?;
+    to_child.send(&())?;
+    show("it waits for a message", "阻塞", pid, 'S')?;
     kill(pid, Signal::SIGSTOP)?;
-    expect(pid, 'T')?;
+    show("SIGSTOP", "none of the five", pid, 'T')?;
     kill(pid, Signal::SIGCONT)?;
-    expect(pid, 'S')?;
+    show("SIGCONT", "阻塞", pid, 'S')?;
     p.terminate()?;
-    expect(pid, 'Z')?;
+    show("terminate()", "终止", pid, 'Z')?;
     p.join()?;
-    println!("gone: {:?}", p.exitcode());
+    println!("join(): exitcode {:?}", p.exitcode());
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The synchronisation objects, one after another, and what they refuse.
 //!
-//! Listing D37, 达内 course notes, 附录 (prose).
+//! Listing D37, 达内 course notes, 类 multiprocessing.Lock (prose). Python's `with lock:`
+//! is a guard here, beside acquire and release. The notes' semaphore may be changed by
+//! any number at once; `release` of Python's multiprocessing takes no count.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use tutorial::Result;
 
 const SOON: Duration = Duration::from_millis(50);
 
-/// Runs the function in another process and waits for its end.
+/// Runs a function in another process and waits for its end.
 fn elsewhere(function: impl FnOnce()) -> Result<()> {
     let mut p = Process::new(function);
     p.start()?;
@@ -28,6 +30,11 @@ fn lock() -> Result<()> {
     println!("Lock, acquire now: {:?}", lock.try_acquire());
     lock.release()?;
     println!("Lock, release again: {:?}", lock.release());
+    {
+        let _held = lock.lock(); // Python: with lock
+        println!("Lock, in its guard's scope: {:?}", lock.try_acquire());
+    }
+    println!("Lock, after it: {}", lock.try_lock().is_some());
     Ok(())
 }
 
@@ -40,6 +47,10 @@ fn rlock() -> Result<()> {
     lock.release()?;
     lock.release()?;
     println!("RLock, once too often: {:?}", lock.release());
+    let held = lock.lock();
+    let again = lock.lock();
+    drop((held, again));
+    elsewhere(|| println!("RLock, after two guards: {:?}", lock.try_acquire()))?;
     Ok(())
 }
 
@@ -49,7 +60,11 @@ fn semaphores() -> Result<()> {
     println!("Semaphore, none left: {}", semaphore.acquire_timeout(SOON));
     semaphore.release();
     semaphore.release();
+    // Its number is where it starts, not its ceiling.
     println!("Semaphore, more than at first: {}", semaphore.get_value());
+    let permit = semaphore.permit();
+    println!("Semaphore, beside a permit: {}", semaphore.get_value());
+    drop(permit);
 
     let bounded = BoundedSemaphore::new(1)?;
     println!("BoundedSemaphore, one too many: {:?}", bounded.release());

@@ -145,9 +145,9 @@ fn what_cannot_be_copied_is_reported_and_the_rest_is_copied() {
         fs::write(source.join(file), file).unwrap();
     }
     mkfifo(&source.join("fifo"), Mode::S_IRWXU).unwrap();
-    let nobody = fs::Permissions::from_mode(0o000);
-    fs::set_permissions(source.join("secret"), nobody.clone()).unwrap();
-    fs::set_permissions(source.join("closed"), nobody).unwrap();
+    let none = fs::Permissions::from_mode(0o000);
+    fs::set_permissions(source.join("secret"), none.clone()).unwrap();
+    fs::set_permissions(source.join("closed"), none).unwrap();
     let run = if nix::unistd::geteuid().is_root() {
         // Root may read everything.
         file_copy(&source, &copy).user(65534)

@@ -43,7 +43,7 @@ impl Copy {
         Self(path)
     }
 
-    /// To be run by an ordinary user: this one, or where that is root, by one
+    /// To be run by an ordinary user: this one, or if that is root, by one
     /// without rights.
     fn by_an_ordinary_user(&self) -> Listing {
         let listing = Listing::new(self.0.to_str().unwrap());
@@ -156,8 +156,8 @@ fn process_set_works_for_root_until_it_has_given_that_up() {
         assert_eq!(after(&lines, "euid: "), "it is 65534 now");
         assert_eq!(after(&lines, "euid taken back: "), "it is 0 now");
         assert_eq!(after(&lines, "uid: "), "it is 65534 now");
-        let told = "refused, it is still 65534: Operation not permitted";
-        assert_eq!(after(&lines, "uid taken back: "), told);
+        let refused = "refused, it is still 65534: Operation not permitted";
+        assert_eq!(after(&lines, "uid taken back: "), refused);
     }
 }
 

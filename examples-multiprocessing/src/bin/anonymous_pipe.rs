@@ -1,5 +1,4 @@
-//! A pipe of the system, between a parent and its fork and between two processes of the
-//! library, the unused ends closed.
+//! A pipe of the system, by a bare fork and by the library, the unused ends closed.
 //!
 //! Listing D29, 达内 course notes, 匿名管道 (prose). Two claims of the notes do not hold:
 //! the kernel's buffer has 64 KiB, not 4, since Linux 2.6.11; and a process that has
@@ -40,7 +39,7 @@ fn by_fork() -> Result<()> {
             std::process::exit(0);
         }
         ForkResult::Parent { .. } => {
-            drop(reader); // Otherwise it could write although nobody reads any more.
+            drop(reader); // Otherwise it could write when no reader is left.
             write(writer)?;
             wait()?;
         }
@@ -51,7 +50,8 @@ fn by_fork() -> Result<()> {
 fn by_processes() -> Result<()> {
     let (reader, writer) = io::pipe()?;
     // `start` closes what the child has captured in this process: first the end to
-    // write to, so that the second child does not inherit it and wait for its own end.
+    // write to, so that the second child does not inherit it and wait for its own
+    // end.
     let mut p1 = Process::new(move || write(writer));
     p1.start()?;
     let mut p2 = Process::new(move || read(reader));

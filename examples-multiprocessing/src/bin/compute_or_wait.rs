@@ -1,10 +1,9 @@
-//! Four tasks that compute and four that wait: one after the other, by threads, by
-//! processes.
+//! Four tasks that compute and four that wait: in turn, by threads, by processes.
 //!
 //! Listing D60, 达内 course notes, 什么时候用多线程 (prose). Tasks that wait gain by either.
 //! Tasks that compute gain by either as well, as far as there are processors. In
-//! Python they gain by processes only: its GIL lets one thread run at a time, unless it
-//! is a build without one, which there is since 3.13.
+//! Python they gain by processes only: its GIL lets one thread run at a time, unless
+//! it is a build without one, which there is since 3.13.
 
 use std::hint::black_box;
 use std::thread;

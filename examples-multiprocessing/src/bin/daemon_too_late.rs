@@ -1,5 +1,4 @@
-//! A process that has been started cannot become a daemon: main fails, and the child
-//! still runs.
+//! A process that runs cannot become a daemon: main fails, the child still runs.
 //!
 //! Listing D11, 达内 course notes, 守卫进程. The listing has lost its line 14, which its
 //! traceback shows: `p.daemon = True`.

@@ -22,7 +22,8 @@ impl fmt::Debug for TestRepr {
     }
 }
 
-// Python overrides __repr__, and print falls back to it. In Rust that has to be written.
+// Python overrides __repr__, and print falls back to it. In Rust that must be
+// written.
 impl fmt::Display for TestRepr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -1,5 +1,4 @@
-//! A process reminds you to rest your eyes, every seven and a half hours, without
-//! end.
+//! A process reminds you every seven and a half hours to rest your eyes, without end.
 //!
 //! Listing D12, 达内 course notes, `CallTime`, and its exercise 多进程定期器, which asks for
 //! the reminder's process id and name as well.

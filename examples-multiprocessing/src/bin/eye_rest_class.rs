@@ -1,7 +1,8 @@
 //! The reminder to rest your eyes as a type of its own, every hour, without end.
 //!
 //! Listing D13, 达内 course notes, 用面向对象的方式实现第一 (exercise): the hour is that of
-//! 多进程定期器. Python inherits from `Process`; here a `MyTimer` is what the process runs.
+//! 多进程定期器. Python inherits from `Process`; here a `MyTimer` is what the process
+//! runs.
 
 use multiprocessing::{Process, current_process};
 use tutorial::{Result, ctime, sleep};

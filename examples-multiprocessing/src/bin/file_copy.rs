@@ -65,12 +65,11 @@ fn copy_folder(pool: &Pool, source: &Path, target: &Path) -> Result<()> {
     for failure in &failures {
         eprintln!("{failure}");
     }
-    println!(
-        "{} files, {copied} copied, {unchanged} unchanged, {} failed, {bytes} bytes, {:.2} s",
-        tree.files.len(),
-        failures.len(),
-        start.elapsed().as_secs_f64()
+    let (files, failed) = (tree.files.len(), failures.len());
+    print!(
+        "{files} files, {copied} copied, {unchanged} unchanged, {failed} failed, "
     );
+    println!("{bytes} bytes, {:.2} s", start.elapsed().as_secs_f64());
     if failures.is_empty() {
         Ok(())
     } else {

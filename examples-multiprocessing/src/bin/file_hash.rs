@@ -1,4 +1,4 @@
-//! The SHA-512 of a file that is read in pieces, so that it may be larger than memory.
+//! The SHA-512 of a file that is read in pieces: it may be larger than memory.
 //!
 //! Listing D63, 达内 course notes, 创建 sha512 算法. An argument names the file; without
 //! one it is this program itself. The listing reads text and encodes it again: that

@@ -17,8 +17,8 @@ fn ask(path: &Path) -> io::Result<()> {
 }
 
 fn answer(path: &Path) -> io::Result<()> {
-    // Mode a+: it writes at the end. Python begins to read there as well, and needs
-    // `f.seek(0)` first; Rust begins at the start.
+    // Mode a+: it writes at the end. Python reads from there as well, and needs
+    // `f.seek(0)` first; Rust reads from the start.
     let mut f = OpenOptions::new().read(true).append(true).open(path)?;
     let mut question = String::new();
     f.read_to_string(&mut question)?;

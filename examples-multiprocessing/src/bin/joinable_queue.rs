@@ -1,5 +1,4 @@
-//! A queue whose consumer reports each task as done, and a producer that waits for
-//! the last.
+//! A queue whose consumer reports each task, and a producer that waits for the last.
 //!
 //! Listing D27, 达内 course notes, 队列Queue (续3) (prose).
 

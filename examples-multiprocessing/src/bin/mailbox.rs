@@ -1,8 +1,8 @@
 //! A mailbox with one slot: a number in shared memory and two semaphores.
 //!
 //! Listing D64, 达内 course notes, 共享内存+信号量 (prose). Shared memory carries the number
-//! without copying it through the system, and says nothing about when it is there. That
-//! is what the semaphores add: `acquire` is P, `release` is V.
+//! without copying it through the system, and says nothing about when it is there.
+//! That is what the semaphores add: `acquire` is P, `release` is V.
 
 use multiprocessing::{Process, RawValue, Semaphore};
 use tutorial::{Result, sleep};

@@ -1,9 +1,9 @@
 //! Code that runs as a program, and code that others use.
 //!
 //! Listing D14, 达内 course notes, 这句话的含义. Python runs a file from the top whether it
-//! is started or imported, so the file has to ask which it is. In Rust nothing runs
+//! is started or imported, so the file must ask which it is. In Rust nothing runs
 //! because a module is used, and a program begins at its `main`: what Python's file
-//! does on import has to be called here.
+//! does on import must be called here.
 
 mod test {
     /// What stands outside the guard in `test.py`.

@@ -1,8 +1,8 @@
 //! A pipe with one direction: one end only receives, the other only sends.
 //!
-//! Listing V29, 《Python标准库（中）》 创建单向管道 (prose), and 达内 course notes, 双工. The
-//! notes say of every pipe that an end does one of the two; the ends of a duplex pipe,
-//! as in V26, do both.
+//! Listing V29, 《Python标准库（中）》 创建单向管道 (prose), and 达内 course notes, 双工. The notes
+//! say of every pipe that an end does one of the two; the ends of a duplex pipe, as
+//! in V26, do both.
 
 use multiprocessing::{Connection, Process, RecvError, pipe};
 use tutorial::Result;
@@ -22,8 +22,8 @@ fn main() -> Result<()> {
         println!("conn1.send(): {error}");
     }
 
-    // The end moves to the child. In Python the parent has to close its copy: otherwise
-    // the last `recv` would wait for ever.
+    // The end moves to the child. In Python the parent must close its copy:
+    // otherwise the last `recv` would wait for ever.
     let mut p1 = Process::new(|| proc1(conn2));
     p1.start()?;
     loop {

@@ -1,5 +1,4 @@
-//! Four blocking calls: each waits for the one before it, although there are three
-//! workers.
+//! Four blocking calls, one after the other although there are three workers.
 //!
 //! Listing D51, 达内 course notes, apply 添加任务.
 

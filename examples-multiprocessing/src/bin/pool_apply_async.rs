@@ -1,5 +1,4 @@
-//! Four calls that do not block: three run at once, the fourth when a worker is
-//! free.
+//! Four calls that do not block: three run at once, then the fourth.
 //!
 //! Listing D52, 达内 course notes, `apply_async` 添加任务. The listing closes and joins a
 //! `pool` that it calls `p`.

@@ -11,7 +11,8 @@ use tutorial::Result;
 fn cal(n: u64) -> u64 {
     let mut sum = 0;
     for i in 0..n {
-        // Otherwise the optimiser would find the formula, and there would be no work.
+        // Otherwise the optimiser would find the formula, and there would be no
+        // work.
         sum += black_box(i) * i;
     }
     sum

@@ -27,7 +27,8 @@ fn kill_oneself() {
 }
 
 fn main() -> Result<()> {
-    // Python up to 3.12 counts all of the machine's; later, as here, those that it may use.
+    // Python up to 3.12 counts all of the machine's; later, as here, those that it
+    // may use.
     println!("processes, by default: {}", cpu_count());
 
     println!("processes=2, initializer=prepare, initargs=(\"hello\",)");
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
         .start()?;
 
     println!("divide(7, 2) = {}", pool.apply(divide, (7, 2))?);
-    // The panic of a task is an error here, and its worker goes on.
+    // The panic of a task is an error here, and its worker takes the next task.
     if let Err(TaskError::Panicked { message, .. }) = pool.apply(divide, (7, 0)) {
         println!("divide(7, 0): {message}");
     }

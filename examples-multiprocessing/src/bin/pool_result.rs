@@ -1,9 +1,8 @@
-//! One task of a pool, asked for its result in three ways: by waiting for it, by looking
-//! again and again, and by being told.
+//! The result of a pool's task: waited for, looked at, or handed to a callback.
 //!
-//! Listing D61, 达内 course notes, 自己去看发货 and 阻塞非阻塞 (prose). To wait is to block.
-//! To look is not to block, and still to do the asking oneself. With a callback the other
-//! side reports, which is what makes it asynchronous.
+//! Listing D61, 达内 course notes, 自己去看发货 and 阻塞非阻塞 (prose). To wait is to block. To
+//! look is not to block, and still to do the asking oneself. With a callback the
+//! other side reports, which is what makes it asynchronous.
 
 use multiprocessing::{Pool, TaskError};
 use tutorial::{Result, sleep};

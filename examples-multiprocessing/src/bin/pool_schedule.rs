@@ -28,8 +28,9 @@ fn task(number: u32) -> Run {
 
 fn chart(title: &str, runs: Vec<Run>) -> Timeline {
     let mut timeline = Timeline::new(title);
+    // An idle worker has a row as well.
     for worker in 1..=3 {
-        timeline.row(format!("ForkPoolWorker-{worker}")); // An idle one has a row too.
+        timeline.row(format!("ForkPoolWorker-{worker}"));
     }
     for (worker, number, start, end) in runs {
         let label = char::from_digit(number, 10).unwrap();

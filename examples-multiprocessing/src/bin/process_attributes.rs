@@ -1,9 +1,8 @@
-//! What can be asked of a `Process` before, while and after it runs, and the errors of
-//! its use.
+//! A `Process` before, while and after it runs, and the errors of its use.
 //!
-//! Listing D18, 达内 course notes, Process 构造函数 and Process 类 (prose). Python's keyword
-//! arguments are options of `Process::builder`; those of the function itself, `args`
-//! and `kwargs`, are what its closure captures.
+//! Listing D18, 达内 course notes, Process 构造函数 and Process 类 (prose). Python's
+//! keyword arguments are options of `Process::builder`; those of the function
+//! itself, `args` and `kwargs`, are what its closure captures.
 
 use std::fmt::Display;
 

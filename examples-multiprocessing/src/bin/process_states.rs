@@ -1,5 +1,4 @@
-//! The states that a process passes through, as the notes name them and as the kernel
-//! does, each with what led to it.
+//! The states of a process, as the notes and as the kernel name them, and why.
 //!
 //! Listing D17, 达内 course notes, 4) 进程的状态 (prose): three states are 就绪 (ready),
 //! 执行 (running) and 阻塞 (blocked); five have 新建 (new) and 终止 (ended) as well. The
@@ -21,7 +20,8 @@ fn child(messages: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the kernel's word for a process begins with this letter, and prints it.
+/// Waits until the kernel's word for a process begins with this letter, and prints
+/// it.
 fn show(event: &str, state: &str, pid: Pid, letter: char) -> Result<()> {
     loop {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

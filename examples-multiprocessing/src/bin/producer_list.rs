@@ -1,5 +1,4 @@
-//! A producer makes the numbers 0 to 10, and the consumer ends when it has had them
-//! all.
+//! A producer makes the numbers 0 to 10; the consumer ends when it has had them all.
 //!
 //! Listing D24, 达内 course notes, 使用队列实现生产者消费者模型 (exercise). Instead of putting a
 //! mark that the consumer must know, the producer closes the queue. When nobody is

@@ -45,8 +45,8 @@ fn main() -> Result<()> {
         p.join()?;
     }
 
-    // This process puts no more items. Its children still could: a worker that finds no
-    // item would wait for ever, unless every child closed the queue as well.
+    // This process puts no more items. Its children still could: a worker that finds
+    // no item would wait for ever, unless every child closed the queue as well.
     queue.close();
 
     for p in record2 {

@@ -1,9 +1,9 @@
 //! Privilege dropped, taken back by the saved user id, and dropped for good.
 //!
-//! Listing V24, 《Python标准库（中）》 `saved UID和saved GID`. The text cannot show it, because
-//! the set-uid bit would have to go on the interpreter. A compiled program can have
-//! the bit for itself. Install it, run `saved_uid` as yourself, and remove it again:
-//! `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`.
+//! Listing V24, 《Python标准库（中）》 `saved UID和saved GID`. The text cannot show it,
+//! because the set-uid bit would have to go on the interpreter. A compiled program
+//! can have the bit for itself. Install it, run `saved_uid` as yourself, and remove
+//! it again: `sudo install -o root -m 4755 target/debug/saved_uid /usr/local/bin`.
 
 use nix::unistd::{Uid, getresuid, seteuid, setresuid};
 use tutorial::Result;
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     let root = ids.saved;
     let mut user = ids.real;
     if user.is_root() {
-        // Started by root: go on as a set-uid program that `nobody` starts.
+        // Started by root: continue as a set-uid program that `nobody` starts.
         user = NOBODY;
         setresuid(user, root, root)?;
         print_ids()?;

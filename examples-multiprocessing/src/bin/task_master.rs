@@ -1,5 +1,4 @@
-//! A manager puts two queues on the network, hands out ten numbers and collects what
-//! workers made of them.
+//! A manager puts two queues on the network, hands out numbers and collects results.
 //!
 //! Listing N16, notebook, 分布式进程. Python's own `task_worker.py` may be the worker;
 //! start it in another terminal within ten seconds. The listing registers the same
@@ -30,8 +29,8 @@ fn main() -> Result<()> {
     manager.register("get_result_queue", move || result_queue.clone());
     manager.start()?;
 
-    // The queues now live in the server's process. Used without the manager, they would
-    // be this process's own copies.
+    // The queues now live in the server's process. Used without the manager, they
+    // would be this process's own copies.
     let task: QueueProxy = manager.create("get_task_queue", ())?;
     let result: QueueProxy = manager.create("get_result_queue", ())?;
 

@@ -1,5 +1,4 @@
-//! A worker finds the queues of `task_master` on the network, squares ten numbers
-//! and reports each.
+//! A worker finds the queues of `task_master` on the network and squares ten numbers.
 //!
 //! Listing N17, notebook, `task_worker.py`. Python's own `task_master.py` may be the
 //! master. An argument is the master's address. A name need not be registered before

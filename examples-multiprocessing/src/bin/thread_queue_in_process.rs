@@ -1,5 +1,4 @@
-//! A queue for threads is no way to talk to a child: the parent never sees what the
-//! child puts.
+//! A queue for threads does not reach another process.
 //!
 //! Listing D62, 达内 course notes, 普通 Queue 实现不了 (prose). The child has a copy of the
 //! parent's memory, and so a queue of its own; a queue of `multiprocessing` lies in

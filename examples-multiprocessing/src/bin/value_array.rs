@@ -1,7 +1,7 @@
 //! A number and an array in shared memory, changed by two processes.
 //!
-//! Listing T20, 《Python(十) 进程、线程、协程篇》 `数据可以用Value和Array`. The quotes that the listing
-//! has lost are put back.
+//! Listing T20, 《Python(十) 进程、线程、协程篇》 `数据可以用Value和Array`. The quotes that the
+//! listing has lost are put back.
 
 #![allow(clippy::unreadable_literal, reason = "the number is the listing's")]
 
@@ -11,8 +11,9 @@ use tutorial::Result;
 fn func(a: &Value<f64>, b: &Array<i32>) {
     a.set(3.333333333333333);
     for i in 0..b.len() {
-        // Python locks once to read and again to write. In between, the other process
-        // could negate the same element, and one of the two negations would be lost.
+        // Python locks once to read and again to write. In between, the other
+        // process could negate the same element, and one of the two negations would
+        // be lost.
         let mut b = b.lock();
         b[i] = -b[i];
     }

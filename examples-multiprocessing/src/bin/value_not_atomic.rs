@@ -1,8 +1,8 @@
-//! `+=` on a number in shared memory loses updates, unless the lock is held meanwhile.
+//! `+=` on a number in shared memory loses updates unless its lock is held.
 //!
 //! Listing D59, 达内 course notes, `money.value += 1` and 操作就像+= (prose). A `Value`
-//! locks each read and each write, but not the two together. With `lock=False` it is a
-//! `RawValue`, which locks neither.
+//! locks each read and each write, but not the two together. With `lock=False` it is
+//! a `RawValue`, which locks neither.
 
 use multiprocessing::{Array, Process, RawValue, Value};
 use tutorial::Result;

@@ -91,13 +91,14 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes all folders in the copy. A folder that exists stays, and is made writable
-    /// for its owner until [`finish_folders`](Self::finish_folders).
+    /// Makes all folders in the copy. A folder that exists stays, and is made
+    /// writable for its owner until [`finish_folders`](Self::finish_folders).
     ///
     /// # Errors
     ///
     /// The first folder that cannot be made. A link in the place of a folder is an
-    /// error, as it leads out of the copy. The copy must not lie in the folder itself.
+    /// error, as it leads out of the copy. The copy must not lie in the folder
+    /// itself.
     pub fn make_folders(&self, source: &Path, copy: &Path) -> io::Result<()> {
         let place = std::path::absolute(copy)?;
         let there = place
@@ -120,8 +121,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives the copy's folders the permissions and times of their originals. Call it
-    /// when nothing is written into them any more.
+    /// Gives the copy's folders the permissions and times of their originals. Call
+    /// it when nothing is written into them any more.
     ///
     /// # Errors
     ///
@@ -177,7 +178,7 @@ pub enum Copied {
 ///   On a file system without unnamed files (mostly those of a network) it has a name
 ///   `.copy-…` that was free; a process that is killed leaves it behind.
 /// - No link is followed below the two folders, and what is copied is what was opened:
-///   whoever replaces a file or folder meanwhile leads nothing astray.
+///   a file or folder that is replaced meanwhile leads nowhere else.
 /// - The holes of a sparse file stay holes. The system copies, without the bytes
 ///   passing through this process, and shares them between the two files if the file
 ///   system can.
@@ -290,8 +291,8 @@ impl Place {
     }
 }
 
-/// Opens a folder below `root`, which itself may be reached through links. No further
-/// link is followed.
+/// Opens a folder below `root`, which itself may be reached through links. No
+/// further link is followed.
 fn open_folder(root: &Path, folder: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut opened = open(root, flags, Mode::empty())?;
@@ -387,7 +388,8 @@ impl Drop for Part<'_> {
     }
 }
 
-/// Calls `attempt` with random names until it finds one that is free, and returns it.
+/// Calls `attempt` with random names until it finds one that is free, and returns
+/// it.
 fn with_free_name<T>(
     attempt: impl Fn(&OsStr) -> nix::Result<T>,
 ) -> io::Result<(OsString, T)> {
@@ -426,7 +428,8 @@ fn copy_link(original: &FileStat, from: &Place, to: &Place) -> io::Result<Copied
 fn keep_attributes(original: &Metadata, copy: &File) -> io::Result<()> {
     let now = copy.metadata()?;
     let mut mode = original.mode() & 0o7777;
-    // Otherwise another user's program would run with the rights of whoever copies it.
+    // Otherwise another user's program would run with the rights of the user who
+    // copies it.
     if (now.uid(), now.gid()) != (original.uid(), original.gid()) {
         mode &= !0o6000;
     }
@@ -456,8 +459,8 @@ fn sha512(file: &mut File) -> io::Result<[u8; 64]> {
     }
 }
 
-/// A folder to try a copy on, among the system's temporary files. It is removed, with
-/// all that was put into it, when this is dropped.
+/// A folder to try a copy on, among the system's temporary files. It is removed,
+/// with all that was put into it, when this is dropped.
 ///
 /// ```
 /// use tutorial::{SampleFolder, Tree};
@@ -472,8 +475,8 @@ fn sha512(file: &mut File) -> io::Result<[u8; 64]> {
 pub struct SampleFolder(PathBuf);
 
 impl SampleFolder {
-    /// Makes a folder of this name and the process id, and in it a folder `source` with
-    /// this number of small files.
+    /// Makes a folder of this name and the process id, and in it a folder `source`
+    /// with this number of small files.
     ///
     /// # Errors
     ///

@@ -359,14 +359,14 @@ mod tests {
     #[test]
     fn every_side_does_exactly_as_many_repetitions() {
         let runs = RefCell::new(Vec::new());
-        let mut scenario =
-            scenario()
-                .exactly(20)
-                .rounds(3)
-                .row(Row::new("row", |times| {
-                    runs.borrow_mut().push(times);
-                    Ok((Duration::from_nanos(1), 7 * times))
-                }));
+        let mut scenario = scenario()
+            .exactly(20)
+            .budget(Duration::from_millis(30))
+            .rounds(3)
+            .row(Row::new("row", |times| {
+                runs.borrow_mut().push(times);
+                Ok((Duration::from_nanos(1), 7 * times))
+            }));
         measure(&mut scenario, &mut Pythons::none(), false);
         drop(scenario);
         // One to warm up, and one a round.

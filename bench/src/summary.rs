@@ -220,12 +220,26 @@ fn paragraphs(results: &Results) -> Vec<String> {
                 Cell::Failed(why) => {
                     notes.push(format!("{name} failed in {python}: {why}."));
                 }
-                Cell::Samples(samples) if samples.len() < 3 => notes.push(format!(
-                    "{python} did {name} {} only, so its spread is not known.",
-                    if samples.len() == 1 { "once" } else { "twice" }
-                )),
                 Cell::Empty | Cell::Samples(_) => {}
             }
+        }
+    }
+    for (column, python) in results.pythons.iter().enumerate() {
+        let few: Vec<String> = results
+            .lines
+            .iter()
+            .filter(|line| match &line.cells[1 + column] {
+                Cell::Samples(samples) => samples.len() < 3,
+                _ => false,
+            })
+            .map(Line::label)
+            .collect();
+        if !few.is_empty() {
+            notes.push(format!(
+                "{python} was run less than three times for {}, so the spread is not \
+                 known.",
+                few.join(", ")
+            ));
         }
     }
     notes.sort();

@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn a_print_stands_beside_its_println() {
+        let rows = align(&["print(a)", "print(b)"], &["x();", "println!(\"{b}\");"]);
+        assert!(rows.contains(&(Some(1), Some(1))), "{rows:?}");
+        assert_eq!(pairs(&["print()"], &["println!();"]), [(0, 0)]);
+    }
+
+    #[test]
     fn each_line_has_its_row_in_order() {
         let left = ["a1", "b2", "c3"];
         let right = ["c3", "d4", "b2", "a1"];

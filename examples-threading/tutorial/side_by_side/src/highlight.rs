@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_lost_quote_colours_no_other_line() {
         let lines =
-            Highlighter::new().lines(Language::Python, &["print('a)", "if b:"]);
+            Highlighter::new().lines(Language::Python, &["print(\"\"\"a)", "if b:"]);
         assert!(!lines[1].contains("class=s"), "{}", lines[1]);
         assert!(lines[1].contains("<i class=k>if</i>"), "{}", lines[1]);
     }

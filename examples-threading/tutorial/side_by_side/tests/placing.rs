@@ -118,6 +118,12 @@ fn lines_that_were_added_or_lost_are_put_up_with() {
 }
 
 #[test]
+fn of_two_that_are_alike_the_first_is_taken() {
+    let copy = format!("{DOCUMENT}\n{DOCUMENT}");
+    assert_eq!(ends(&found(&places(), &copy), &copy)[0].0, 5);
+}
+
+#[test]
 fn another_text_has_none_of_the_listings() {
     let found = found(
         &places(),

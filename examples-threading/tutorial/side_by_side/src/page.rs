@@ -110,6 +110,13 @@ struct Line {
     prose: bool,
 }
 
+impl Line {
+    /// Its text, unless it is prose: that belongs to no line of a port.
+    fn code(&self) -> &str {
+        if self.prose { "" } else { &self.text }
+    }
+}
+
 /// What stands beside each other, before it is HTML.
 struct Columns {
     document: String,
@@ -126,31 +133,47 @@ impl Columns {
     fn new(parts: &[Found], documents: &[Document], port: &str) -> Self {
         let mut left = Vec::new();
         for part in parts {
-            for index in part.lines.clone() {
-                let text = &documents[part.document].lines()[index];
-                if !text.trim_start().starts_with("```") {
+            let lines = &documents[part.document].lines()[part.lines.clone()];
+            let indent = lines
+                .iter()
+                .filter(|line| !line.trim().is_empty() && !is_prose(line))
+                .map(|line| line.len() - line.trim_start().len())
+                .min();
+            for (line, number) in lines.iter().zip(part.lines.start() + 1..) {
+                let prose = is_prose(line);
+                let text = if prose {
+                    line.trim()
+                } else {
+                    line.get(indent.unwrap_or(0)..).unwrap_or_default()
+                };
+                if !text.starts_with("```") {
                     left.push(Line {
-                        number: index + 1,
+                        number,
                         text: text.replace('\t', "    "),
-                        prose: is_prose(text),
+                        prose,
                     });
                 }
             }
         }
-        let mut lines = port.lines();
-        let header: Vec<_> = lines
-            .by_ref()
+        let header: Vec<_> = port
+            .lines()
             .take_while(|line| line.starts_with("//!"))
             .map(|line| line.trim_start_matches("//!").trim())
             .collect();
+        let lines = port.lines().skip(header.len());
+        let right = lines.skip_while(|line| line.is_empty());
+        let right: Vec<_> = right.map(ToString::to_string).collect();
         Self {
-            document: parts.first().map_or(String::new(), |part| {
-                documents[part.document].name().to_string()
-            }),
+            document: parts
+                .first()
+                .map_or("not found in the documents that were given", |part| {
+                    documents[part.document].name()
+                })
+                .to_string(),
             left,
-            first: header.len() + 2,
+            first: port.lines().count() - right.len() + 1,
             header: header.join("\n"),
-            right: lines.map(ToString::to_string).collect(),
+            right,
         }
     }
 }
@@ -190,53 +213,34 @@ fn article(
     columns: &Columns,
     output: Option<&str>,
 ) -> String {
-    let left: Vec<&str> = columns.left.iter().map(|line| &*line.text).collect();
+    let left = columns.left.iter().map(Line::code);
+    let left: Vec<&str> = left.collect();
     let right: Vec<&str> = columns.right.iter().map(|line| &**line).collect();
     let left_html = highlighter.lines(Language::Python, &left);
     let right_html = highlighter.lines(Language::Rust, &right);
-    let prose = columns.left.iter().any(|line| line.prose);
-    // Prose is wrapped, so that its lines have no fixed height to align by.
-    let rows = if prose || left.is_empty() {
-        let height = left.len().max(right.len());
-        let line = |row, len| (row < len).then_some(row);
-        (0..height)
-            .map(|row| (line(row, left.len()), line(row, right.len())))
-            .collect()
-    } else {
-        align(&left, &right)
-    };
 
-    let (mut python, mut rust) = (String::new(), String::new());
-    for (l, r) in rows {
-        match l {
-            Some(l) => {
-                let Line {
-                    number,
-                    text,
-                    prose,
-                } = &columns.left[l];
-                let (class, html) = if *prose {
-                    (" class=prose", escaped(text))
-                } else {
-                    ("", left_html[l].clone())
-                };
-                let _ = writeln!(python, "<p{class} data-n={number}>{html}</p>");
-            }
-            None if !prose => python.push_str("<p class=gap></p>\n"),
-            None => {}
+    let mut code = String::new();
+    for (lefts, rights) in align(&left, &right) {
+        code.push_str("<div class=l>");
+        for index in lefts {
+            let Line {
+                number,
+                text,
+                prose,
+            } = &columns.left[index];
+            let (class, html) = if *prose {
+                (" class=prose", &escaped(text))
+            } else {
+                ("", &left_html[index])
+            };
+            let _ = write!(code, "<p{class} data-n={number}>{html}</p>");
         }
-        match r {
-            Some(r) => {
-                let number = columns.first + r;
-                let _ = writeln!(rust, "<p data-n={number}>{}</p>", right_html[r]);
-            }
-            None if !prose => rust.push_str("<p class=gap></p>\n"),
-            None => {}
+        code.push_str("</div>\n<div class=r>");
+        for index in rights {
+            let number = columns.first + index;
+            let _ = write!(code, "<p data-n={number}>{}</p>", right_html[index]);
         }
-    }
-    if left.is_empty() {
-        python =
-            "<p class=prose>Not found in the documents that were given.</p>".into();
+        code.push_str("</div>\n");
     }
     let output = output.map_or(String::new(), |output| {
         format!(
@@ -252,10 +256,9 @@ fn article(
          <div class=note>{note}</div>\n\
          <p class=run><code>{command}</code> <button data-copy=\"{command}\">Copy</button></p>\
          </header>\n\
-         <div class=columns>\n\
-         <div><h3>{document}</h3><div class=code tabindex=0>\n{python}</div></div>\n\
-         <div><h3>{path}</h3><div class=code tabindex=0>\n{rust}</div></div>\n\
-         </div>\n{output}</article>\n",
+         <div class=code>\n\
+         <h3 class=l>{document}</h3><h3 class=r>{path}</h3>\n\
+         {code}</div>\n{output}</article>\n",
         id = row.id,
         name = escaped(row.name()),
         shows = escaped(&row.shows),

@@ -189,9 +189,9 @@ fn a_link_to_a_listing_shows_it() {
 }
 
 /// The top of the first line of V17 that begins so, in the left and the right column.
-const TOPS: &str = "(starts => [...document.querySelectorAll('#V17 .code')].map((code, i) =>\
-    [...code.querySelectorAll('p')].find(p => p.textContent.startsWith(starts[i]))\
-    .getBoundingClientRect().top))";
+const TOPS: &str = "(starts => ['l', 'r'].map((side, i) =>\
+    [...document.querySelectorAll(`#V17 .${side} p`)]\
+    .find(p => p.textContent.startsWith(starts[i])).getBoundingClientRect().top))";
 
 fn a_function_stands_beside_its_port() {
     let mut browser = wide("#V17");

@@ -5,7 +5,8 @@
 //! with one thread may do.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -16,6 +17,7 @@ use multiprocessing::managers::{
 use multiprocessing::{Process, active_children, current_process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, alarm};
+use signal_hook::consts::SIGINT;
 
 /// After this long a wait counts as a hang. A second is promised; a busy machine may add
 /// to it.
@@ -26,7 +28,7 @@ type Test = fn() -> Result<(), ManagerError>;
 fn main() {
     // A hang ends the whole by SIGALRM.
     alarm::set(120);
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 16] = [
         (
             "a_lock_of_a_dead_client_is_released",
             a_lock_of_a_dead_client_is_released,
@@ -62,6 +64,14 @@ fn main() {
         (
             "the_address_of_a_killed_server_can_be_used_again",
             the_address_of_a_killed_server_can_be_used_again,
+        ),
+        (
+            "the_socket_file_of_a_killed_program_is_removed",
+            the_socket_file_of_a_killed_program_is_removed,
+        ),
+        (
+            "a_watcher_leaves_another_servers_socket_file_alone",
+            a_watcher_leaves_another_servers_socket_file_alone,
         ),
         (
             "a_server_ends_with_its_parent",
@@ -338,13 +348,8 @@ fn the_address_of_a_killed_server_can_be_used_again() -> Result<(), ManagerError
     drop(first);
     assert!(!path.exists(), "the file of a killed server is left");
 
-    // A server whose parent was killed too leaves its file; the next takes its place.
-    let mut parent = Process::new(|| {
-        let _manager = start().unwrap();
-        kill(Pid::this(), Signal::SIGKILL).unwrap();
-    });
-    parent.start()?;
-    parent.join()?;
+    // The program was killed as well.
+    is_killed_with_a_server_at(&path)?;
     // That server is killed a moment after its parent, and has its place until then.
     let deadline = Instant::now() + HANG;
     let second = loop {
@@ -358,6 +363,50 @@ fn the_address_of_a_killed_server_can_be_used_again() -> Result<(), ManagerError
     second.list([1])?;
     drop(second);
     assert!(!path.exists());
+    Ok(())
+}
+
+/// Starts a manager at this path in a process that is killed then.
+fn is_killed_with_a_server_at(path: &Path) -> Result<(), ManagerError> {
+    let mut program = Process::new(|| {
+        let mut manager = SyncManager::new(path, b"abc");
+        manager.start().unwrap();
+        manager.list([1]).unwrap();
+        kill(Pid::this(), Signal::SIGKILL).unwrap();
+    });
+    program.start()?;
+    program.join()?;
+    Ok(())
+}
+
+fn the_socket_file_of_a_killed_program_is_removed() -> Result<(), ManagerError> {
+    let path = env::temp_dir().join(format!("watched-{}", current_process().pid()));
+    is_killed_with_a_server_at(&path)?;
+    let killed = Instant::now();
+    while path.exists() {
+        assert!(killed.elapsed() < HANG, "the socket file is left");
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn a_watcher_leaves_another_servers_socket_file_alone() -> Result<(), ManagerError> {
+    let path = env::temp_dir().join(format!("passed-{}", current_process().pid()));
+    let mut program = Process::new(|| {
+        let mut manager = SyncManager::new(path.as_path(), b"abc");
+        manager.start().unwrap();
+        manager.shutdown().unwrap();
+        drop(manager);
+        // Whoever listens here now: its file has the same name, and often the number.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        kill(Pid::this(), Signal::SIGKILL).unwrap();
+    });
+    program.start()?;
+    program.join()?;
+    // Its watcher would be done by then.
+    thread::sleep(Duration::from_millis(300));
+    assert!(path.exists(), "the watcher removed another's file");
+    fs::remove_file(&path).unwrap();
     Ok(())
 }
 
@@ -393,11 +442,25 @@ fn a_server_ends_with_its_parent() -> Result<(), ManagerError> {
 }
 
 fn ctrl_c_leaves_the_server_alone() -> Result<(), ManagerError> {
-    let manager = manager()?;
-    let list = manager.list([1])?;
-    kill(server_of(&manager), Signal::SIGINT).unwrap();
-    thread::sleep(Duration::from_millis(20));
-    assert_eq!(list.get::<i64>(0)?, 1);
+    let interrupted = || {
+        let manager = manager()?;
+        let list = manager.list([1])?;
+        kill(server_of(&manager), Signal::SIGINT).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!(list.get::<i64>(0)?, 1);
+        Ok(())
+    };
+    interrupted()?;
+    // In a program that handles the signal itself, too.
+    let mut handles = Process::new(|| {
+        let pressed = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGINT, pressed).unwrap();
+        let done: Result<(), ManagerError> = interrupted();
+        done.unwrap();
+    });
+    handles.start()?;
+    handles.join()?;
+    assert_eq!(handles.exitcode(), Some(0));
     Ok(())
 }
 

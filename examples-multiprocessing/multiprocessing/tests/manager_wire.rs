@@ -302,6 +302,64 @@ fn a_request_of_more_than_64_mib_ends_its_connection() {
     in_time(move || stop(&address, KEY));
 }
 
+/// A request as Python sends it: `(target, method, args, {})`.
+fn request(target: Option<&str>, method: &str, args: Vec<Value>) -> Vec<u8> {
+    let target = target.map_or(Value::None, Value::from);
+    let parts = vec![
+        target,
+        method.into(),
+        Value::Tuple(args),
+        Value::Dict(Vec::new()),
+    ];
+    Value::Tuple(parts).dumps().unwrap()
+}
+
+#[test]
+fn an_item_that_its_client_does_not_receive_is_put_back() {
+    let address = our_server(KEY, Digests::All);
+    let mut manager = SyncManager::new(&address, KEY);
+    manager.connect().unwrap();
+    let queue = manager.queue(0).unwrap();
+    // Longer than sockets hold, so that sending it waits for the client.
+    queue.put(Value::Bytes(vec![7; 40_000_000])).unwrap();
+    let Value::Proxy(found) = Value::from(queue.proxy()) else {
+        panic!("a proxy is sent as one")
+    };
+    let stream = dial_as_python("3.13", &address);
+    send(
+        &stream,
+        &request(None, "accept_connection", vec!["x".into()]),
+    );
+    assert!(receive(&stream).is_some());
+    send(
+        &stream,
+        &request(Some(&found.token.ident), "get", Vec::new()),
+    );
+    while queue.qsize().unwrap() > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(stream);
+    let item = queue.get_timeout::<Value>(HANG).unwrap();
+    assert!(matches!(item, Value::Bytes(bytes) if bytes.len() == 40_000_000));
+    drop((queue, found));
+    in_time(move || stop(&address, KEY));
+}
+
+#[test]
+fn a_client_that_refuses_the_servers_proof_is_not_served() {
+    let address = our_server(KEY, Digests::All);
+    let stream = dial(&address);
+    let challenge = receive(&stream).unwrap();
+    send(&stream, &python_answers("3.13", &challenge));
+    assert_eq!(receive(&stream).unwrap(), b"#WELCOME#");
+    send(&stream, &recorded("3.13")[0][3].1);
+    assert!(receive(&stream).is_some());
+    send(&stream, b"#FAILURE#");
+    send(&stream, &request(None, "dummy", Vec::new()));
+    assert_eq!(receive(&stream), None);
+    in_time(move || stop(&address, KEY));
+}
+
 #[test]
 fn md5_can_be_ruled_out_on_both_sides() {
     let address = our_server(KEY, Digests::Modern);

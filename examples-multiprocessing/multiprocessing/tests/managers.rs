@@ -1,7 +1,11 @@
 //! Managers, as a program uses them and as a stranger abuses them.
 
+use std::env;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -512,6 +516,7 @@ fn a_stranger_learns_only_that_it_was_refused() {
     let huge = b"\xff\xff\xff\xff\x80\0\0\0\0\0\0\0".as_slice();
     let long = b"\0\0\x01\x01".as_slice();
     let request = b"\0\0\0\x0f\x80\x04(N\x8c\x05dummy)}t.".as_slice();
+    let mut challenges = Vec::new();
     for hostile in [
         huge,
         long,
@@ -523,16 +528,99 @@ fn a_stranger_learns_only_that_it_was_refused() {
         let mut challenge = [0; 4 + 59];
         stream.read_exact(&mut challenge).unwrap();
         assert_eq!(&challenge[4..23], b"#CHALLENGE#{sha256}");
+        challenges.push(challenge);
         stream.write_all(hostile).unwrap();
+        let refused = Instant::now();
         let told = rest(&stream);
+        // Refused for what it sent, not because the time of the handshake is over.
+        assert!(refused.elapsed() < HANG / 2, "{hostile:?}");
         let refused = b"\0\0\0\x09#FAILURE#";
         assert!(told.is_empty() || told == refused, "{told:?}");
     }
+    // An answer that was overheard is of no use again.
+    let count = challenges.len();
+    challenges.sort_unstable();
+    challenges.dedup();
+    assert_eq!(challenges.len(), count, "a challenge was used twice");
     // Half a handshake, in the middle of a message.
     let mut stream = dial(&served.address);
     stream.write_all(b"\0\0\0\x28{sha256}").unwrap();
     drop(stream);
     served.client().list([0]).unwrap();
+}
+
+#[test]
+fn a_socket_file_is_its_owners_only_and_removed_by_its_own_server_only() {
+    let path = env::temp_dir().join(format!("owner-{}", std::process::id()));
+    let bind = || {
+        SyncManager::new(path.as_path(), b"abc")
+            .get_server()
+            .unwrap()
+    };
+    let first = bind();
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    fs::remove_file(&path).unwrap();
+    let second = bind();
+    drop(first);
+    assert!(path.exists(), "the file was another server's by then");
+    drop(second);
+    assert!(!path.exists());
+}
+
+#[test]
+fn no_descriptor_of_managers_is_inherited_by_programs() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([1]).unwrap();
+    let path = env::temp_dir().join(format!("inherited-{}", std::process::id()));
+    let unix = SyncManager::new(path.as_path(), b"abc").get_server();
+    let unix = Served::of(unix.unwrap(), b"abc");
+    let other = unix.client();
+    let queue = other.queue(0).unwrap();
+    assert_eq!((list.len().unwrap(), queue.qsize().unwrap()), (1, 0));
+    let mut sockets = 0;
+    for fd in fs::read_dir("/proc/self/fd").unwrap() {
+        let fd = fd.unwrap();
+        // It may be closed by another test in between.
+        let (Ok(target), Ok(info)) = (
+            fs::read_link(fd.path()),
+            fs::read_to_string(Path::new("/proc/self/fdinfo").join(fd.file_name())),
+        ) else {
+            continue;
+        };
+        if target.to_string_lossy().starts_with("socket:") {
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+            assert!(flags & 0o2_000_000 != 0, "{fd:?} is not closed on exec");
+            sockets += 1;
+        }
+    }
+    assert!(sockets >= 6, "only {sockets} sockets");
+}
+
+#[test]
+fn a_text_of_the_servers_reaches_no_terminal_raw() {
+    let mut manager = BaseManager::new(("127.0.0.1", 0), b"abc");
+    manager.register("Hostile", || {
+        let raise = |(): &(), (): ()| {
+            Err::<(), _>(Exception::value_error("\x1b[2Jgone\u{9b}m"))
+        };
+        Arc::new(Methods::new(()).method("raise", raise))
+    });
+    manager.register_with("Refused", |_| {
+        Err::<Arc<Panics>, _>(Exception::value_error("\x1b[2Jgone\r"))
+    });
+    let served = Served::start(manager);
+    let manager = served.client();
+    let hostile: Proxy = manager.create("Hostile", ()).unwrap();
+    let raised = hostile.call::<()>("raise", ()).unwrap_err();
+    let refused = manager.create::<Proxy>("Refused", ()).unwrap_err();
+    for error in [raised, refused] {
+        let text = error.to_string();
+        assert!(text.contains("gone"), "{text:?}");
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
 }
 
 #[test]

@@ -283,6 +283,9 @@ tuples! {
 ///
 /// assert_eq!(("a", 1).into_args(), [Value::from("a"), Value::from(1)]);
 /// assert_eq!(().into_args(), []);
+/// // Any number of them:
+/// let many = vec![Value::from(1); 9];
+/// assert_eq!(many.clone().into_args(), many);
 /// ```
 pub trait IntoArgs {
     /// The arguments in their order.

@@ -137,6 +137,7 @@ impl fmt::Display for ManagerError {
             Self::Full => f.write_str("The queue is full."),
             Self::ShutDown => f.write_str("The queue is shut down."),
             Self::Raised(exception) => {
+                let exception = visible(&exception.to_string());
                 write!(f, "The managed object raised {exception}.")
             }
             Self::Refused(what) => {
@@ -155,6 +156,19 @@ impl fmt::Display for ManagerError {
             Self::Process(error) => error.fmt(f),
         }
     }
+}
+
+/// A text of another program's without what a terminal would obey.
+pub(super) fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            visible.extend(char.escape_default());
+        } else {
+            visible.push(char);
+        }
+    }
+    visible
 }
 
 // The system's message is part of the sentence.

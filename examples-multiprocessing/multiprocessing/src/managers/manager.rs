@@ -1,9 +1,10 @@
 //! Managers: how a program starts a server or finds one.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{fmt, mem, process};
+
+use nix::sys::signal::Signal;
 
 use super::client::{Link, Proxy};
 use super::convert::{Arguments, IntoArgs};
@@ -17,6 +18,7 @@ use super::proxies::{
 use super::server::{Limits, Registry, Server};
 use super::wire::SocketFile;
 use super::{Address, Digests, types};
+use crate::sys::signals::ignore;
 use crate::{AuthKey, Process, ProcessHandle, current_process};
 
 /// How long a server may take for one of its own functions.
@@ -111,20 +113,21 @@ impl BaseManager {
     pub fn start(&mut self) -> Result<(), ManagerError> {
         let mut server = self.bind()?;
         let address = server.address().clone();
-        let file = server.take_file();
+        let mut file = server.take_file();
         let mut server_process = Process::builder()
             .name("SyncManager-1")
             .daemon(true)
             .target(move || {
-                // From here on the signal only sets a flag that is never read.
-                let ignored = Arc::new(AtomicBool::new(false));
-                let sigint = signal_hook::consts::SIGINT;
-                if signal_hook::flag::register(sigint, ignored).is_err() {
+                if ignore(Signal::SIGINT).is_err() {
                     eprintln!("The manager's server will end with Ctrl+C.");
                 }
                 server.serve_forever();
             });
         server_process.start()?;
+        if let Some(file) = &mut file {
+            // The file is in no one's way if that fails: the next server replaces it.
+            file.watch().ok();
+        }
         self.address = address;
         self.state = State::Started(Box::new(Started {
             link: self.link(),

@@ -39,21 +39,49 @@
 //!
 //! # Limitations
 //!
-//! What crosses is plain data and proxies: an instance of a class of the user's is
-//! refused. There are no managed pools and no `SharedMemoryManager`, a barrier has no
-//! action, and a key function cannot be sent to `sort`. A name stands for its IPv4
-//! addresses, as in Python.
+//! What crosses is plain data and proxies: numbers (`Decimal`, `Fraction` and `complex`
+//! too), texts, bytes, tuples, lists, dicts, sets, the containers of `collections`,
+//! `array`, `range`, `slice`, `uuid.UUID`, the types of `datetime`, exceptions of
+//! Python's own. They are compared, ordered, hashed and shown as in Python. Refused, with
+//! the name of what is refused, are
 //!
-//! Sizes and numbers are limited, unlike Python's. A message has at most 64 MiB,
-//! and takes at most 256 MiB of memory once it is read; the server makes no list of more
-//! than that, and of at most 4 Mi items from a text, bytes or a range. What is longer is
-//! refused before it is sent ([`PickleError::TooLong`]); Python's clients send it all the
-//! same, and lose their connection. A server has at most 4096 connections of clients,
-//! each one thread of theirs; further ones are refused in a sentence. Values are nested
-//! at most 256 deep.
+//! * instances of a user's classes, functions, and all classes but those of plain data;
+//!   so there is no managed `Pool`, a barrier has no action, `sort` has no key function
+//!   and a `defaultdict` only a class of plain data for a factory;
+//! * time zones other than `datetime.timezone`, and texts with surrogates, which are not
+//!   UTF-8;
+//! * a value that contains itself, and one nested more than 256 deep;
+//! * an array of typecode `u` with a number that is not that of a character.
+//!
+//! Where Python's server differs: it leaves a list half sorted if its items do not
+//! compare, and this one leaves it as it was. A value that occurs twice in a message
+//! arrives as two copies. There is no `SharedMemoryManager`. A name of a host stands for
+//! its IPv4 addresses, as in Python.
+//!
+//! Sizes are limited, unlike Python's. A message has at most 64 MiB, and takes at most
+//! 256 MiB of memory once it is read; the server makes no list of more than that, and of
+//! at most 4 Mi items from a text, bytes or a range. What is longer is refused before it
+//! is sent ([`PickleError::TooLong`]); Python's clients send it all the same, and lose
+//! their connection. A server has at most 4096 connections of clients, each one thread of
+//! theirs; further ones are refused in a sentence.
+//!
+//! A request locks its object for as long as it computes. It may compare some twenty
+//! million small values, which takes about a second; one that compares more ends with a
+//! `TimeoutError`.
 //!
 //! The objects of a client that is killed stay until the server ends, as in Python: it
 //! is not known how many proxies it had. Containers that contain each other stay for ever.
+//!
+//! # Security
+//!
+//! Both sides prove that they know the key, but Python's protocol does not bind these
+//! proofs to the connection, and what follows them is neither encrypted nor signed. A
+//! server that does not know the key can pass a client's challenges on to one that does,
+//! and the answers back: then it sits in between, reads everything and changes what it
+//! likes. Whoever can read or redirect the network can do the same. On one machine use a
+//! UNIX socket ([`Address::Unix`], which only its owner can open); between machines use a
+//! tunnel that authenticates both ends, such as SSH's or WireGuard's, and listen at its
+//! end only.
 
 mod address;
 mod client;

@@ -13,6 +13,8 @@ pub(crate) mod descriptor;
 pub(crate) mod exit;
 pub(crate) mod fork;
 pub(crate) mod futex;
+#[cfg(feature = "managers")]
+pub(crate) mod heap;
 pub(crate) mod lifetime;
 pub(crate) mod memory;
 pub(crate) mod named;

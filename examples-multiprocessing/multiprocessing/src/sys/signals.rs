@@ -23,6 +23,14 @@ pub(crate) fn set_default(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
+/// Ignores a signal, and so do the programs that this process starts.
+#[cfg(feature = "managers")]
+pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
+    // SAFETY: nothing of this program's is run.
+    unsafe { signal::signal(signal, SigHandler::SigIgn) }?;
+    Ok(())
+}
+
 /// Has a signal that would end this process do nothing instead. If it has another action
 /// than the default one, that stays.
 ///

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::unistd::{Pid, getpid};
 
 use super::child::{self, End, Then};
+#[cfg(feature = "managers")]
+use super::descriptor::above_standard;
 use super::segment::{Shared, shareable};
 
 /// The directory in which Linux keeps named blocks of shared memory.
@@ -66,9 +68,65 @@ impl List {
     }
 }
 
-/// Starts the watcher of this process, as a grandchild: no wait of this program for its
-/// children meets it.
+/// Starts a watcher of this process that removes what stands in a list.
 pub(crate) fn start(list: &Shared<List>) -> io::Result<()> {
+    start_with(|owner| {
+        keep_only(&[owner.as_raw_fd()]);
+        wait_for_any(&mut [readable(0)]);
+        for entry in &list.entries {
+            clean_up(entry);
+        }
+    })
+}
+
+/// A watcher that removes one file, unless this is dropped first in the process that
+/// started it.
+#[cfg(feature = "managers")]
+#[derive(Debug)]
+pub(crate) struct FileWatcher {
+    /// What is written to it ends the watcher.
+    cancel: OwnedFd,
+    owner: Pid,
+}
+
+#[cfg(feature = "managers")]
+impl FileWatcher {
+    /// Watches over a file with this absolute path, which must exist.
+    pub(crate) fn start(path: &CStr) -> io::Result<Self> {
+        let file = identity_of(path).ok_or_else(io::Error::last_os_error)?;
+        let (cancelled, cancel) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let cancelled = above_standard(cancelled)?;
+        let cancel = above_standard(cancel)?;
+        start_with(|owner| {
+            keep_only(&[owner.as_raw_fd(), cancelled.as_raw_fd()]);
+            let mut ends = [readable(0), readable(1)];
+            wait_for_any(&mut ends);
+            // Another program's file may have the name, and even the number, once this
+            // one was removed: by then its owner has cancelled.
+            let is_cancelled = ends[1].revents & libc::POLLIN != 0;
+            if !is_cancelled && identity_of(path) == Some(file) {
+                unlink(path);
+            }
+        })?;
+        let owner = getpid();
+        Ok(Self { cancel, owner })
+    }
+}
+
+#[cfg(feature = "managers")]
+impl Drop for FileWatcher {
+    fn drop(&mut self) {
+        if self.owner == getpid() {
+            // It fails if the watcher has been killed.
+            nix::unistd::write(&self.cancel, b"x").ok();
+        }
+    }
+}
+
+/// Starts a watcher of this process, as a grandchild: no wait of this program for its
+/// children meets it. It does what `watch` does, which gets a descriptor that polls
+/// readable once this process has ended, and must call nothing but the system.
+fn start_with(watch: impl FnOnce(&OwnedFd)) -> io::Result<()> {
     let owner = child::sentinel(getpid())?;
     // SAFETY: the child, and its child, call nothing but the system (and run handlers
     // that do no more), so that it does not matter what locks vanished threads hold.
@@ -83,7 +141,10 @@ pub(crate) fn start(list: &Shared<List>) -> io::Result<()> {
             // SAFETY: as above.
             match unsafe { libc::fork() } {
                 -1 => exit(1),
-                0 => watch(&owner, list),
+                0 => {
+                    watch(&owner);
+                    exit(0)
+                }
                 _ => exit(0),
             }
         }
@@ -103,29 +164,37 @@ fn exit(code: libc::c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The watcher's life. Of its owner's things it keeps nothing but the list.
-fn watch(owner: &OwnedFd, list: &List) -> ! {
+/// Leaves a watcher nothing of its owner's but these descriptors, as 0, 1 and so on.
+fn keep_only(descriptors: &[libc::c_int]) {
     // SAFETY: each of these takes numbers, or text that lives as long as the program;
     // none touches memory of this process. Their failures change nothing.
-    unsafe { libc::prctl(libc::PR_SET_NAME, c"shm-watcher".as_ptr()) };
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"mp-watcher".as_ptr()) };
     // SAFETY: as above.
     unsafe { libc::chdir(c"/".as_ptr()) };
+    // All of them are 3 or more: no copy takes the place of a later one.
+    for (place, descriptor) in (0..).zip(descriptors) {
+        // SAFETY: as above.
+        unsafe { libc::dup2(*descriptor, place) };
+    }
+    let rest = descriptors.len() as libc::c_uint;
     // SAFETY: as above. What the owner had open must not stay open through the watcher.
-    unsafe { libc::dup2(owner.as_raw_fd(), 0) };
-    // SAFETY: as above.
-    unsafe { libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0) };
-    let mut end = libc::pollfd {
-        fd: 0,
+    unsafe { libc::syscall(libc::SYS_close_range, rest, libc::c_uint::MAX, 0) };
+}
+
+fn readable(fd: libc::c_int) -> libc::pollfd {
+    libc::pollfd {
+        fd,
         events: libc::POLLIN,
         revents: 0,
-    };
-    // SAFETY: `end` is one entry and outlives the call. The end stays readable: it
-    // cannot be missed between two calls.
-    while unsafe { libc::poll(&raw mut end, 1, -1) } < 1 {}
-    for entry in &list.entries {
-        clean_up(entry);
     }
-    exit(0)
+}
+
+/// Waits until one of them is readable. The owner's end stays readable: it cannot be
+/// missed between two calls.
+fn wait_for_any(ends: &mut [libc::pollfd]) {
+    let count = ends.len() as libc::nfds_t;
+    // SAFETY: there are as many entries, and they outlive the call.
+    while unsafe { libc::poll(ends.as_mut_ptr(), count, -1) } < 1 {}
 }
 
 /// Removes the block of an entry, if there is one. Allocates nothing.

@@ -247,6 +247,9 @@ def main():
             history.append('%s%r %r' % (method, tuple(args), kwargs))
             texts = [shown(*result) for result in results]
             if texts[0] == texts[1]:
+                if method == 'sort' and texts[0] == 'raised TypeError':
+                    # Python leaves such a list half sorted, and ours as it was.
+                    break
                 continue
             if method == '__str__' and same_text(*texts):
                 continue

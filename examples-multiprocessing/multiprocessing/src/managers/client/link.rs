@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::managers::convert::FromValue;
-use crate::managers::error::ManagerError;
+use crate::managers::error::{ManagerError, visible};
 use crate::managers::pickle::{Reader, Token, Value};
 use crate::managers::wire::{MessageStream, ReplyKind, Stream, auth};
 use crate::managers::{Address, Digests};
@@ -221,8 +221,12 @@ impl Link {
 
 /// The line of a traceback that names the error.
 fn last_line(text: &str) -> String {
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or_default().trim().trim_end_matches('.').into()
+    let lines = text.split('\n').map(str::trim);
+    let line = lines
+        .rev()
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    visible(line.trim_end_matches('.'))
 }
 
 /// A connection that waits for its thread's next call.
@@ -279,6 +283,20 @@ mod tests {
 
     use super::*;
     use crate::managers::wire::Listener;
+
+    #[test]
+    fn a_server_that_sends_nothing_is_given_up_in_time() {
+        let listener = Listener::bind(&("127.0.0.1", 0).into()).unwrap();
+        let address = listener.address().clone();
+        let link = Link::new(address, b"abc".into(), Digests::All);
+        let late = link.ask("dummy", &[], Duration::from_millis(200));
+        let late = late.unwrap_err();
+        assert!(matches!(late, ManagerError::TimedOut { .. }), "{late:?}");
+        assert!(
+            late.to_string().contains("has not answered in time"),
+            "{late}"
+        );
+    }
 
     #[test]
     fn a_reply_that_arrives_byte_by_byte_is_bound_by_the_deadline() {

@@ -114,7 +114,8 @@ impl Element {
             Value::BigInt(number) => {
                 return Ok(matches!(self.kind, Kind::Unsigned(8))
                     && !number.is_negative()
-                    && number.bytes().len() <= 9);
+                    && number.bytes().len() == 9
+                    && number.bytes()[8] == 0);
             }
             other => {
                 return Err(Exception::type_error(format!(
@@ -237,11 +238,15 @@ pub(in crate::managers) fn element(array: &Object) -> Option<Element> {
     }
 }
 
-/// The items of an `array` that was sent.
-pub(in crate::managers) fn items(array: &Object) -> Option<Vec<Value>> {
-    let element = element(array)?;
+/// The bytes of an `array` that was sent.
+pub(super) fn bytes(array: &Object) -> Option<&[u8]> {
     match array.args() {
-        [_, Value::Bytes(bytes)] => element.read(bytes),
+        [_, Value::Bytes(bytes)] => Some(bytes),
         _ => None,
     }
+}
+
+/// The items of an `array` that was sent.
+pub(in crate::managers) fn items(array: &Object) -> Option<Vec<Value>> {
+    element(array)?.read(bytes(array)?)
 }

@@ -134,11 +134,17 @@ impl<'a> Reader<'a> {
         };
         let value = values.value(id, 0)?;
         self.has_proxies = values.has_proxies;
+        self.memory = values.memory;
         Ok(value)
     }
 
     pub(in crate::managers) fn has_proxies(&self) -> bool {
         self.has_proxies
+    }
+
+    /// How much memory it took to read, in bytes.
+    pub(in crate::managers) fn memory_taken(&self) -> usize {
+        MAX_MEMORY - self.memory.0
     }
 
     fn step(&mut self, operation: u8) -> Step {
@@ -646,7 +652,10 @@ impl<'n, 'a> Values<'n, 'a> {
         if class.kind == Kind::RebuildProxy {
             return self.proxy(arg_ids, depth);
         }
-        self.memory.charge_allocation(size_of::<Object>())?;
+        // An Object is the largest of what becomes of it, but for the texts that others
+        // have.
+        self.memory
+            .charge_allocation(size_of::<Object>() + BYTES_PER_NAMES)?;
         let args = self.values(arg_ids, depth)?;
         let state = instance.state;
         let state = state.map(|id| self.value(id, depth + 1)).transpose()?;
@@ -716,6 +725,9 @@ impl<'n, 'a> Values<'n, 'a> {
         Ok(Value::Proxy(Box::new(proxy)))
     }
 }
+
+/// What the names in an exception, a token or a proxy take.
+const BYTES_PER_NAMES: usize = 192;
 
 /// What finding equal members takes for each.
 const BYTES_PER_FINGERPRINT: usize = 64;

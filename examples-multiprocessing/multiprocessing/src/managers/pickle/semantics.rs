@@ -265,6 +265,14 @@ pub(in crate::managers) fn equal(a: &Value, b: &Value) -> Result<bool, Exception
             work::step(a.len().min(b.len()))?;
             a == b
         }
+        // A bytearray looks at the memory of the other.
+        (Value::ByteArray(a), Value::Object(b))
+        | (Value::Object(b), Value::ByteArray(a))
+            if array::element(b).is_some() =>
+        {
+            work::step(a.len())?;
+            array::bytes(b) == Some(a.as_slice())
+        }
         (Value::Tuple(a), Value::Tuple(b)) | (Value::List(a), Value::List(b)) => {
             all_equal(a, b)?
         }
@@ -388,6 +396,14 @@ pub(in crate::managers) fn is_less(a: &Value, b: &Value) -> Result<bool, Excepti
         ) => {
             work::step(a.len().min(b.len()))?;
             return Ok(a < b);
+        }
+        (Value::ByteArray(a), Value::Object(b)) if array::element(b).is_some() => {
+            work::step(a.len())?;
+            return Ok(Some(a.as_slice()) < array::bytes(b));
+        }
+        (Value::Object(a), Value::ByteArray(b)) if array::element(a).is_some() => {
+            work::step(b.len())?;
+            return Ok(array::bytes(a) < Some(b.as_slice()));
         }
         (Value::Tuple(a), Value::Tuple(b)) | (Value::List(a), Value::List(b)) => {
             return sequence_is_less(a, b);

@@ -12,6 +12,7 @@ use crate::managers::managed::{Caller, Managed, Reply, ReplyContent};
 use crate::managers::pickle::{Exception, Keeper, Token, Value, begin_request};
 use crate::managers::wire::{MessageStream, ReplyKind, SendError, Stream};
 use crate::process::message_of;
+use crate::sys::heap::give_back;
 
 impl Shared {
     /// Carries out one client's calls until its connection ends.
@@ -27,10 +28,15 @@ impl Shared {
         // another connection while it reads the reply: until its next request on this
         // one nothing else may keep the object alive.
         let mut given: Vec<Keeper> = Vec::new();
+        let mut has_been_large = false;
         while !self.stopping.load(Ordering::Acquire) {
             let request = match messages.receive() {
                 Ok(Some(request)) => self.read(request),
                 Ok(None) | Err(_) => break,
+            };
+            let was_large = match &request {
+                Ok(request) => request.memory > LARGE,
+                Err(_) => true,
             };
             given.clear();
             // Whatever of the object's is called may panic.
@@ -47,6 +53,15 @@ impl Shared {
                 Ok(keepers) => given = keepers,
                 Err(Lost) => break,
             }
+            if was_large {
+                give_back();
+                has_been_large = true;
+            }
+        }
+        if has_been_large {
+            // What the client had, its objects have lost by now, or will have soon.
+            drop(given);
+            give_back();
         }
     }
 
@@ -137,6 +152,10 @@ impl Shared {
         sent
     }
 }
+
+/// A request that takes more memory than this has the allocator give back what is free
+/// afterwards. It takes about as long as to fill so much memory.
+const LARGE: usize = 16 << 20;
 
 /// The objects that a client may hold, locks and permits. Dropping this makes them
 /// forget the client.

@@ -236,3 +236,99 @@ impl Drop for Ended<'_> {
         self.connections.end(self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{Shutdown, TcpStream};
+    use std::time::Instant;
+
+    use super::*;
+    use crate::managers::client::Link;
+    use crate::managers::{ManagerError, Proxy};
+
+    /// Far more than anything here takes: only a hang reaches it.
+    const HANG: Duration = Duration::from_secs(20);
+
+    /// A server with these limits, and how to reach it. The server ends with the test
+    /// program.
+    fn served(limits: Limits) -> (Arc<Link>, Address) {
+        let factory: Arc<Factory> = Arc::new(|_| {
+            let methods = crate::managers::Methods::new(());
+            let methods = methods.method("call", |(), ()| Ok(()));
+            Ok(Arc::new(methods) as Arc<dyn Managed>)
+        });
+        let registry = Registry::from([("Object".to_owned(), factory)]);
+        let address = ("127.0.0.1", 0).into();
+        let key = AuthKey::from(b"abc");
+        let server =
+            Server::bind(&address, key.clone(), Digests::All, limits, registry);
+        let server = server.unwrap();
+        let address = server.address().clone();
+        thread::spawn(move || server.serve_forever());
+        let link = Link::new(address.clone(), key, Digests::All);
+        (Arc::new(link), address)
+    }
+
+    fn dial(address: &Address) -> TcpStream {
+        let stream = TcpStream::connect(address.to_string()).unwrap();
+        stream.set_read_timeout(Some(HANG)).unwrap();
+        stream
+    }
+
+    /// Reads until the server closes the connection.
+    fn is_closed(mut stream: &TcpStream) -> bool {
+        let mut rest = Vec::new();
+        match stream.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    #[test]
+    fn a_connection_without_a_proof_of_the_key_is_closed_in_time() {
+        let (_, address) = served(Limits {
+            handshake: Duration::from_millis(100),
+            ..Limits::default()
+        });
+        let start = Instant::now();
+        assert!(is_closed(&dial(&address)));
+        assert!(start.elapsed() < HANG / 2, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_unauthenticated_connections_is_closed() {
+        let (link, address) = served(Limits {
+            unauthenticated: 2,
+            handshake: 10 * HANG,
+            ..Limits::default()
+        });
+        let streams = [dial(&address), dial(&address), dial(&address)];
+        assert!(is_closed(&streams[0]));
+        // Clients with the key still get in.
+        link.ask("dummy", &[], HANG).unwrap();
+        for stream in streams {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    #[test]
+    fn a_client_more_than_the_limit_is_refused_in_a_sentence() {
+        let (link, _) = served(Limits {
+            clients: 1,
+            ..Limits::default()
+        });
+        let object = Proxy::create(&link, "Object", Vec::new()).unwrap();
+        // The connection of the creation may not have ended yet.
+        let start = Instant::now();
+        while object.call::<()>("call", ()).is_err() {
+            assert!(start.elapsed() < HANG);
+            thread::sleep(Duration::from_millis(1));
+        }
+        let refused = link.ask("dummy", &[], HANG).unwrap_err();
+        let ManagerError::Refused(text) = &refused else {
+            panic!("{refused:?}")
+        };
+        assert!(text.contains("already has 1 connections"), "{text}");
+    }
+}

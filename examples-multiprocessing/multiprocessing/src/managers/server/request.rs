@@ -10,6 +10,8 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) args: Vec<Value>,
     pub(super) kwargs: Vec<(String, Value)>,
+    /// How much memory it took to read.
+    pub(super) memory: usize,
 }
 
 impl Request {
@@ -23,8 +25,9 @@ impl Request {
         let request = reader
             .read()
             .map_err(|error| format!("UnpicklingError: {error}"))?;
-        let request =
+        let mut request =
             Self::of_value(request).ok_or("ValueError: the request is malformed")?;
+        request.memory = reader.memory_taken();
         Ok((request, reader.has_proxies()))
     }
 
@@ -51,6 +54,7 @@ impl Request {
             method,
             args,
             kwargs: kwargs.collect::<Option<_>>()?,
+            memory: 0,
         })
     }
 

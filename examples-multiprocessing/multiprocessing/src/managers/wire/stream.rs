@@ -1,11 +1,13 @@
 //! The two kinds of stream between a client and a server, and what a server accepts them
 //! with.
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use nix::sys::socket::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::managers::Address;
+use crate::sys::watcher::FileWatcher;
 
 /// The bytes of a connection.
 #[derive(Debug)]
@@ -292,15 +295,27 @@ pub(in crate::managers) struct SocketFile {
     inode: u64,
     /// A fork's copy of this value leaves the file alone.
     owner: u32,
+    /// Removes it if the owner is killed.
+    watcher: Option<FileWatcher>,
 }
 
 impl SocketFile {
+    /// Has the file removed even if this process is killed. Only for a process with one
+    /// thread: it forks.
+    pub(in crate::managers) fn watch(&mut self) -> io::Result<()> {
+        let path = std::path::absolute(&self.path)?;
+        let path = CString::new(path.into_os_string().into_vec())?;
+        self.watcher = Some(FileWatcher::start(&path)?);
+        Ok(())
+    }
+
     fn new(path: &Path) -> io::Result<Self> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         Ok(Self {
             path: path.into(),
             inode: fs::symlink_metadata(path)?.ino(),
             owner: std::process::id(),
+            watcher: None,
         })
     }
 }

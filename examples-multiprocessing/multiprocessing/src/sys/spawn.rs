@@ -44,6 +44,10 @@ const ORDER: &str = "MULTIPROCESSING_ORDER";
 /// A function of this program that can be spawned: how far from the program's beginning
 /// its [`Registration`] is, which is the same in every process that runs the program.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "`entry` finds out whether the number is that of a registration"
+)]
 pub(crate) struct Function(usize);
 
 /// What a function is called by: its serialised argument and the handles in it.

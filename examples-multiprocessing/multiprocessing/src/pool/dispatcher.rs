@@ -118,7 +118,12 @@ impl Dispatcher {
             PoolState::Open
             | PoolState::Closed
             | PoolState::Over(TaskError::Initializer(_)) => Ok(()),
-            PoolState::Over(error) => Err(PoolError::Workers(error.to_string())),
+            PoolState::Over(TaskError::System(why)) => {
+                Err(PoolError::Workers(why.clone()))
+            }
+            PoolState::Over(_) => Err(PoolError::Workers(
+                "its supervisor has ended before it had started all workers.".into(),
+            )),
         }
     }
 

@@ -550,6 +550,107 @@ fn a_stranger_learns_only_that_it_was_refused() {
 }
 
 #[test]
+fn a_dict_that_changes_its_size_ends_an_iteration_over_it() {
+    let served = Served::sync();
+    let manager = served.client();
+    let dict = manager.dict([("a", 1), ("b", 2)]).unwrap();
+    let keys: Proxy = dict.proxy().call_proxy("__iter__", ()).unwrap();
+    assert_eq!(keys.call::<String>("__next__", ()).unwrap(), "a");
+    dict.set("a", 3).unwrap();
+    assert_eq!(keys.call::<String>("__next__", ()).unwrap(), "b");
+    let keys: Proxy = dict.proxy().call_proxy("__iter__", ()).unwrap();
+    dict.set("c", 4).unwrap();
+    for _ in 0..2 {
+        let changed = keys.call::<String>("__next__", ()).unwrap_err();
+        assert!(changed.to_string().contains("RuntimeError"), "{changed}");
+        // It stays ended, even if the size is the former one again.
+        dict.proxy().call::<Value>("pop", ("c", 0)).unwrap();
+    }
+}
+
+#[test]
+fn methods_refuse_the_arguments_that_pythons_refuse() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([3, 1, 2]).unwrap();
+    let dict = manager.dict([("a", 1)]).unwrap();
+    let lock = manager.lock().unwrap();
+    let huge = Value::loads(b"\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\x01.").unwrap();
+    let calls: [(&Proxy, &str, Vec<Value>, &str); 13] = [
+        (dict.proxy(), "keys", vec![1.into()], "TypeError"),
+        (dict.proxy(), "get", vec![], "TypeError"),
+        (
+            dict.proxy(),
+            "update",
+            vec![vec!["abc"].into()],
+            "ValueError",
+        ),
+        (dict.proxy(), "update", vec![vec![1].into()], "TypeError"),
+        (list.proxy(), "__add__", vec!["xy".into()], "TypeError"),
+        (
+            list.proxy(),
+            "__getitem__",
+            vec![huge.clone()],
+            "IndexError",
+        ),
+        (
+            list.proxy(),
+            "insert",
+            vec![huge.clone(), 0.into()],
+            "OverflowError",
+        ),
+        (list.proxy(), "__mul__", vec![huge], "OverflowError"),
+        (list.proxy(), "pop", vec!["x".into()], "TypeError"),
+        (list.proxy(), "sort", vec![Value::None], "TypeError"),
+        (
+            lock.proxy(),
+            "acquire",
+            vec![true.into(), f64::NAN.into()],
+            "ValueError",
+        ),
+        (
+            lock.proxy(),
+            "acquire",
+            vec![true.into(), 1e30.into()],
+            "OverflowError",
+        ),
+        (
+            lock.proxy(),
+            "acquire",
+            vec![false.into(), 1.into()],
+            "ValueError",
+        ),
+    ];
+    for (proxy, method, args, raised) in calls {
+        let error = proxy.call::<Value>(method, args.clone()).unwrap_err();
+        let text = format!("{method}{args:?}: {error}");
+        assert!(error.to_string().contains(raised), "{text}");
+    }
+    // Pairs of any kind, and what was set before one that fails stays.
+    dict.proxy()
+        .call::<()>("update", (vec!["xy", "zw"],))
+        .unwrap();
+    assert_eq!(dict.get::<String>("z").unwrap(), "w");
+    let reverse = [("reverse".into(), 1.into())];
+    list.proxy().call_with("sort", &[], &reverse).unwrap();
+    assert_eq!(format!("{:?}", list.value().unwrap()), "[3, 2, 1]");
+}
+
+#[test]
+fn what_cannot_be_hashed_is_refused_in_sets_and_as_a_key() {
+    let served = Served::sync();
+    let manager = served.client();
+    let list = manager.list([0]).unwrap();
+    let dict = Value::Dict(Vec::new());
+    let refused = list.append(Value::Set(vec![dict.clone()])).unwrap_err();
+    assert!(refused.to_string().contains("unhashable"), "{refused}");
+    let refused = list
+        .append(Value::Dict(vec![(dict, 1.into())]))
+        .unwrap_err();
+    assert!(refused.to_string().contains("unhashable"), "{refused}");
+}
+
+#[test]
 fn a_socket_file_is_its_owners_only_and_removed_by_its_own_server_only() {
     let path = env::temp_dir().join(format!("owner-{}", std::process::id()));
     let bind = || {

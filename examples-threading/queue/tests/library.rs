@@ -45,6 +45,52 @@ fn an_item_whose_order_panics_leaves_the_queue_usable() {
     assert!(queue.get().is_ok());
 }
 
+/// Far more than anything here takes: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(10);
+
+#[test]
+fn an_item_that_one_getter_declines_wakes_another() {
+    for _ in 0..20 {
+        let queue = Queue::new(0);
+        thread::scope(|s| {
+            let declines = s.spawn(|| queue.get_timeout_if(HANG, || false));
+            // It waits first, and so is woken first on most systems.
+            thread::sleep(Duration::from_millis(5));
+            let takes = s.spawn(|| queue.get_timeout(HANG));
+            thread::sleep(Duration::from_millis(5));
+            let start = Instant::now();
+            queue.put(1).unwrap();
+            assert_eq!(takes.join().unwrap(), Ok(1));
+            assert!(start.elapsed() < HANG / 2, "the item lay beside a getter");
+            // If the other was woken first, this one still waits.
+            queue.put(2).unwrap();
+            assert_eq!(declines.join().unwrap(), Ok(None));
+        });
+    }
+}
+
+#[test]
+fn an_item_that_is_put_back_is_the_next_and_wakes_a_getter() {
+    let queue = Queue::new(1);
+    queue.put(1).unwrap();
+    let first = queue.get().unwrap();
+    queue.put(2).unwrap();
+    // Beyond the size of the queue: the item was in it before.
+    queue.put_back(first);
+    assert_eq!((queue.get(), queue.get()), (Ok(1), Ok(2)));
+    thread::scope(|s| {
+        let waits = s.spawn(|| queue.get_timeout(HANG));
+        thread::sleep(Duration::from_millis(5));
+        let start = Instant::now();
+        queue.put_back(3);
+        assert_eq!(waits.join().unwrap(), Ok(3));
+        assert!(
+            start.elapsed() < HANG / 2,
+            "the getter slept beside the item"
+        );
+    });
+}
+
 proptest! {
     #[test]
     fn queues_give_their_order(items: Vec<i32>) {

@@ -72,6 +72,10 @@ def main():
     only = [name for name in sys.argv[2:] if not name.startswith('-')]
     tests = unittest.TestSuite()
     for name, case in sorted(module.__dict__.items()):
+        if name == 'WithManagerTestPool':
+            # All of it needs a managed pool, whose tasks are Python functions.
+            print(name, 'not run')
+            continue
         wanted = name.startswith('WithManager') or name == 'TestSyncManagerTypes'
         if wanted and (not only or name in only):
             tests.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(case))

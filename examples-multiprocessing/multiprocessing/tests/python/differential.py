@@ -185,7 +185,8 @@ TYPES = [
     ('Queue', lambda: [R.choice([0, 2, -1])], QUEUE, 2), ('Lock', lambda: [], LOCK, 1),
     ('RLock', lambda: [], LOCK, 1), ('Event', lambda: [], EVENT, 1),
     ('BoundedSemaphore', lambda: [R.choice([1, 2, -1, 'x'])],
-     dict(LOCK, acquire=lambda: [False]), 1),
+     {'acquire': lambda: [False],
+      'release': lambda: R.choice([[], [0], [1], [2], [5], [-1], [True]])}, 1),
 ]
 WEIGHTS = [weight for *_, weight in TYPES]
 

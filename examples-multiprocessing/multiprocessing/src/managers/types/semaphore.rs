@@ -10,7 +10,7 @@ use super::waiting::{Monitor, timeout};
 use super::{Call, Outcome, methods};
 use crate::managers::convert::Arguments;
 use crate::managers::managed::{Managed, Reply};
-use crate::managers::pickle::{Exception, Value, is_less};
+use crate::managers::pickle::Exception;
 
 /// Permits. Those of a client that ends or dies come back, unless the semaphore counts
 /// events, as shown by clients that release permits they never acquired.
@@ -97,11 +97,10 @@ impl Semaphore {
     fn release_method(self: &Arc<Self>, call: Call) -> Outcome {
         let caller = call.caller;
         let [count] = call.bind(["n"])?;
-        let count = count.unwrap_or(Value::Int(1));
-        if is_less(&count, &Value::Int(1))? {
-            return Err(Exception::value_error("n must be one or more"));
-        }
-        let count = integer(&count)?.for_c()? as usize;
+        let count = count.map_or(Ok(1), |count| integer(&count)?.for_c())?;
+        let count = usize::try_from(count).ok().filter(|&count| count > 0);
+        let count =
+            count.ok_or_else(|| Exception::value_error("n must be one or more"))?;
         self.release(count, caller.id()).map(Reply::from)
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::gettid;
 use threading::{BoundedSemaphore, Event, RLock, Semaphore, ThreadPool, Timer};
+use tutorial::harness::Watchdog;
 
 const SOON: Duration = Duration::from_millis(20);
 /// Far beyond what anything here takes, so that only a hang meets it.
@@ -45,6 +46,7 @@ fn wakes_a_waiter_though_it_is_cleared_at_once(wait: fn(&Event)) {
 
 #[test]
 fn a_set_that_is_cleared_at_once_still_wakes_the_waiter() {
+    let _watchdog = Watchdog::start();
     // The waiter may be quick enough to see the flag before it is cleared.
     for _ in 0..20 {
         wakes_a_waiter_though_it_is_cleared_at_once(Event::wait);
@@ -56,6 +58,7 @@ fn a_set_that_is_cleared_at_once_still_wakes_the_waiter() {
 
 #[test]
 fn waits_with_a_time_out_end_and_take_nothing() {
+    let _watchdog = Watchdog::start();
     let start = Instant::now();
     assert!(!Event::new().wait_timeout(SOON));
     assert!(!Semaphore::new(0).acquire_timeout(SOON));
@@ -64,6 +67,7 @@ fn waits_with_a_time_out_end_and_take_nothing() {
 
 #[test]
 fn a_bounded_semaphore_takes_back_no_more_than_it_gave() {
+    let _watchdog = Watchdog::start();
     let permits = BoundedSemaphore::new(2);
     assert!(permits.release().is_err());
     permits.acquire();
@@ -74,6 +78,7 @@ fn a_bounded_semaphore_takes_back_no_more_than_it_gave() {
 
 #[test]
 fn a_permit_that_is_dropped_can_be_taken_again() {
+    let _watchdog = Watchdog::start();
     let permits = Semaphore::new(1);
     let permit = permits.permit();
     assert!(!permits.try_acquire());
@@ -83,6 +88,7 @@ fn a_permit_that_is_dropped_can_be_taken_again() {
 
 #[test]
 fn a_release_at_the_largest_number_is_harmless() {
+    let _watchdog = Watchdog::start();
     let permits = Semaphore::new(usize::MAX);
     permits.release();
     assert!(permits.try_acquire());
@@ -90,6 +96,7 @@ fn a_release_at_the_largest_number_is_harmless() {
 
 #[test]
 fn an_rlock_is_free_only_after_its_last_guard() {
+    let _watchdog = Watchdog::start();
     let lock = &RLock::new(());
     let free_elsewhere =
         || thread::scope(|s| s.spawn(|| lock.try_lock().is_some()).join().unwrap());
@@ -106,6 +113,7 @@ fn an_rlock_is_free_only_after_its_last_guard() {
 
 #[test]
 fn a_timer_fires_once_and_a_cancelled_one_never() {
+    let _watchdog = Watchdog::start();
     let fired = Arc::new(AtomicI32::new(0));
     let count = |fired: &Arc<AtomicI32>| {
         let fired = Arc::clone(fired);
@@ -133,6 +141,7 @@ impl Drop for PanicsWhenDropped {
 
 #[test]
 fn a_panicking_task_does_not_end_its_worker() {
+    let _watchdog = Watchdog::start();
     let pool = ThreadPool::new(1).unwrap();
     for n in 0..3 {
         let failed = pool.submit(move || panic!("task {n} failed")).result();
@@ -148,6 +157,7 @@ fn a_panicking_task_does_not_end_its_worker() {
 
 #[test]
 fn dropping_the_pool_finishes_what_was_submitted() {
+    let _watchdog = Watchdog::start();
     let finished = Arc::new(AtomicI32::new(0));
     let pool = ThreadPool::new(2).unwrap();
     for _ in 0..20 {
@@ -163,17 +173,17 @@ fn dropping_the_pool_finishes_what_was_submitted() {
 
 #[test]
 fn a_panic_whose_value_panics_when_dropped_is_still_an_outcome() {
+    let _watchdog = Watchdog::start();
     let pool = ThreadPool::new(1).unwrap();
     let task = pool.submit(|| -> i32 { panic_any(PanicsWhenDropped) });
-    let (sender, outcome) = mpsc::channel();
-    thread::spawn(move || sender.send(task.result()));
-    let outcome = outcome.recv_timeout(DEADLINE).unwrap();
-    assert_eq!(outcome.unwrap_err().message(), "a value that is not a text");
+    let panicked = task.result().unwrap_err();
+    assert_eq!(panicked.message(), "a value that is not a text");
     assert_eq!(pool.submit(|| "still here").result(), Ok("still here"));
 }
 
 #[test]
 fn a_task_may_drop_the_last_handle_of_its_own_pool() {
+    let _watchdog = Watchdog::start();
     let pool = Arc::new(ThreadPool::new(2).unwrap());
     let (go, gone) = mpsc::channel();
     let task = pool.submit({

@@ -66,16 +66,12 @@ fn time_out(from: &Account, to: &Account) {
 struct PowerCut;
 
 // Both steps or neither.
-fn transfer(
-    from: &mut i32,
-    to: &mut i32,
-    power: Result<(), PowerCut>,
-) -> Result<(), PowerCut> {
+fn transfer(from: &mut i32, to: &mut i32, power_cut: bool) -> Result<(), PowerCut> {
     let before = *from;
     *from -= 1000;
-    if let Err(cut) = power {
+    if power_cut {
         *from = before;
-        return Err(cut);
+        return Err(PowerCut);
     }
     *to += 1000;
     Ok(())
@@ -105,8 +101,8 @@ fn main() {
     both_ways("fixed order", fixed_order, a, b);
     both_ways("time-out", time_out, a, b);
 
-    for power in [Err(PowerCut), Ok(())] {
-        let outcome = transfer(&mut a.yuan.lock(), &mut b.yuan.lock(), power);
+    for power_cut in [true, false] {
+        let outcome = transfer(&mut a.yuan.lock(), &mut b.yuan.lock(), power_cut);
         show(&format!("transfer of 1000: {outcome:?}"), a, b);
     }
 }

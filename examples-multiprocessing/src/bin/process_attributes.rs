@@ -1,6 +1,6 @@
 //! A `Process` before, while and after it runs, and the errors of its use.
 //!
-//! Listing D18, 达内 course notes, Process 构造函数 and Process 类 (prose). Python's
+//! Listing D18, 达内 course notes, 创建 Process 对象 and 附录, Process 类 (prose). Python's
 //! keyword arguments are options of `Process::builder`; those of the function
 //! itself, `args` and `kwargs`, are what its closure captures.
 

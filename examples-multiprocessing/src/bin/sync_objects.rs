@@ -1,7 +1,7 @@
 //! The synchronisation objects, one after another, and what they refuse.
 //!
-//! Listing D37, 达内 course notes, 类 multiprocessing.Lock (prose). Python's `with
-//! lock:` is a guard here, beside acquire and release. The notes' semaphore may be
+//! Listing D37, 达内 course notes, 类 multiprocessing.Lock (prose). Python's `with`
+//! is a guard here, beside acquire and release. The notes' semaphore may be
 //! changed by any number at once; `release` of Python's multiprocessing takes no
 //! count.
 

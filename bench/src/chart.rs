@@ -7,7 +7,7 @@ pub(crate) struct Chart {
     pub(crate) title: String,
     pub(crate) x: String,
     pub(crate) y: String,
-    /// Where the factors between the lines are what counts.
+    /// For lines whose factors to each other are what counts.
     pub(crate) y_logarithmic: bool,
     pub(crate) lines: Vec<ChartLine>,
 }

@@ -48,14 +48,14 @@ pub fn share(total: u64, workers: usize, worker: usize) -> u64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
-    /// Where the scheduler puts them, on an idle machine: what users get.
+    /// The scheduler chooses, on an idle machine: what users get.
     Free,
     /// Both on one core.
     OneCore,
     /// Each on a core of its own.
     Apart,
-    /// Where the scheduler puts them, while busy processes use all cores but one (on a
-    /// machine with a single core, that one).
+    /// The scheduler chooses, while busy processes use all cores but one (on a machine
+    /// with a single core, that one).
     Busy,
 }
 

@@ -137,8 +137,10 @@ fn table(results: &Results) -> Vec<Vec<String>> {
             row.push(tails.join("; "));
         }
         if changes {
-            let count = |change: &Option<f64>| {
-                change.map_or("–".into(), |change| format!("{change:.1}"))
+            let count = |change: &Option<f64>| match change {
+                None => "–".into(),
+                Some(few) if *few < 10.0 => format!("{few:.3}"),
+                Some(many) => format!("{many:.0}"),
             };
             let counts: Vec<String> = line.changes.iter().map(count).collect();
             row.push(counts.join("; "));
@@ -598,15 +600,15 @@ mod tests {
             workers: Some(workers),
             ..line("busy loops", Role::Ceiling, median)
         };
-        let told = |two| {
+        let concluded = |two| {
             let mut results = results(vec![busy(1, 10.0), busy(2, two)]);
             results.sentences = vec!["A sentence.".into()];
             paragraphs(&results).join(" ").contains("A sentence.")
         };
         let cores = cpu_count() as u64;
-        assert!(told(10.0));
+        assert!(concluded(10.0));
         // A machine with one core expects no more than that.
-        assert_eq!(told(20.0), cores == 1);
+        assert_eq!(concluded(20.0), cores == 1);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Holds for Apart<'_, PthreadMutex> {
     }
 }
 
-/// Who is at the lock.
+/// The workers at a lock.
 #[derive(Clone, Copy)]
 struct Crowd {
     workers: usize,

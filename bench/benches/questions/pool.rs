@@ -278,6 +278,7 @@ fn tasks(
         known,
     )
     .at("length of a task in µs", microseconds)
+    .rounds(if microseconds < 1000.0 { 15 } else { 9 })
     .row(
         python
             .beside(one, "one", 0)

@@ -298,7 +298,7 @@ fn between_processes(
         .row(
             connection
                 .python(format!("queues.pipe {python} {size}"))
-                .note("as many items wait as fit the socket"),
+                .note("the number of waiting items is what fits the socket"),
         )
         .row(
             Row::new("Queue", through_queue)

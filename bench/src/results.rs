@@ -202,6 +202,29 @@ impl Results {
         Some(Ratio::new(theirs, ours.middle()?))
     }
 
+    /// Which of some rows are faster than another one, which are slower, and which the
+    /// measurement does not tell apart from it, as a sentence.
+    #[must_use]
+    pub fn faster_than(&self, other: &str, labels: &[&str]) -> Option<String> {
+        let mut named = [const { Vec::new() }; 3];
+        for label in labels {
+            let which = match self.times(label, other)?.verdict() {
+                Verdict::Less => 0,
+                Verdict::Equal => 1,
+                Verdict::More => 2,
+            };
+            named[which].push(*label);
+        }
+        let kinds = ["Faster than", "Equal within the spread to", "Slower than"];
+        let parts: Vec<String> = kinds
+            .into_iter()
+            .zip(named)
+            .filter(|(_, labels)| !labels.is_empty())
+            .map(|(kind, labels)| format!("{kind} {other}: {}.", labels.join(", ")))
+            .collect();
+        Some(parts.join(" "))
+    }
+
     /// The time that one of `count` parts of the row's work takes, for a sentence.
     #[must_use]
     pub fn each(&self, label: &str, count: usize) -> Option<String> {
@@ -336,6 +359,25 @@ pub(crate) mod tests {
         // More workers than cores are expected to do as much as the cores can.
         let crowd = results(vec![ceiling(1, 10.0), ceiling(4, 20.0)]);
         assert_eq!(crowd.missing_cores(2), None);
+    }
+
+    #[test]
+    fn a_sentence_falls_as_the_data_do() {
+        let results = results(vec![
+            line("one thread", Role::Contender, 100.0),
+            line("map", Role::Contender, 50.0),
+            line("imap", Role::Contender, 95.0),
+            line("apply", Role::Contender, 300.0),
+        ]);
+        let say = |labels: &[&str]| results.faster_than("one thread", labels);
+        assert_eq!(
+            say(&["map", "apply", "imap"]).unwrap(),
+            "Faster than one thread: map. Equal within the spread to one thread: imap. \
+             Slower than one thread: apply."
+        );
+        assert_eq!(say(&["apply"]).unwrap(), "Slower than one thread: apply.");
+        assert_eq!(say(&["map", "not measured"]), None);
+        assert_eq!(results.each("map", 10).unwrap(), "5.00 ns");
     }
 
     #[test]

@@ -19,10 +19,11 @@ pub(crate) fn report(
     comparison: Option<String>,
     directory: &Path,
 ) -> anyhow::Result<()> {
-    let text = markdown(record, comparison.as_deref(), Links::None)?;
+    let text = markdown(record, comparison.as_deref(), None)?;
     println!("\n{text}");
     fs::create_dir_all(directory)?;
-    let linked = markdown(record, comparison.as_deref(), Links::ToCode)?;
+    let root = to_root(directory);
+    let linked = markdown(record, comparison.as_deref(), Some(&root))?;
     fs::write(directory.join("summary.md"), linked)?;
     fs::write(directory.join("readme.md"), readme(record)?)?;
     record.write(directory)?;
@@ -36,7 +37,7 @@ pub(crate) fn report(
         fs::write(charts.join(name), chart.svg())?;
     }
     let page = directory.join("summary.html");
-    fs::write(&page, html(record)?)?;
+    fs::write(&page, html(record, &root)?)?;
     println!("With charts: {}", page.display());
     println!("Raw samples: {}", directory.join("samples.json").display());
     Ok(())
@@ -50,13 +51,6 @@ const LEGEND: &str = "Each time is the median of interleaved samples; the spread
     is; one in a Python column, how many times as fast as that Python Rust is; one of \
     busy loops, how many times the work of one they did in the same time. Nothing is \
     pinned to a core unless the name of the table says so.";
-
-/// Whether each row names its lines of code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Links {
-    None,
-    ToCode,
-}
 
 /// The heading and the rows of a scenario's table.
 fn table(results: &Results) -> Vec<Vec<String>> {
@@ -321,13 +315,21 @@ fn code(results: &Results) -> Vec<(String, &[Place])> {
     rows
 }
 
-/// From the directory of the report to the repository's root.
-const TO_ROOT: &str = "../../";
+/// How a link in the directory of the report begins that leads to the repository.
+fn to_root(directory: &Path) -> String {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = bench.parent().unwrap_or(bench);
+    match directory.strip_prefix(root) {
+        Ok(inner) => "../".repeat(inner.components().count()),
+        Err(_) => format!("{}/", root.display()),
+    }
+}
 
+/// The report. With a `root`, each row links to its lines of code below it.
 fn markdown(
     record: &Record,
     comparison: Option<&str>,
-    links: Links,
+    root: Option<&str>,
 ) -> Result<String, fmt::Error> {
     let mut text = format!("# {TITLE}\n\n");
     for warning in &record.warnings {
@@ -356,13 +358,13 @@ fn markdown(
         for paragraph in paragraphs(result) {
             writeln!(text, "\n{paragraph}")?;
         }
-        if links == Links::ToCode {
+        if let Some(root) = root {
             let rows = code(result).into_iter().map(|(name, places)| {
                 let places: Vec<String> = places
                     .iter()
                     .map(|Place { file, line }| {
                         let short = file.rsplit('/').next().unwrap_or(file);
-                        format!("[{short}:{line}]({TO_ROOT}{file}#L{line})")
+                        format!("[{short}:{line}]({root}{file}#L{line})")
                     })
                     .collect();
                 format!("{name} {}", places.join(" "))
@@ -531,7 +533,7 @@ fn html_table(page: &mut String, table: &[Vec<String>]) -> fmt::Result {
     Ok(())
 }
 
-fn html(record: &Record) -> Result<String, fmt::Error> {
+fn html(record: &Record, root: &str) -> Result<String, fmt::Error> {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
          <title>{TITLE}</title>\n<style>{STYLE}</style>\n<h1>{TITLE}</h1>\n"
@@ -579,7 +581,7 @@ fn html(record: &Record) -> Result<String, fmt::Error> {
             write!(page, " {}", escape(&name))?;
             for Place { file, line } in places {
                 let short = file.rsplit('/').next().unwrap_or(file);
-                write!(page, " <a href=\"{TO_ROOT}{file}\">{short}:{line}</a>")?;
+                write!(page, " <a href=\"{root}{file}\">{short}:{line}</a>")?;
             }
             page.push_str(" ·");
         }
@@ -609,6 +611,15 @@ mod tests {
         assert!(concluded(10.0));
         // A machine with one core expects no more than that.
         assert_eq!(concluded(20.0), cores == 1);
+    }
+
+    #[test]
+    fn a_link_leads_to_the_repository_from_anywhere() {
+        let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = bench.parent().unwrap();
+        assert_eq!(to_root(&root.join("target/criterion")), "../../");
+        let elsewhere = to_root(Path::new("/elsewhere"));
+        assert_eq!(elsewhere, format!("{}/", root.display()));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bench::sys::{PingPong, Wait};
 use bench::{
-    Bench, By, Part, Placement, Race, Results, Row, Scenario, Verdict, cal,
-    cal_known, worker_counts,
+    Bench, By, Part, Placement, Race, Results, Row, Scenario, cal, cal_known,
+    worker_counts,
 };
 use crossbeam::channel;
 use multiprocessing::{Pool, StartMethod, cpu_count};
@@ -310,31 +310,15 @@ fn tasks(
         .ceiling([workers])
         .quote(what("map"), "map", ["one thread", "rayon"])
         .quote(what("apply"), "apply", ["one thread"])
-        .says(who_pays)
+        .says(which_pays)
         .says(beside_python);
     bench.scenario(scenario);
     Ok(())
 }
 
 /// Which methods are faster than no pool at all.
-fn who_pays(results: &Results) -> Option<String> {
-    let mut named: [Vec<&str>; 3] = [const { Vec::new() }; 3];
-    for method in METHODS {
-        let which = match results.times(method, "one thread")?.verdict() {
-            Verdict::Less => 0,
-            Verdict::Equal => 1,
-            Verdict::More => 2,
-        };
-        named[which].push(method);
-    }
-    let [faster, equal, slower] = named.map(|methods| match methods.as_slice() {
-        [] => "none".to_owned(),
-        these => these.join(", "),
-    });
-    Some(format!(
-        "Faster than one thread: {faster}. Equal within the spread: {equal}. Slower: \
-         {slower}."
-    ))
+fn which_pays(results: &Results) -> Option<String> {
+    results.faster_than("one thread", &METHODS)
 }
 
 fn beside_python(results: &Results) -> Option<String> {
@@ -400,7 +384,7 @@ fn arguments(
             inputs().into_par_iter().map(last).sum()
         }))
         .ceiling([cpu_count()])
-        .says(who_pays)
+        .says(which_pays)
         .says(beside_python);
     bench.scenario(scenario);
     Ok(())

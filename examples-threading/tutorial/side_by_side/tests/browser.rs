@@ -203,6 +203,11 @@ fn a_function_stands_beside_its_port() {
     let tops =
         narrow.evaluate(&format!("{TOPS}({})", json!(["def booth", "fn booth"])));
     assert!(tops[0].as_f64() < tops[1].as_f64(), "{tops}");
+    let lefts = narrow.evaluate(
+        "['.l', '.r'].map(side => document.querySelector('#V17 ' + side)\
+         .getBoundingClientRect().left)",
+    );
+    assert_eq!(lefts[0], lefts[1], "the columns stand beside each other");
     silent(&browser);
     silent(&narrow);
 }

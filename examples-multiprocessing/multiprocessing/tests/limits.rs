@@ -75,7 +75,9 @@ fn thousands_of_small_objects_need_few_descriptors() {
 
 fn many_locks_travel_with_few_descriptors() {
     fn work(locks: Vec<Lock>) {
-        locks.iter().for_each(|lock| lock.release().unwrap());
+        for lock in &locks {
+            lock.release().unwrap();
+        }
     }
     limit(Resource::RLIMIT_NOFILE, 64);
     let locks: Vec<_> = (0..1000).map(|_| Lock::new().unwrap()).collect();

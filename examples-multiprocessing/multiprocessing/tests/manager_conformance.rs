@@ -1,5 +1,5 @@
-//! CPython's own tests of managers, and random calls, with our server in the place of
-//! Python's.
+//! The tests of managers of `CPython` itself, and random calls, with our server in the
+//! place of Python's.
 //!
 //! It has a `main` of its own: the same program is the server that the scripts start.
 
@@ -95,7 +95,7 @@ fn random_calls_have_the_results_they_have_with_pythons_server(python: &str) {
 }
 
 /// The server that the scripts start: of the ready-made types, and of those that
-/// CPython's tests register.
+/// `CPython`'s tests register.
 fn serve(key: &str, address: &str, fd: &str) {
     let key: Vec<u8> = (0..key.len())
         .step_by(2)
@@ -103,9 +103,9 @@ fn serve(key: &str, address: &str, fd: &str) {
         .collect();
     let address: Address = address.parse().unwrap();
     let mut manager = SyncManager::new(&address, key);
-    let text = |text: &'static str| move |_: &(), (): ()| Ok::<_, Exception>(text);
+    let text = |text: &'static str| move |(): &(), (): ()| Ok::<_, Exception>(text);
     manager.register("Foo", move || {
-        let g = |_: &(), (): ()| {
+        let g = |(): &(), (): ()| {
             Err::<(), _>(Exception::new("builtins", "ValueError", vec![]))
         };
         Arc::new(Methods::new(()).method("f", text("f()")).method("g", g))

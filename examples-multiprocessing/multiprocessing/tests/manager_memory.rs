@@ -71,8 +71,8 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         .concat()
     };
     let set = |get: &[u8]| [b"(" as &[u8], get, b"K\x01\x91\x85K\x01\x86"].concat();
-    let text = [b"X\x00\x00\x10\x00" as &[u8], &[b'x'; 1 << 20]].concat();
-    let big = [b"\x8b\x00\x00\x10\x00" as &[u8], &[1; 1 << 20]].concat();
+    let text = [b"X\x00\x00\x10\x00" as &[u8], &vec![b'x'; 1 << 20]].concat();
+    let big = [b"\x8b\x00\x00\x10\x00" as &[u8], &vec![1; 1 << 20]].concat();
     vec![
         ("pairs", shared(b")", 60, pair)),
         ("lists", shared(b"]", 60, list)),

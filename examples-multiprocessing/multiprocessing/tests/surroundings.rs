@@ -238,7 +238,7 @@ fn namespace() {
     let mut forked = Process::new(|| println!("forked"));
     forked.start().unwrap();
     forked.join().unwrap();
-    let mut spawned = Process::spawned(|_: ()| println!("spawned"), ());
+    let mut spawned = Process::spawned(|()| println!("spawned"), ());
     spawned.start().unwrap();
     spawned.join().unwrap();
     assert_eq!((forked.exitcode(), spawned.exitcode()), (Some(0), Some(0)));
@@ -281,7 +281,7 @@ fn first() {
 
 /// Prints what becomes of a spawned child, or why there is none.
 fn rights() {
-    let mut process = Process::spawned(|_: ()| (), ());
+    let mut process = Process::spawned(|()| (), ());
     match process.start() {
         Ok(()) => {
             process.join().unwrap();

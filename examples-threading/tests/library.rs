@@ -198,3 +198,24 @@ fn a_task_may_drop_the_last_handle_of_its_own_pool() {
     go.send(()).unwrap();
     assert_eq!(task.result(), Ok(7));
 }
+
+#[test]
+fn a_pool_of_no_threads_has_one() {
+    let _watchdog = Watchdog::start();
+    let pool = ThreadPool::new(0).unwrap();
+    assert_eq!(pool.submit(|| 7).result(), Ok(7));
+}
+
+#[test]
+fn a_task_knows_whether_it_is_done() {
+    let _watchdog = Watchdog::start();
+    let pool = ThreadPool::new(1).unwrap();
+    let (go, gone) = mpsc::channel();
+    let task = pool.submit(move || gone.recv_timeout(DEADLINE).unwrap());
+    assert!(!task.is_done());
+    go.send(()).unwrap();
+    while !task.is_done() {
+        thread::yield_now();
+    }
+    assert_eq!(task.result(), Ok(()));
+}

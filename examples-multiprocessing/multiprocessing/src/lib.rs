@@ -114,8 +114,8 @@
 //! | `sync/` | what processes synchronise by |
 //! | `resource_tracker`, `shared/` | numbers, arrays, named blocks and their removal |
 //! | `channel/` | the ring that messages travel in |
-//! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
 //! | `process/` | processes: starting, waiting, ending |
+//! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
 //! | `pool/` | a supervisor, its workers, and the tasks they are given |
 //! | `managers/` | objects in a server process, on Python's own wire |
 //!

@@ -137,14 +137,6 @@ pub(crate) fn me() -> RegistryId {
     }
 }
 
-/// Has this process, a new child, seen by its relatives from now on, if they share
-/// anything.
-pub(crate) fn announce() {
-    if REGISTRY.get().is_some() {
-        me();
-    }
-}
-
 #[cold]
 fn register() -> RegistryId {
     let (claimed, lifetime) = claim();
@@ -248,34 +240,15 @@ pub(crate) fn end_in_good_order() {
     }
 }
 
-/// Whether a related process other than this one is alive and has an id.
-pub(crate) fn has_living_relatives() -> bool {
-    let me = slot_of(me());
-    REGISTRY.get().is_none_or(|registry| {
-        !registry.has_its_file()
-            || any_is_held(registry, 1, me.saturating_sub(1))
-            || any_is_held(registry, me + 1, SLOTS - 1 - me)
-    })
-}
-
-/// Whether a process holds one of `count` slots from `first` on.
-fn any_is_held(registry: &Shared<Registry>, first: u32, count: u32) -> bool {
-    if count == 0 {
-        return false;
-    }
-    let mut lock = write_lock(first, libc::F_WRLCK);
-    lock.l_len = count.into();
-    match fcntl(registry, FcntlArg::F_GETLK(&mut lock)) {
-        Ok(_) => libc::c_int::from(lock.l_type) != libc::F_UNLCK,
-        // If the question cannot be asked, nobody is declared dead.
-        Err(_) => true,
-    }
-}
-
 /// Whether another process holds the lock of this slot.
 fn is_held(registry: &Shared<Registry>, slot: u32) -> bool {
     if registry.has_its_file() {
-        return any_is_held(registry, slot, 1);
+        let mut lock = write_lock(slot, libc::F_WRLCK);
+        return match fcntl(registry, FcntlArg::F_GETLK(&mut lock)) {
+            Ok(_) => libc::c_int::from(lock.l_type) != libc::F_UNLCK,
+            // If the question cannot be asked, nobody is declared dead.
+            Err(_) => true,
+        };
     }
     let pid = registry.pids[slot as usize].load(Ordering::Relaxed);
     // Only in its own namespace is the id that of the same process.
@@ -329,7 +302,6 @@ mod tests {
             !is_alive(id_of(slot_of(me()), 9)),
             "a former owner of this slot"
         );
-        assert!(!has_living_relatives());
     }
 
     #[test]

@@ -466,7 +466,6 @@ fn end(code: Option<i32>) {
 fn run(identity: Box<Identity>, function: impl FnOnce() -> ExitCode) -> ! {
     let life = || {
         children::remove_all();
-        registry::announce();
         identity::assume(identity);
         run_to_the_end(function)
     };
@@ -525,6 +524,12 @@ fn number(code: ExitCode) -> i32 {
     (0..=u8::MAX)
         .find(|&number| ExitCode::from(number) == code)
         .map_or(1, i32::from)
+}
+
+/// Whether another process lives that can have what this one shares: a child, or the
+/// parent, without which this process would not live either.
+pub(crate) fn has_living_relatives() -> bool {
+    !children::active().is_empty() || parent_process().is_some()
 }
 
 /// Allows this process, a daemon, to have children: it ends them itself.

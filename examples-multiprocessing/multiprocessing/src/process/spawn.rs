@@ -53,7 +53,6 @@ pub fn freeze_support() {
             if let Err(error) = registry::join_registry(registry) {
                 refuse(&error);
             }
-            registry::announce();
             prepare();
             if let Ok(sent) = codec::decode::<SentIdentity>(&order.identity) {
                 identity::assume(Box::new(sent.into()));

@@ -1,7 +1,6 @@
 //! A queue that knows when the work on its items is done.
 
 use std::fmt;
-use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{GetError, PutError, Queue, queue_methods};
 use crate::error::Error;
 use crate::handover::handle;
+use crate::process;
 use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::futex::{Deadline, Slept};
@@ -277,23 +277,17 @@ impl<T> JoinableQueue<T> {
     pub fn join(&self) -> Result<(), TasksLost> {
         let (channel, counts) = (&self.queue.inner.channel, &*self.counts);
         let all_done = || channel.sent() == counts.done.load(Ordering::Acquire);
-        let mut stuck_before = None;
         while !all_done() {
             match counts.all_done.sleep_unless(all_done, Deadline::Never) {
-                Slept::Slice => self.write_off(&mut stuck_before)?,
+                Slept::Slice => self.write_off()?,
                 Slept::Woken | Slept::Deadline => {}
             }
         }
         Ok(())
     }
 
-    /// Gives the lost tasks up, if there is nothing else to wait for. `stuck_before` is
-    /// what this found a slice ago: the number of tasks put and done, while some were left
-    /// in the queue that nobody could take.
-    fn write_off(
-        &self,
-        stuck_before: &mut Option<(u32, u32)>,
-    ) -> Result<(), TasksLost> {
+    /// Gives the lost tasks up, if there is nothing else to wait for.
+    fn write_off(&self) -> Result<(), TasksLost> {
         let (channel, counts) = (&self.queue.inner.channel, &*self.counts);
         let put = channel.sent();
         // In this order: a task is in the queue, then open, then done, and so it is
@@ -306,13 +300,8 @@ impl<T> JoinableQueue<T> {
             return Ok(());
         }
         let lost = if queued {
-            let stuck = taken.a_taker_died
-                && !taken.by_me
-                && !registry::has_living_relatives();
-            let now = stuck.then_some((put, done));
-            // Twice in a row: a process that was just started may have no id yet.
-            if now.is_none() || mem::replace(stuck_before, now) != now {
-                *stuck_before = now;
+            if !taken.a_taker_died || taken.by_me || process::has_living_relatives()
+            {
                 return Ok(());
             }
             unfinished

@@ -121,11 +121,13 @@ impl Block {
     fn reserve(&self) -> io::Result<()> {
         // Asked first, since the system would take all that is left before it fails.
         let room = statvfs(DIRECTORY)?;
+        let memory = memory::available() as u64;
         let free = if room.blocks() == 0 {
             // The directory has no limit of its own.
-            memory::available() as u64
+            memory
         } else {
-            room.blocks_available().saturating_mul(room.fragment_size())
+            let room = room.blocks_available().saturating_mul(room.fragment_size());
+            room.min(memory)
         };
         if self.lacking()? > free {
             return Err(Errno::ENOSPC.into());

@@ -66,6 +66,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_kill_storm_costs_the_killed_tasks_alone,
     a_pool_whose_results_nobody_awaits_ends_with_its_program,
     a_pool_that_is_never_dropped_ends_with_its_program,
+    a_task_beside_another_does_not_wait_for_a_sleeping_worker,
     a_change_by_another_thread_ends_a_wait,
     a_lost_task_is_reported_even_if_sigchld_is_ignored,
     a_task_that_forks_does_not_make_a_second_worker,
@@ -780,6 +781,30 @@ fn a_cancelled_task_ends_alone() {
         assert!(pool.apply_async(nap, (60_000,)).cancel());
         assert_eq!(pool.apply(square, (3,)), Ok(9));
     }
+}
+
+/// A worker that sleeps, and that nobody wakes, finds a task by itself after a tenth of a
+/// second. So a lost wake-up can only be seen by the time that it costs.
+fn a_task_beside_another_does_not_wait_for_a_sleeping_worker() {
+    let pool = pool(2);
+    let mut rounds: Vec<_> = (0..40)
+        .map(|_| {
+            // One of the workers has just answered, and looks for a task. It takes one
+            // and keeps it until the other worker has done the other.
+            pool.apply(square, (2,)).unwrap();
+            let start = Instant::now();
+            let gate = Gate::new();
+            let first = pool.apply_async(Gate::pass, (gate.address(),));
+            let second = pool.apply_async(square, (3,));
+            assert_eq!(second.get(), Ok(9));
+            gate.open();
+            assert_eq!(first.get(), Ok(()));
+            start.elapsed()
+        })
+        .collect();
+    rounds.sort_unstable();
+    assert!(rounds[10] < ms(50), "{rounds:?}");
+    finish(&pool);
 }
 
 /// Each within a second, while a task runs that sends nothing for a minute.

@@ -218,3 +218,50 @@ const QUICKLY_SENT: usize = 4096;
 
 /// The bytes of a message buffer that are worth keeping for the next task.
 const KEPT: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::TaskMessage;
+    use super::*;
+    use crate::sys::routine::Routine;
+
+    fn send_task(shared: &PoolShared, number: u32) {
+        let task = TaskId { number, ticket: 0 };
+        let header = TaskHeader {
+            task,
+            routine: Routine::from_word(0),
+            limit: None,
+        };
+        let mut message = TaskMessage::call(&()).unwrap();
+        let message = message.with_header(&header);
+        shared.tasks.send(message, Deadline::Never).unwrap();
+        shared.wake_worker();
+    }
+
+    /// Whether a worker that spins, and takes one of two tasks, wakes one that sleeps.
+    fn wakes_another() -> bool {
+        let shared = PoolShared::new(2).unwrap();
+        let plan = Plan {
+            initializer: None,
+            maxtasksperchild: None,
+            name: String::new(),
+        };
+        let worker = Worker::new(&shared, &plan, 0);
+        assert!(shared.start_spinning(0));
+        thread::scope(|s| {
+            let sleeper = s.spawn(|| shared.wait_for_work(1));
+            thread::sleep(Duration::from_millis(10));
+            send_task(&shared, 0);
+            send_task(&shared, 1);
+            let taken = worker.next(&mut Vec::new()).unwrap();
+            assert_eq!(shared.slot(0).state(), WorkerState::Taking(taken.task));
+            sleeper.join().unwrap() == Slept::Woken
+        })
+    }
+
+    #[test]
+    fn a_spinner_that_takes_a_task_wakes_another_worker_for_the_next() {
+        // On a busy machine the sleeper may sleep to the end of its slice first.
+        assert!((0..20).any(|_| wakes_another()));
+    }
+}

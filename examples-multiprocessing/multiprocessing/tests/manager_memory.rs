@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{PickleError, SyncManager, Value};
+use tutorial::harness::Random;
 
 /// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
@@ -87,6 +88,11 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// The operations that values are made of.
+const OPERATIONS: &[u8] =
+    b"NKMJGXCB)](}eastuRbc0(12hjqr\x80\x81\x85\x86\x87\x88\x89\x8a\
+    \x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96.";
+
 #[test]
 fn messages_take_no_more_memory_than_promised_and_give_it_back() {
     let bombs = bombs();
@@ -104,6 +110,36 @@ fn messages_take_no_more_memory_than_promised_and_give_it_back() {
         );
         assert!(peak < PROMISED + SLACK, "{name} took {peak} KiB");
     }
+
+    // Any other pickles, of operations in any order, and of changed bombs.
+    let mut random = Random::seeded();
+    let mut below = |end: usize| random.below(end as u64) as usize;
+    let fuzzed = peak(before, || {
+        let bombs = self::bombs();
+        for round in 0..20_000 {
+            // A bomb takes about a second to go off, so only few are tried.
+            let pickle = if round % 5_000 == 0 {
+                let (_, bomb) = &bombs[below(8)];
+                let mut bomb = bomb.clone();
+                for _ in 0..=below(4) {
+                    let place = below(bomb.len());
+                    bomb[place] = below(256) as u8;
+                }
+                bomb
+            } else {
+                let length = below(300);
+                let operations = (0..length).map(|_| match below(4) {
+                    0 => below(12) as u8,
+                    _ => OPERATIONS[below(OPERATIONS.len())],
+                });
+                [b"\x80\x04]\x94".to_vec(), operations.collect()].concat()
+            };
+            // A value or an error.
+            drop(Value::loads(&pickle));
+        }
+    });
+    println!("the largest of 20000 random pickles took {fuzzed} KiB");
+    assert!(fuzzed < PROMISED + SLACK, "{fuzzed} KiB");
 
     // Several clients at once, and what they took is given back.
     let server = SyncManager::new(("127.0.0.1", 0), b"abc")

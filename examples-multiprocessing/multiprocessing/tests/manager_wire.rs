@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -776,6 +776,19 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A method of a list, mostly, and any arguments.
+fn any_request() -> impl Strategy<Value = (String, Vec<Value>)> {
+    let method = prop_oneof![
+        8 => prop::sample::select(vec![
+            "append", "extend", "insert", "pop", "remove", "index", "count", "sort",
+            "__getitem__", "__setitem__", "__delitem__", "__add__", "__contains__",
+            "__mul__", "__reversed__", "reverse", "clear", "#GETVALUE", "__repr__",
+        ]).prop_map(String::from),
+        1 => ".{0,9}",
+    ];
+    (method, prop::collection::vec(any_value(), 0..4))
+}
+
 /// Bytes that look like a pickle: operations that are known, in any order.
 fn almost_a_pickle() -> impl Strategy<Value = Vec<u8>> {
     let operations = b"NKMJGXCB)](}eastuRbc0(12hjqr\x80\x81\x85\x86\x87\x88\x89\x8a\
@@ -812,6 +825,33 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in almost_a_pickle()) {
         let _value_or_error = Value::loads(&bytes);
+    }
+
+    #[test]
+    fn no_request_ends_a_server(requests in prop::collection::vec(any_request(), 1..8)) {
+        static SERVER: LazyLock<(Address, String, SyncManager)> = LazyLock::new(|| {
+            let address = our_server(KEY, Digests::All);
+            let mut manager = SyncManager::new(&address, KEY);
+            manager.connect().unwrap();
+            let list = manager.list([1]).unwrap();
+            let Value::Proxy(found) = Value::from(&list) else {
+                panic!("a proxy is sent as one")
+            };
+            // Kept for as long as the tests run.
+            std::mem::forget(list);
+            let ident = found.token.ident.clone();
+            std::mem::forget(found);
+            (address, ident, manager)
+        });
+        let (address, ident, manager) = &*SERVER;
+        let stream = dial_as_python("3.13", address);
+        send(&stream, &request(None, "accept_connection", vec!["x".into()]));
+        prop_assert!(receive(&stream).is_some());
+        for (method, args) in requests {
+            send(&stream, &request(Some(ident), &method, args));
+            prop_assert!(receive(&stream).is_some(), "{method} got no reply");
+        }
+        prop_assert!(manager.number_of_objects().is_ok());
     }
 
     #[test]

@@ -80,8 +80,7 @@
 //! and the answers back: then it sits in between, reads everything and changes what it
 //! likes. Whoever can read or redirect the network can do the same. On one machine use a
 //! UNIX socket ([`Address::Unix`], which only its owner can open); between machines use a
-//! tunnel that authenticates both ends, such as that of SSH or `WireGuard`, and listen at its
-//! end only.
+//! tunnel that authenticates both ends, such as one of SSH, and listen at its end only.
 
 mod address;
 mod client;

@@ -828,33 +828,6 @@ proptest! {
     }
 
     #[test]
-    fn no_request_ends_a_server(requests in prop::collection::vec(any_request(), 1..8)) {
-        static SERVER: LazyLock<(Address, String, SyncManager)> = LazyLock::new(|| {
-            let address = our_server(KEY, Digests::All);
-            let mut manager = SyncManager::new(&address, KEY);
-            manager.connect().unwrap();
-            let list = manager.list([1]).unwrap();
-            let Value::Proxy(found) = Value::from(&list) else {
-                panic!("a proxy is sent as one")
-            };
-            // Kept for as long as the tests run.
-            std::mem::forget(list);
-            let ident = found.token.ident.clone();
-            std::mem::forget(found);
-            (address, ident, manager)
-        });
-        let (address, ident, manager) = &*SERVER;
-        let stream = dial_as_python("3.13", address);
-        send(&stream, &request(None, "accept_connection", vec!["x".into()]));
-        prop_assert!(receive(&stream).is_some());
-        for (method, args) in requests {
-            send(&stream, &request(Some(ident), &method, args));
-            prop_assert!(receive(&stream).is_some(), "{method} got no reply");
-        }
-        prop_assert!(manager.number_of_objects().is_ok());
-    }
-
-    #[test]
     fn no_change_of_a_pickle_makes_the_reader_panic(
         value in any_value(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
@@ -879,5 +852,41 @@ fn every_cut_of_a_recorded_message_is_an_error() {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        // Each is a handshake and several messages.
+        cases: 40,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_request_ends_a_server(requests in prop::collection::vec(any_request(), 1..8)) {
+        static SERVER: LazyLock<(Address, String, SyncManager)> = LazyLock::new(|| {
+            let address = our_server(KEY, Digests::All);
+            let mut manager = SyncManager::new(&address, KEY);
+            manager.connect().unwrap();
+            let list = manager.list([1]).unwrap();
+            let Value::Proxy(found) = Value::from(&list) else {
+                panic!("a proxy is sent as one")
+            };
+            // Kept for as long as the tests run.
+            std::mem::forget(list);
+            let ident = found.token.ident.clone();
+            std::mem::forget(found);
+            (address, ident, manager)
+        });
+        let (address, ident, manager) = &*SERVER;
+        let stream = dial_as_python("3.13", address);
+        send(&stream, &request(None, "accept_connection", vec!["x".into()]));
+        prop_assert!(receive(&stream).is_some());
+        for (method, args) in requests {
+            send(&stream, &request(Some(ident), &method, args));
+            prop_assert!(receive(&stream).is_some(), "{method} got no reply");
+        }
+        prop_assert!(manager.number_of_objects().is_ok());
     }
 }

@@ -58,7 +58,7 @@ fn cpythons_own_tests_pass(python: &str) {
     let suite = script(python, &Path::new(PYTHON).join("cpython_suite.py"))
         .arg(server.to_str().unwrap())
         .run();
-    // What the tests print of their own is no failure.
+    // The tests print warnings of their own, which are not failures.
     assert!(suite.status.success(), "{python}: {:#?}", suite.errors);
     let lines = suite.lines;
     if lines == ["NO test PACKAGE"] {

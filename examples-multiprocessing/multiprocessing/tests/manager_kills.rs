@@ -400,7 +400,7 @@ fn a_watcher_leaves_another_servers_socket_file_alone() -> Result<(), ManagerErr
         manager.start().unwrap();
         manager.shutdown().unwrap();
         drop(manager);
-        // Whoever listens here now: its file has the same name, and often the number.
+        // Another server's from now on: it has the same name, and often the same number.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         kill(Pid::this(), Signal::SIGKILL).unwrap();
     });
@@ -470,10 +470,10 @@ fn ctrl_c_leaves_the_server_alone() -> Result<(), ManagerError> {
 fn a_child_has_references_of_its_own() -> Result<(), ManagerError> {
     let manager = manager()?;
     let q = manager.queue(0)?;
-    let told = manager.queue(0)?;
+    let done = manager.queue(0)?;
     // The parent's connection is open by now; the child must not speak on it.
     q.put("before")?;
-    let copies = (q.clone(), told.clone());
+    let copies = (q.clone(), done.clone());
     let mut child = Process::new(move || {
         copies.0.put("from the child").unwrap();
         copies.1.put("done").unwrap();
@@ -481,8 +481,8 @@ fn a_child_has_references_of_its_own() -> Result<(), ManagerError> {
     child.start()?;
     assert_eq!(q.get::<String>()?, "before");
     assert_eq!(q.get_timeout::<String>(HANG)?, "from the child");
-    assert_eq!(told.get_timeout::<String>(HANG)?, "done");
-    drop(told);
+    assert_eq!(done.get_timeout::<String>(HANG)?, "done");
+    drop(done);
     child.join()?;
     assert_eq!(child.exitcode(), Some(0));
     // What the child had is given back.
@@ -536,7 +536,7 @@ fn a_child_can_end_the_server_it_inherited() -> Result<(), ManagerError> {
     drop(child);
     let start = Instant::now();
     while is_running(server) {
-        assert!(start.elapsed() < HANG, "the server goes on");
+        assert!(start.elapsed() < HANG, "the server still runs");
         thread::sleep(Duration::from_millis(1));
     }
     let ended = manager.shutdown().unwrap_err();

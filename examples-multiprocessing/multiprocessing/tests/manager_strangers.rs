@@ -63,10 +63,10 @@ fn ten_thousand_silent_connections_do_not_keep_clients_out() {
     let more_threads = threads().saturating_sub(threads_before);
     assert!(more_threads < 100, "{more_threads} threads more");
     // The oldest were turned away without a word beyond the challenge.
-    let mut told = Vec::new();
-    // A connection that is reset has said all it had to say.
-    let _reset = (&silent[0]).read_to_end(&mut told);
-    assert!(told.len() <= 4 + 59, "{told:?}");
+    let mut received = Vec::new();
+    // It fails if the connection is reset.
+    (&silent[0]).read_to_end(&mut received).ok();
+    assert!(received.len() <= 4 + 59, "{received:?}");
     drop(silent);
     let start = Instant::now();
     while threads() > threads_before + 5 {

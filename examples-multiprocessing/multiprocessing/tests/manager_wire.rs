@@ -29,7 +29,7 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
 
 // Recorded sessions.
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Server,
@@ -584,24 +584,24 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
     rooms.release()?;
     assert!(manager.bounded_semaphore(1)?.release().is_err());
 
-    let news = manager.condition(None)?;
-    let told = manager.value('b', false)?;
+    let condition = manager.condition(None)?;
+    let ready = manager.value('b', false)?;
     thread::scope(|s| {
         s.spawn(|| {
-            let _held = news.lock().unwrap();
-            told.set(true).unwrap();
-            news.notify().unwrap();
+            let _held = condition.lock().unwrap();
+            ready.set(true).unwrap();
+            condition.notify().unwrap();
         });
-        let _held = news.lock().unwrap();
-        news.wait_for(|| told.get()).unwrap();
+        let _held = condition.lock().unwrap();
+        condition.wait_for(|| ready.get()).unwrap();
     });
     {
-        let _held = news.lock()?;
-        assert!(!news.wait_timeout(short)?);
-        assert!(!news.wait_for_timeout(short, || Ok(false))?);
-        news.notify_all()?;
+        let _held = condition.lock()?;
+        assert!(!condition.wait_timeout(short)?);
+        assert!(!condition.wait_for_timeout(short, || Ok(false))?);
+        condition.notify_all()?;
     }
-    assert!(news.notify().is_err());
+    assert!(condition.notify().is_err());
 
     let event = manager.event()?;
     assert!(!event.wait_timeout(short)?);

@@ -111,7 +111,7 @@ impl fmt::Display for NotAnAddress {
 impl std::error::Error for NotAnAddress {}
 
 impl Address {
-    /// An address of this machine that nobody else has: an abstract socket with a random
+    /// An address of this machine that no other process has: an abstract socket with a random
     /// name.
     #[must_use]
     pub fn any() -> Self {

@@ -78,7 +78,7 @@
 //! proofs to the connection, and what follows them is neither encrypted nor signed. A
 //! server that does not know the key can pass a client's challenges on to one that does,
 //! and the answers back: then it sits in between, reads everything and changes what it
-//! likes. Whoever can read or redirect the network can do the same. On one machine use a
+//! likes. So can a program that reads or redirects the network. On one machine use a
 //! UNIX socket ([`Address::Unix`], which only its owner can open); between machines use a
 //! tunnel that authenticates both ends, such as one of SSH, and listen at its end only.
 

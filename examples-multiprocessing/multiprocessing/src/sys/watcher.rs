@@ -11,6 +11,8 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+#[cfg(feature = "managers")]
+use std::os::fd::AsFd;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +20,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::child::{self, End, Then};
 #[cfg(feature = "managers")]
-use super::descriptor::above_standard;
+use super::descriptor::{above_standard, duplicate};
 use super::segment::{Shared, shareable};
 
 /// The directory in which Linux keeps named blocks of shared memory.
@@ -91,20 +93,22 @@ pub(crate) struct FileWatcher {
 
 #[cfg(feature = "managers")]
 impl FileWatcher {
-    /// Watches over a file with this absolute path, which must exist.
-    pub(crate) fn start(path: &CStr) -> io::Result<Self> {
-        let file = identity_of(path).ok_or_else(io::Error::last_os_error)?;
+    /// Watches over the file with this absolute path. `file` is open on it, and stays so
+    /// in the watcher: as long as it is, no other file can get the same number.
+    pub(crate) fn start(path: &CStr, file: impl AsFd) -> io::Result<Self> {
+        let file = duplicate(file)?;
+        let identity = identity_of(path).ok_or_else(io::Error::last_os_error)?;
         let (cancelled, cancel) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let cancelled = above_standard(cancelled)?;
         let cancel = above_standard(cancel)?;
         start_with(|owner| {
-            keep_only(&[owner.as_raw_fd(), cancelled.as_raw_fd()]);
+            let kept = [owner, &cancelled, &file].map(AsRawFd::as_raw_fd);
+            keep_only(&kept);
             let mut ends = [readable(0), readable(1)];
             wait_for_any(&mut ends);
-            // Another program's file may have the name, and even the number, once this
-            // one was removed: by then its owner has cancelled.
             let is_cancelled = ends[1].revents & libc::POLLIN != 0;
-            if !is_cancelled && identity_of(path) == Some(file) {
+            // By now another server's file may have the name.
+            if !is_cancelled && identity_of(path) == Some(identity) {
                 unlink(path);
             }
         })?;

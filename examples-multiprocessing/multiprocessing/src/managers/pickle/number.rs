@@ -170,11 +170,11 @@ pub(super) enum NumberIdentity {
     Complex(u64, u64),
 }
 
-/// Two primes that nobody outside knows. Two different numbers have the same residues
+/// Two primes that no other program knows. Two different numbers have the same residues
 /// only if both primes divide their difference, which no client can bring about.
 ///
-/// Python uses one prime that everybody knows, so its clients can make any number of
-/// integers collide.
+/// Python uses one prime that is known, so its clients can make any number of integers
+/// collide.
 static MODULI: LazyLock<[u64; 2]> = LazyLock::new(|| {
     let random = random::bytes();
     let number = |at: usize| {

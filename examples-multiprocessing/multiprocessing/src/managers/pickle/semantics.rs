@@ -55,7 +55,7 @@ impl Hash for Key {
     }
 }
 
-/// Two keyed hashes, whose keys nobody outside knows: values that are not equal do not
+/// Two keyed hashes, whose keys no other program knows: values that are not equal do not
 /// share both.
 struct Fingerprint([DefaultHasher; 2]);
 

@@ -237,7 +237,7 @@ pub(super) fn refuse(
     )
 }
 
-/// Turns a panic into the caller's exception: the server goes on.
+/// Turns a panic into the caller's exception: the server continues.
 pub(super) fn catch_panic<T>(
     call: impl FnOnce() -> Result<T, Exception>,
 ) -> Result<T, Exception> {

@@ -88,7 +88,7 @@ impl ManagedObject {
 pub(super) struct Objects {
     slots: HashMap<String, Slot>,
     /// Makes the names differ from those of every earlier server at the same address, so
-    /// that a stale proxy finds nothing instead of somebody else's object.
+    /// that a stale proxy finds nothing instead of another client's object.
     prefix: String,
     /// The number of objects ever created: a name is never used twice.
     created: u64,

@@ -214,7 +214,7 @@ impl Dict {
         let [key, default] = call.positional(1)?;
         let key: Value = required(key, "key")?;
         if self.entries().is_empty() {
-            // As in Python, without a look whether it can be a key.
+            // As in Python, anything can be asked for: it is not hashed.
             let missing = || Exception::key_error(key);
             return default.map(Reply::from).ok_or_else(missing);
         }

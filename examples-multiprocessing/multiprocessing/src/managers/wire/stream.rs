@@ -2,13 +2,13 @@
 //! with.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, Ipv4Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -291,8 +291,9 @@ fn is_stale(path: &Path) -> bool {
 #[derive(Debug)]
 pub(in crate::managers) struct SocketFile {
     path: PathBuf,
-    /// Which file it is: by now another server's may have its name.
-    inode: u64,
+    /// Open on the file, so that no other gets its number: by now another server's file
+    /// may have its name.
+    file: File,
     /// A fork's copy of this value leaves the file alone.
     owner: u32,
     /// Removes it if the owner is killed.
@@ -305,15 +306,17 @@ impl SocketFile {
     pub(in crate::managers) fn watch(&mut self) -> io::Result<()> {
         let path = std::path::absolute(&self.path)?;
         let path = CString::new(path.into_os_string().into_vec())?;
-        self.watcher = Some(FileWatcher::start(&path)?);
+        self.watcher = Some(FileWatcher::start(&path, &self.file)?);
         Ok(())
     }
 
     fn new(path: &Path) -> io::Result<Self> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let flags = libc::O_PATH | libc::O_NOFOLLOW;
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
         Ok(Self {
             path: path.into(),
-            inode: fs::symlink_metadata(path)?.ino(),
+            file,
             owner: std::process::id(),
             watcher: None,
         })
@@ -322,9 +325,12 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        let number = |file: io::Result<fs::Metadata>| {
+            file.map(|file| (file.dev(), file.ino())).ok()
+        };
         let is_ours = self.owner == std::process::id()
-            && fs::symlink_metadata(&self.path)
-                .is_ok_and(|metadata| metadata.ino() == self.inode);
+            && number(fs::symlink_metadata(&self.path))
+                == number(self.file.metadata());
         if is_ours {
             // It fails if it has been removed in between.
             fs::remove_file(&self.path).ok();

@@ -138,8 +138,8 @@ impl Record {
         let different = rows.len() - 1;
         writeln!(
             text,
-            "\n{equal} rows are equal within the spread, {different} are not, {new} are \
-             not in the baseline.\n"
+            "\nRows that are equal within the spread: {equal}; that differ: {different}; \
+             that the baseline lacks: {new}.\n"
         )?;
         if different > 0 {
             text.push_str(&align(&rows));
@@ -187,7 +187,7 @@ mod tests {
     fn two_runs_differ_where_their_spreads_do_not_overlap() {
         let (before, now) = (record([100.0, 100.0]), record([110.0, 200.0]));
         let text = now.compared_with(&before).unwrap();
-        assert!(text.contains("1 rows are equal within the spread, 1 are not"));
+        assert!(text.contains("within the spread: 1; that differ: 1; that"));
         assert!(!text.contains("first in Rust"), "{text}");
         let row = text.lines().last().unwrap();
         assert!(row.contains("second, quoted in Rust"), "{text}");

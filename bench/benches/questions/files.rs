@@ -42,14 +42,14 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             .map(|file| Ok(bytes(copy_file(from, to, file)?)));
         copies.sum()
     }))
-    .rounds(9);
+    .rounds(7);
     for workers in worker_counts() {
         let row = copy_row(paths, "Pool", move |from, to| {
             by_pool(workers, from, to, &ProgressBar::hidden())
         });
         let python = format!("files.copy {workers} {source} {target}");
         scenario = scenario
-            .row(row.workers(workers).python(python).python_rounds(5))
+            .row(row.workers(workers).python(python).python_rounds(3))
             .row(
                 copy_row(paths, "cp", move |from, to| by_cp(workers, from, to))
                     .workers(workers)

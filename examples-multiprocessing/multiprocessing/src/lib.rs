@@ -118,6 +118,7 @@
 //! | `queue/`, `pipe/` | queues over that ring, connections over sockets |
 //! | `pool/` | a supervisor, its workers, and the tasks they are given |
 //! | `managers/` | objects in a server process, on Python's own wire |
+//! | `broker/` | the same pool over Redis streams: tasks by name, workers elsewhere |
 //!
 //! `tests/model*.rs` compile the waiting code a second time against
 //! [loom](https://docs.rs/loom), which tries its interleavings.
@@ -141,6 +142,8 @@ compile_error!(
     "multiprocessing works on Linux only: it is made of futexes, memfds and pidfds."
 );
 
+#[cfg(feature = "broker")]
+pub mod broker;
 mod channel;
 mod codec;
 mod error;

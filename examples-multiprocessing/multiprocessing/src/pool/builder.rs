@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatcher, Workers};
 use super::error::PoolError;
 use super::function::{Initialize, PoolFn};
 use super::plan::{Initializer, Plan};
@@ -161,6 +161,14 @@ impl PoolBuilder {
         self
     }
 
+    /// A pool whose workers are elsewhere, over the broker of this address, such as
+    /// `redis://host:6379/0`. How many workers there are, and what they do when they
+    /// start, is theirs to say: the options above are of no effect.
+    #[cfg(feature = "broker")]
+    pub fn broker(self, url: &str) -> crate::broker::BrokerPoolBuilder {
+        crate::broker::BrokerPoolBuilder::new(url)
+    }
+
     /// Starts the pool, and waits until all its workers have been started.
     ///
     /// # Errors
@@ -200,7 +208,8 @@ impl PoolBuilder {
                 started(process.spawn_target(supervise_spawned, argument))
             }
         }?;
-        let pool = Pool::over(Dispatcher::new(shared, supervisor));
+        let pool =
+            Pool::over(Dispatcher::new(Workers::Local { shared, supervisor }));
         pool.dispatcher.wait_until_ready()?;
         Ok(pool)
     }

@@ -32,6 +32,7 @@ use serde::Serialize;
 
 use super::callbacks;
 use super::error::{PoolError, TaskError};
+use super::function::Function;
 use super::message::{
     Answer, MAX_TICKETS, Outcome, TaskHeader, TaskId, TaskMessage, Ticket,
 };
@@ -47,8 +48,7 @@ use crate::sys::futex::Deadline;
 use crate::sys::routine::Routine;
 
 pub(super) struct Dispatcher {
-    shared: PoolShared,
-    supervisor: ProcessHandle,
+    pub(super) workers: Workers,
     /// The process that made the pool. A fork of it has a copy of this memory, but must
     /// not use the pool.
     owner: RegistryId,
@@ -57,6 +57,22 @@ pub(super) struct Dispatcher {
     /// thread that is receiving sleeps on the answers instead: see
     /// [`announce`](Self::announce).
     changed: Condvar,
+}
+
+/// Where the tasks go.
+#[cfg_attr(
+    feature = "broker",
+    expect(clippy::large_enum_variant, reason = "there is one in a pool")
+)]
+pub(super) enum Workers {
+    /// To processes of this program.
+    Local {
+        shared: PoolShared,
+        supervisor: ProcessHandle,
+    },
+    /// To a broker: see `remote`.
+    #[cfg(feature = "broker")]
+    Elsewhere(Arc<crate::broker::Client>),
 }
 
 /// What the threads of the parent share.
@@ -70,6 +86,42 @@ pub(super) struct State {
     allocated_tickets: Ticket,
 }
 
+impl State {
+    /// Whether the pool takes tasks.
+    pub(super) fn check_open(&self) -> Result<(), TaskError> {
+        match &self.tasks.state {
+            PoolState::Open => Ok(()),
+            PoolState::Closed | PoolState::Over(TaskError::Terminated) => {
+                Err(TaskError::Closed)
+            }
+            PoolState::Over(error) => Err(error.clone()),
+        }
+    }
+
+    /// The ticket that the next task will have.
+    pub(super) fn next_ticket(&self) -> Result<Ticket, TaskError> {
+        let ticket = self.tasks.next_ticket();
+        if ticket >= MAX_TICKETS {
+            return Err(TaskError::System(format!(
+                "{MAX_TICKETS} tasks are on their way, which is the most that a pool \
+                 keeps track of: wait for some of them"
+            )));
+        }
+        Ok(ticket)
+    }
+
+    /// The same for a local task, with its word in shared memory allocated.
+    fn allocate_ticket(&mut self, shared: &PoolShared) -> Result<Ticket, TaskError> {
+        let ticket = self.next_ticket()?;
+        if ticket >= self.allocated_tickets {
+            let allocated = shared.allocate_tickets(self.allocated_tickets);
+            allocated.map_err(|error| TaskError::System(error.to_string()))?;
+            self.allocated_tickets += TICKETS_AT_A_TIME;
+        }
+        Ok(ticket)
+    }
+}
+
 /// How a wait has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Waited {
@@ -78,14 +130,15 @@ pub(super) enum Waited {
 }
 
 impl Dispatcher {
-    pub(super) fn new(shared: PoolShared, supervisor: ProcessHandle) -> Self {
+    pub(super) fn new(workers: Workers) -> Self {
+        // The broker's client has a thread that receives, for as long as there is one.
+        let receiving = !matches!(workers, Workers::Local { .. });
         Self {
-            shared,
-            supervisor,
+            workers,
             owner: registry::me(),
             state: Mutex::new(State {
                 tasks: TaskTable::new(),
-                receiving: false,
+                receiving,
                 followers: 0,
                 allocated_tickets: 0,
             }),
@@ -103,7 +156,11 @@ impl Dispatcher {
     }
 
     pub(super) fn processes(&self) -> usize {
-        self.shared.processes
+        match &self.workers {
+            Workers::Local { shared, .. } => shared.processes,
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(_) => super::remote::PROCESSES,
+        }
     }
 
     pub(super) fn pool_state(&self) -> PoolState {
@@ -127,9 +184,37 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a task.
-    pub(super) fn submit(
+    /// Sends a task of one call, which the calling thread is about to wait for or not.
+    pub(super) fn submit_call<A: Serialize>(
         &self,
+        function: Function,
+        limit: Option<Duration>,
+        args: &A,
+        arrivals: Option<usize>,
+        waits: bool,
+    ) -> Result<Ticket, TaskError> {
+        // A local task is sent by the calling thread in any case.
+        let _ = waits;
+        match &self.workers {
+            Workers::Local { shared, .. } => {
+                let routine = function.routine.ok_or(TaskError::Foreign)?;
+                let mut message = TaskMessage::call(args)?;
+                self.submit(shared, routine, limit, &mut message, arrivals)
+            }
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(client) => {
+                let args = crate::broker::write_args(args)?;
+                let order =
+                    super::remote::order(client, function, args, false, limit)?;
+                self.submit_elsewhere(client, order, arrivals, waits)
+            }
+        }
+    }
+
+    /// Sends a task.
+    fn submit(
+        &self,
+        shared: &PoolShared,
         routine: Routine,
         limit: Option<Duration>,
         message: &mut TaskMessage,
@@ -139,23 +224,17 @@ impl Dispatcher {
             return Err(TaskError::NotTheMaker);
         }
         let mut state = self.lock();
-        match &state.tasks.state {
-            PoolState::Open => {}
-            PoolState::Closed | PoolState::Over(TaskError::Terminated) => {
-                return Err(TaskError::Closed);
-            }
-            PoolState::Over(error) => return Err(error.clone()),
-        }
-        let ticket = self.allocate_ticket(&mut state)?;
-        self.shared.forget_cancelled(ticket);
-        let number = self.shared.tasks.sent();
+        state.check_open()?;
+        let ticket = state.allocate_ticket(shared)?;
+        shared.forget_cancelled(ticket);
+        let number = shared.tasks.sent();
         let header = TaskHeader {
             task: TaskId { number, ticket },
             routine,
             limit,
         };
         let message = message.with_header(&header);
-        match self.shared.tasks.send(message, Deadline::Never) {
+        match shared.tasks.send(message, Deadline::Never) {
             Ok(()) => {}
             Err(SendError::System(error)) => {
                 return Err(TaskError::System(error.to_string()));
@@ -165,7 +244,7 @@ impl Dispatcher {
         let sent = state.tasks.insert(number, arrivals);
         debug_assert_eq!(sent, header.task);
         drop(state);
-        self.shared.wake_worker();
+        shared.wake_worker();
         Ok(ticket)
     }
 
@@ -173,36 +252,33 @@ impl Dispatcher {
     /// there are none. There is no routine for a function that cannot be sent.
     pub(super) fn submit_chunk<A: Serialize>(
         &self,
-        routine: Option<Routine>,
+        function: Function,
         limit: Option<Duration>,
         inputs: &mut impl Iterator<Item = A>,
         size: usize,
         arrivals: Option<usize>,
     ) -> Option<(Result<Ticket, TaskError>, usize)> {
-        let (message, count) = TaskMessage::chunk(inputs, size)?;
-        let sent = message.and_then(|mut message| {
-            let routine = routine.ok_or(TaskError::Foreign)?;
-            self.submit(routine, limit, &mut message, arrivals)
-        });
-        Some((sent, count))
-    }
-
-    /// The ticket that the next task will have. Its word in shared memory is allocated.
-    fn allocate_ticket(&self, state: &mut State) -> Result<Ticket, TaskError> {
-        let ticket = state.tasks.next_ticket();
-        if ticket < state.allocated_tickets {
-            return Ok(ticket);
+        match &self.workers {
+            Workers::Local { shared, .. } => {
+                let (message, count) = TaskMessage::chunk(inputs, size)?;
+                let sent = message.and_then(|mut message| {
+                    let routine = function.routine.ok_or(TaskError::Foreign)?;
+                    self.submit(shared, routine, limit, &mut message, arrivals)
+                });
+                Some((sent, count))
+            }
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(client) => {
+                let (args, count) =
+                    super::remote::write_chunk(function.takes_one, inputs, size)?;
+                let sent = args.and_then(|args| {
+                    let order =
+                        super::remote::order(client, function, args, true, limit)?;
+                    self.submit_elsewhere(client, order, arrivals, false)
+                });
+                Some((sent, count))
+            }
         }
-        if ticket >= MAX_TICKETS {
-            return Err(TaskError::System(format!(
-                "{MAX_TICKETS} tasks are on their way, which is the most that a pool \
-                 keeps track of: wait for some of them"
-            )));
-        }
-        let allocated = self.shared.allocate_tickets(state.allocated_tickets);
-        allocated.map_err(|error| TaskError::System(error.to_string()))?;
-        state.allocated_tickets += TICKETS_AT_A_TIME;
-        Ok(ticket)
     }
 
     /// Waits until `done`, and receives whatever comes in the meantime.
@@ -230,7 +306,13 @@ impl Dispatcher {
                 state.receiving = true;
                 drop(state);
                 let deadline = left.map_or(Deadline::Never, Deadline::after);
-                state = self.receive(deadline);
+                state = match &self.workers {
+                    Workers::Local { shared, supervisor } => {
+                        self.receive(shared, supervisor, deadline)
+                    }
+                    #[cfg(feature = "broker")]
+                    Workers::Elsewhere(_) => unreachable!("its client receives"),
+                };
                 state.receiving = false;
                 // If this thread is done, one of the followers receives from now on.
                 self.notify(&state);
@@ -271,14 +353,18 @@ impl Dispatcher {
 
     /// Receives the next answer, and those that have come with it. For one thread at a
     /// time.
-    fn receive(&self, deadline: Deadline) -> MutexGuard<'_, State> {
-        let answers = &self.shared.answers;
+    fn receive(
+        &self,
+        shared: &PoolShared,
+        supervisor: &ProcessHandle,
+        deadline: Deadline,
+    ) -> MutexGuard<'_, State> {
+        let answers = &shared.answers;
         let mut message = Scratch::take();
         // The question whether the supervisor is alive takes a system call, so it is not
         // asked before this has waited for a while.
         let asked = Cell::new(false);
-        let supervisor_is_alive =
-            || !asked.replace(true) || self.supervisor.is_alive();
+        let supervisor_is_alive = || !asked.replace(true) || supervisor.is_alive();
         let mut received =
             answers.recv(&mut message, deadline, supervisor_is_alive, |_| ());
         let mut state = self.lock();
@@ -286,7 +372,7 @@ impl Dispatcher {
         let mut left = answers.len();
         loop {
             match received {
-                Ok(()) => self.apply(&mut state.tasks, &mut message),
+                Ok(()) => apply(shared, &mut state.tasks, &mut message),
                 Err(RecvError::Empty) => break,
                 Err(RecvError::Disconnected) => {
                     // The supervisor is gone and has sent no shutdown.
@@ -301,13 +387,13 @@ impl Dispatcher {
                         _ => TaskError::Broken,
                     });
                     // Nobody will receive what it sends. Fails only if it has ended.
-                    self.supervisor.terminate().ok();
+                    supervisor.terminate().ok();
                     break;
                 }
             }
             // If an answer is left, the next round decides.
             if answers.is_empty() && state.tasks.has_suspects() {
-                self.judge_suspects(&mut state.tasks);
+                judge_suspects(shared, &mut state.tasks);
             }
             if left == 0 || answers.is_empty() {
                 break;
@@ -316,35 +402,6 @@ impl Dispatcher {
             received = answers.recv(&mut message, Deadline::Never, || true, |_| ());
         }
         state
-    }
-
-    fn apply(&self, tasks: &mut TaskTable, message: &mut Vec<u8>) {
-        match Answer::decode(message) {
-            Some(Answer::Ended(task, outcome)) => tasks.land(task, Some(outcome)),
-            Some(Answer::Skipped(task)) => tasks.land(task, None),
-            Some(Answer::PerhapsLost(task, error)) => {
-                if self.shared.is_taken(task) {
-                    tasks.suspect(task, error);
-                }
-            }
-            Some(Answer::Ready) => tasks.ready = true,
-            Some(Answer::Unusable(error)) => {
-                tasks.end_all(&match error {
-                    TaskError::Initializer(_) | TaskError::System(_) => error,
-                    other => TaskError::Initializer(other.to_string()),
-                });
-            }
-            Some(Answer::Shutdown) => tasks.shut_down(),
-            Some(Answer::Wake) | None => {}
-        }
-    }
-
-    /// See [Which tasks are lost](self#which-tasks-are-lost).
-    fn judge_suspects(&self, tasks: &mut TaskTable) {
-        tasks.judge_suspects(
-            |task| self.shared.slots().any(|s| s.state().task() == Some(task)),
-            || self.shared.answers.is_empty(),
-        );
     }
 
     /// Cancels those of the tasks that have not ended: a worker that has one drops it.
@@ -359,13 +416,19 @@ impl Dispatcher {
             let Some(task) = state.tasks.unended(ticket) else {
                 continue;
             };
-            self.shared.cancel(task);
+            match &self.workers {
+                Workers::Local { shared, .. } => shared.cancel(task),
+                #[cfg(feature = "broker")]
+                Workers::Elsewhere(client) => client.cancel(task.number),
+            }
             state.tasks.end(ticket, Err(TaskError::Cancelled));
             cancelled = true;
         }
         if cancelled {
-            // Fails only if the supervisor has ended, and all workers with it.
-            self.supervisor.notify(CHECK_SLOTS).ok();
+            if let Some(supervisor) = self.supervisor() {
+                // Fails only if the supervisor has ended, and all workers with it.
+                supervisor.notify(CHECK_SLOTS).ok();
+            }
             self.announce(state);
         }
         cancelled
@@ -378,17 +441,19 @@ impl Dispatcher {
         self.notify(&state);
         let receiving = state.receiving;
         drop(state);
-        if receiving {
+        if let Workers::Local { shared, .. } = &self.workers
+            && receiving
+        {
             let message = Answer::Wake.encode();
             // A zero timeout is enough: if the channel is locked that long, the holder's
             // message will wake the receiver anyway.
             let soon = Deadline::after(Duration::ZERO);
-            self.shared.answers.send(&message, soon).ok();
+            shared.answers.send(&message, soon).ok();
         }
     }
 
     /// Has the threads look again that wait on `changed`.
-    fn notify(&self, state: &State) {
+    pub(super) fn notify(&self, state: &State) {
         // Notifying costs a system call even if no thread waits.
         if state.followers > 0 {
             self.changed.notify_all();
@@ -474,7 +539,11 @@ impl Dispatcher {
         let mut state = self.lock();
         if state.tasks.state == PoolState::Open {
             state.tasks.state = PoolState::Closed;
-            self.shared.close();
+            match &self.workers {
+                Workers::Local { shared, .. } => shared.close(),
+                #[cfg(feature = "broker")]
+                Workers::Elsewhere(client) => self.end_if_done(client, &mut state),
+            }
         }
     }
 
@@ -486,8 +555,14 @@ impl Dispatcher {
         let mut state = self.lock();
         let callbacks = state.tasks.forget_callbacks();
         state.tasks.end_all(&TaskError::Terminated);
-        // Fails only if it has ended already, and all workers with it.
-        self.supervisor.terminate().ok();
+        match &self.workers {
+            // Fails only if it has ended already, and all workers with it.
+            Workers::Local { supervisor, .. } => {
+                supervisor.terminate().ok();
+            }
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(client) => client.cancel_all(),
+        }
         self.announce(state);
         // When the state is unlocked: they are the program's, and may do anything.
         drop(callbacks);
@@ -497,7 +572,10 @@ impl Dispatcher {
     /// and all workers are gone. Returns whether that was in time.
     pub(super) fn join(&self, until: Option<Instant>) -> Result<bool, PoolError> {
         if !self.is_owner() {
-            return Ok(self.supervisor.join().map(|()| true)?);
+            let Some(supervisor) = self.supervisor() else {
+                return Err(crate::process::ProcessError::NotAChild.into());
+            };
+            return Ok(supervisor.join().map(|()| true)?);
         }
         let state = self.lock();
         if state.tasks.callbacks.is_this_thread() {
@@ -510,11 +588,14 @@ impl Dispatcher {
         if self.wait_for_all(until) == Waited::TimedOut {
             return Ok(false);
         }
+        let Some(supervisor) = self.supervisor() else {
+            return Ok(true);
+        };
         Ok(match until {
-            None => self.supervisor.join().map(|()| true),
+            None => supervisor.join().map(|()| true),
             Some(until) => {
                 let left = until.saturating_duration_since(Instant::now());
-                self.supervisor.join_timeout(left)
+                supervisor.join_timeout(left)
             }
         }?)
     }
@@ -539,14 +620,59 @@ impl Dispatcher {
         if !self.is_owner() {
             return;
         }
+        #[cfg(feature = "broker")]
+        if let Workers::Elsewhere(client) = &self.workers {
+            self.leave(client);
+            return;
+        }
         self.terminate();
         // A callback that drops its pool would wait for itself; it ends on its own.
         if !self.lock().tasks.callbacks.is_this_thread() {
             self.wait_for_all(None);
         }
-        // Its end is all that is wanted.
-        self.supervisor.join().ok();
+        if let Some(supervisor) = self.supervisor() {
+            // Its end is all that is wanted.
+            supervisor.join().ok();
+        }
     }
+
+    /// None where the workers are elsewhere.
+    fn supervisor(&self) -> Option<&ProcessHandle> {
+        match &self.workers {
+            Workers::Local { supervisor, .. } => Some(supervisor),
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(_) => None,
+        }
+    }
+}
+
+fn apply(shared: &PoolShared, tasks: &mut TaskTable, message: &mut Vec<u8>) {
+    match Answer::decode(message) {
+        Some(Answer::Ended(task, outcome)) => tasks.land(task, Some(outcome)),
+        Some(Answer::Skipped(task)) => tasks.land(task, None),
+        Some(Answer::PerhapsLost(task, error)) => {
+            if shared.is_taken(task) {
+                tasks.suspect(task, error);
+            }
+        }
+        Some(Answer::Ready) => tasks.ready = true,
+        Some(Answer::Unusable(error)) => {
+            tasks.end_all(&match error {
+                TaskError::Initializer(_) | TaskError::System(_) => error,
+                other => TaskError::Initializer(other.to_string()),
+            });
+        }
+        Some(Answer::Shutdown) => tasks.shut_down(),
+        Some(Answer::Wake) | None => {}
+    }
+}
+
+/// See [Which tasks are lost](self#which-tasks-are-lost).
+fn judge_suspects(shared: &PoolShared, tasks: &mut TaskTable) {
+    tasks.judge_suspects(
+        |task| shared.slots().any(|s| s.state().task() == Some(task)),
+        || shared.answers.is_empty(),
+    );
 }
 
 /// Takes the outcome of a task that has ended.
@@ -566,27 +692,39 @@ mod tests {
 
     /// The tests are its supervisor and its workers.
     fn dispatcher() -> Dispatcher {
-        Dispatcher::new(PoolShared::new(2).unwrap(), current_process())
+        Dispatcher::new(Workers::Local {
+            shared: PoolShared::new(2).unwrap(),
+            supervisor: current_process(),
+        })
+    }
+
+    fn shared(dispatcher: &Dispatcher) -> &PoolShared {
+        match &dispatcher.workers {
+            Workers::Local { shared, .. } => shared,
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(_) => unreachable!(),
+        }
     }
 
     fn submit(dispatcher: &Dispatcher) -> TaskId {
         let mut message = TaskMessage::call(&()).unwrap();
         let routine = Routine::from_word(0);
-        let sent = dispatcher.submit(routine, None, &mut message, None);
+        let sent =
+            dispatcher.submit(shared(dispatcher), routine, None, &mut message, None);
         dispatcher.lock().tasks.unended(sent.unwrap()).unwrap()
     }
 
     /// Takes a task out of the channel, as a worker.
     fn take(dispatcher: &Dispatcher) -> TaskId {
         let mut message = Vec::new();
-        let tasks = &dispatcher.shared.tasks;
+        let tasks = &shared(dispatcher).tasks;
         let taken = tasks.recv(&mut message, Deadline::Never, || false, |_| ());
         taken.unwrap();
         TaskHeader::decode(&message).unwrap().0.task
     }
 
     fn send(dispatcher: &Dispatcher, message: &[u8]) {
-        let answers = &dispatcher.shared.answers;
+        let answers = &shared(dispatcher).answers;
         answers.send(message, Deadline::Never).unwrap();
     }
 
@@ -627,7 +765,7 @@ mod tests {
         let dispatcher = dispatcher();
         let (task, other) = (submit(&dispatcher), submit(&dispatcher));
         assert_eq!(take(&dispatcher), task);
-        dispatcher.shared.slot(1).set(WorkerState::Taking(other));
+        shared(&dispatcher).slot(1).set(WorkerState::Taking(other));
         report_perhaps_lost(&dispatcher, task);
         assert_eq!(end(&dispatcher, task), Some(Err(KILLED)));
         assert_eq!(end(&dispatcher, other), None);
@@ -645,10 +783,10 @@ mod tests {
             let dispatcher = dispatcher();
             let task = submit(&dispatcher);
             assert_eq!(take(&dispatcher), task);
-            dispatcher.shared.slot(1).set(state(task));
+            shared(&dispatcher).slot(1).set(state(task));
             report_perhaps_lost(&dispatcher, task);
             assert_eq!(end(&dispatcher, task), None);
-            dispatcher.shared.slot(1).set(WorkerState::Idle);
+            shared(&dispatcher).slot(1).set(WorkerState::Idle);
             assert_eq!(end(&dispatcher, task), None, "its answer is to come");
             answer(&dispatcher, task);
             assert_eq!(end(&dispatcher, task), Some(Ok(())));
@@ -670,7 +808,7 @@ mod tests {
         let mut state = dispatcher.lock();
         state.tasks.suspect(task, KILLED);
         answer(&dispatcher, task);
-        dispatcher.judge_suspects(&mut state.tasks);
+        judge_suspects(shared(&dispatcher), &mut state.tasks);
         drop(state);
         assert_eq!(end(&dispatcher, task), Some(Ok(())));
     }
@@ -692,13 +830,13 @@ mod tests {
         let dispatcher = dispatcher();
         let task = submit(&dispatcher);
         assert!(dispatcher.cancel(&[task.ticket]));
-        assert!(dispatcher.shared.is_cancelled(task));
+        assert!(shared(&dispatcher).is_cancelled(task));
         dispatcher.lock().tasks.take(task.ticket);
         assert_eq!(take(&dispatcher), task);
         send(&dispatcher, &Answer::Skipped(task).encode());
         assert_eq!(end(&dispatcher, task), None);
         assert_eq!(submit(&dispatcher).ticket, task.ticket);
         // When the message numbers have wrapped, the new task might have this id.
-        assert!(!dispatcher.shared.is_cancelled(task));
+        assert!(!shared(&dispatcher).is_cancelled(task));
     }
 }

@@ -64,6 +64,22 @@ pub enum TaskError {
     Foreign,
     /// Only the process that made a pool can use it.
     NotTheMaker,
+    /// No worker knows a task of this name; or, if it is empty, the function is not
+    /// among the tasks of a pool over a broker.
+    Unregistered(String),
+    /// The task was given to workers as often as it may be, and none of them lived to
+    /// report it. It is among the broker's dead tasks.
+    Lost {
+        /// How often.
+        deliveries: u32,
+        /// The last of the workers, and what became of it if that is known.
+        last_worker: String,
+    },
+    /// The broker no longer has the task: it was emptied, or restored from an older
+    /// file.
+    Forgotten,
+    /// The task had not begun by the time until which it might.
+    Expired,
 }
 
 impl fmt::Display for TaskError {
@@ -107,6 +123,27 @@ impl fmt::Display for TaskError {
                  which calls it"
             }
             Self::NotTheMaker => "only the process that made a pool can use it",
+            Self::Unregistered(name) if name.is_empty() => {
+                "the function is not among the tasks of the pool: add it to them"
+            }
+            Self::Unregistered(name) => {
+                return write!(f, "no worker knows a task named {name:?}");
+            }
+            Self::Lost {
+                deliveries,
+                last_worker,
+            } => {
+                return write!(
+                    f,
+                    "the task is lost: it was given to workers {deliveries} times, \
+                     and none lived to report it (the last: {last_worker})"
+                );
+            }
+            Self::Forgotten => {
+                "the broker no longer has the task: it was emptied, or restored from \
+                 an older file"
+            }
+            Self::Expired => "the task had not begun in time",
         })
     }
 }

@@ -9,7 +9,7 @@ use super::error::TaskError;
 use super::message::{ChunkArguments, ChunkValues, append_value};
 use super::panic::catch;
 use crate::codec;
-use crate::sys::routine::Runner;
+use crate::sys::routine::{Routine, Runner};
 
 /// A function that a pool can run, with its arguments as a tuple: a `fn` item or a
 /// closure that captures nothing, of up to six arguments.
@@ -92,6 +92,49 @@ where
 
     fn call(self, (): ()) -> R {
         self()
+    }
+}
+
+/// A function as its caller names it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function {
+    /// For the workers of this program; nothing for a function that cannot be sent.
+    pub(super) routine: Option<Routine>,
+    /// For those elsewhere, who know it by a registered name.
+    #[cfg(feature = "broker")]
+    pub(super) type_id: std::any::TypeId,
+    /// Whether its inputs are its only argument, and no tuples.
+    #[cfg(feature = "broker")]
+    pub(super) takes_one: bool,
+}
+
+impl Function {
+    pub(super) fn of<F, R>(function: &F) -> Self
+    where
+        F: Copy + Send + 'static,
+        R: Runner<F>,
+    {
+        Self {
+            routine: Routine::of::<F, R>(function),
+            #[cfg(feature = "broker")]
+            type_id: std::any::TypeId::of::<F>(),
+            #[cfg(feature = "broker")]
+            takes_one: false,
+        }
+    }
+
+    /// A function of one argument for a chunk of inputs that are no tuples: in a local
+    /// message, one argument and a tuple of it have the same bytes.
+    pub(super) fn of_one<F, A>(function: &F) -> Self
+    where
+        F: PoolFn<(A,), Output: Serialize>,
+        A: DeserializeOwned,
+    {
+        Self {
+            #[cfg(feature = "broker")]
+            takes_one: true,
+            ..Self::of::<F, Each<(A,)>>(function)
+        }
     }
 }
 

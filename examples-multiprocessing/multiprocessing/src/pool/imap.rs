@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::dispatcher::{self, Dispatcher};
 use super::error::TaskError;
+use super::function::Function;
 use super::message::{Ticket, Values};
-use crate::sys::routine::Routine;
 
 /// The number of chunks on their way for each worker: enough that no worker waits for the
 /// parent, and few enough that the parent's memory does not depend on the number of
@@ -33,8 +33,7 @@ const CHUNKS_PER_WORKER: usize = 32;
 pub struct Imap<I, R> {
     dispatcher: Arc<Dispatcher>,
     inputs: Fuse<I>,
-    /// Nothing for a function that cannot be sent.
-    routine: Option<Routine>,
+    function: Function,
     limit: Option<Duration>,
     chunksize: usize,
     /// The most chunks that are on their way at a time.
@@ -69,7 +68,7 @@ where
     pub(super) fn new(
         dispatcher: &Arc<Dispatcher>,
         inputs: I,
-        routine: Option<Routine>,
+        function: Function,
         limit: Option<Duration>,
         chunksize: usize,
         ordered: bool,
@@ -78,7 +77,7 @@ where
         let mut this = Self {
             dispatcher: Arc::clone(dispatcher),
             inputs: inputs.fuse(),
-            routine,
+            function,
             limit,
             chunksize,
             window: dispatcher.processes().saturating_mul(CHUNKS_PER_WORKER),
@@ -97,7 +96,7 @@ where
     fn send(&mut self) {
         while self.chunks.len() < self.window && self.refused.is_none() {
             let chunk = self.dispatcher.submit_chunk(
-                self.routine,
+                self.function,
                 self.limit,
                 &mut self.inputs,
                 self.chunksize,

@@ -30,13 +30,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::TaskError;
+#[cfg(feature = "broker")]
+use crate::broker;
 use crate::codec::{self, Scratch};
 use crate::sys::routine::Routine;
 
 const WORD: usize = size_of::<u64>();
 
 /// Names an entry of the parent's task table.
-pub(super) type Ticket = u32;
+pub(crate) type Ticket = u32;
 
 /// The number of tasks that can be in the task table at a time.
 pub(super) const MAX_TICKETS: u32 = 1 << 24;
@@ -260,7 +262,7 @@ pub(super) type Outcome = Result<Payload, TaskError>;
 impl Answer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let (task, kind, error) = match self {
-            Self::Ended(_, Ok(payload)) => return payload.0.clone(),
+            Self::Ended(_, Ok(payload)) => return payload.message.clone(),
             Self::Ended(task, Err(error)) => (*task, Kind::Error, Some(error)),
             Self::Skipped(task) => (*task, Kind::Skipped, None),
             Self::PerhapsLost(task, error) => {
@@ -382,10 +384,13 @@ impl<'a> ChunkValues<'a> {
 
 /// A value, or the values of a chunk, as a worker sent them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Payload(
+pub(super) struct Payload {
     /// The whole message, so that a large one need not be copied.
-    Vec<u8>,
-);
+    message: Vec<u8>,
+    /// Whether it came over a broker: it is JSON then, and nothing else.
+    #[cfg(feature = "broker")]
+    json: bool,
+}
 
 impl Payload {
     /// Where the value begins.
@@ -393,16 +398,33 @@ impl Payload {
 
     fn take(message: &mut Vec<u8>) -> Self {
         const LARGE: usize = 4096;
-        Self(if message.len() >= LARGE {
-            mem::take(message)
-        } else {
-            message.clone()
-        })
+        Self {
+            message: if message.len() >= LARGE {
+                mem::take(message)
+            } else {
+                message.clone()
+            },
+            #[cfg(feature = "broker")]
+            json: false,
+        }
+    }
+
+    /// A value, or a chunk's outcomes, that came over a broker.
+    #[cfg(feature = "broker")]
+    pub(super) fn json(message: Vec<u8>) -> Self {
+        Self {
+            message,
+            json: true,
+        }
     }
 
     /// The value of a single call.
     pub(super) fn value<R: DeserializeOwned>(&self) -> Result<R, TaskError> {
-        let mut bytes = self.0.get(Self::START..).unwrap_or_default();
+        #[cfg(feature = "broker")]
+        if self.json {
+            return broker::read_value(&self.message);
+        }
+        let mut bytes = self.message.get(Self::START..).unwrap_or_default();
         codec::take_front(&mut bytes).map_err(TaskError::result)
     }
 
@@ -413,13 +435,17 @@ impl Payload {
 
     /// Whether no call of a chunk has failed.
     pub(super) fn all_succeeded(&self) -> bool {
+        #[cfg(feature = "broker")]
+        if self.json {
+            return broker::all_succeeded(&self.message);
+        }
         self.failures().is_empty()
     }
 
     /// Where the list of a chunk's failures lies.
     fn failures(&self) -> Range<usize> {
-        let end = self.0.len().saturating_sub(WORD);
-        let mut length = self.0.get(end..).unwrap_or_default();
+        let end = self.message.len().saturating_sub(WORD);
+        let mut length = self.message.get(end..).unwrap_or_default();
         let values = take_word(&mut length).unwrap_or(0) as usize;
         Self::START.saturating_add(values).min(end)..end
     }
@@ -437,14 +463,24 @@ pub(super) struct Values<R> {
     /// In the order of their positions.
     failures: std::vec::IntoIter<(u64, TaskError)>,
     next_failure: Option<(u64, TaskError)>,
+    /// Instead of all that, if they came over a broker.
+    #[cfg(feature = "broker")]
+    json: Option<std::vec::IntoIter<Result<R, TaskError>>>,
     gives: PhantomData<fn() -> R>,
 }
 
 impl<R: DeserializeOwned> Values<R> {
     fn new(payload: Payload, count: usize) -> Self {
+        #[cfg(feature = "broker")]
+        let json = payload.json.then(|| {
+            let mut values = broker::read_values(&payload.message);
+            let missing = || Err(TaskError::Result("it is missing".into()));
+            values.resize_with(count, missing);
+            values.into_iter()
+        });
         let list = payload.failures();
         let end = list.start;
-        let bytes = payload.0;
+        let bytes = payload.message;
         let mut failures = match bytes.get(list) {
             None | Some([]) => Vec::new(),
             Some(list) => codec::decode(list).unwrap_or_default(),
@@ -458,12 +494,21 @@ impl<R: DeserializeOwned> Values<R> {
             count: count as u64,
             next_failure: failures.next(),
             failures,
+            #[cfg(feature = "broker")]
+            json,
             gives: PhantomData,
         }
     }
 
     /// Appends all of them, up to the first error.
     pub(super) fn append_to(mut self, values: &mut Vec<R>) -> Result<(), TaskError> {
+        #[cfg(feature = "broker")]
+        if let Some(json) = &mut self.json {
+            return json.try_for_each(|value| {
+                values.push(value?);
+                Ok(())
+            });
+        }
         if self.next_failure.is_none() {
             let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
             for _ in 0..self.count {
@@ -484,6 +529,10 @@ impl<R: DeserializeOwned> Iterator for Values<R> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(feature = "broker")]
+        if let Some(json) = &mut self.json {
+            return json.next();
+        }
         if self.position == self.count {
             return None;
         }

@@ -14,6 +14,8 @@
 //! | `task_table`, `callbacks`, `wakers` | the dispatcher's books |
 //! | `supervisor` | starts workers, notices their ends, kills them for a deadline |
 //! | `worker` | takes tasks, runs them, sends answers |
+//! | `feed` | a pool as a broker's worker uses it (feature `broker`) |
+//! | `remote` | the dispatcher's side of a broker (feature `broker`) |
 //! | `plan` | what every worker is told |
 //! | `function`, `panic` | running a function, and its panic as a value |
 //! | `shared` | the shared memory: channels, worker slots, who sleeps |
@@ -100,11 +102,15 @@ mod builder;
 mod callbacks;
 mod dispatcher;
 mod error;
+#[cfg(feature = "broker")]
+mod feed;
 mod function;
 mod imap;
 mod message;
 mod panic;
 mod plan;
+#[cfg(feature = "broker")]
+mod remote;
 mod result;
 mod shared;
 mod submit;
@@ -120,8 +126,12 @@ use std::time::{Duration, Instant};
 pub use builder::{PoolBuilder, StartMethod};
 use dispatcher::Dispatcher;
 pub use error::{PoolError, TaskError};
+#[cfg(feature = "broker")]
+pub(crate) use feed::{Feed, Ticket};
 pub use function::PoolFn;
 pub use imap::Imap;
+#[cfg(feature = "broker")]
+pub(crate) use panic::catch;
 pub use result::AsyncResult;
 pub use submit::PoolCall;
 

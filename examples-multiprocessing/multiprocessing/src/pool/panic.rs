@@ -33,7 +33,7 @@ pub(super) fn install_hook() {
 
 /// Runs a task's code. A panic of it becomes an error with its message and place.
 #[inline]
-pub(super) fn catch<R>(
+pub(crate) fn catch<R>(
     run: impl FnOnce() -> Result<R, TaskError>,
 ) -> Result<R, TaskError> {
     IN_TASK.set(registry::me());

@@ -116,6 +116,15 @@ impl<T> Parts<T> {
 }
 
 impl<T> AsyncResult<T> {
+    /// The ticket, if it is one task that was sent.
+    #[cfg(feature = "broker")]
+    pub(super) fn single(&self) -> Option<(&Arc<Dispatcher>, Ticket)> {
+        match &self.parts {
+            Parts::One(ticket, _) => Some((&self.dispatcher, *ticket)),
+            _ => None,
+        }
+    }
+
     pub(super) fn one(
         dispatcher: &Arc<Dispatcher>,
         sent: Result<Ticket, TaskError>,

@@ -10,11 +10,10 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::dispatcher::{self, Dispatcher};
 use super::error::TaskError;
-use super::function::{Each, Once, PoolFn};
+use super::function::{Each, Function, Once, PoolFn};
 use super::imap::Imap;
-use super::message::{Outcome, Payload, TaskMessage, Ticket};
+use super::message::{Outcome, Payload, Ticket};
 use super::result::AsyncResult;
-use crate::sys::routine::Routine;
 
 /// A pool with options for the tasks that it is given next.
 /// [`Pool::deadline`] and [`Pool::chunksize`] make one.
@@ -102,7 +101,7 @@ macro_rules! submitting_methods {
             F::Output: Serialize + DeserializeOwned,
         {
             let pool = self.with_options();
-            let sent = pool.submit_call(function, &args);
+            let sent = pool.submit_call(function, &args, false);
             AsyncResult::one(pool.dispatcher, sent, Payload::value)
         }
 
@@ -161,9 +160,8 @@ macro_rules! submitting_methods {
             A: Serialize + DeserializeOwned,
             R: Serialize + DeserializeOwned,
         {
-            // One argument and a tuple of it have the same bytes.
-            let routine = Routine::of::<F, Each<(A,)>>(&function);
-            self.with_options().submit_all(routine, inputs)
+            let function = Function::of_one::<F, A>(&function);
+            self.with_options().submit_all(function, inputs)
         }
 
         /// [`map`](Self::map) for a function of several arguments: each input is a
@@ -218,8 +216,8 @@ macro_rules! submitting_methods {
             A: Serialize + DeserializeOwned,
             F::Output: Serialize + DeserializeOwned,
         {
-            let routine = Routine::of::<F, Each<A>>(&function);
-            self.with_options().submit_all(routine, inputs)
+            let function = Function::of::<F, Each<A>>(&function);
+            self.with_options().submit_all(function, inputs)
         }
 
         /// [`map`](Self::map) as an iterator, which takes inputs as results are taken
@@ -248,8 +246,8 @@ macro_rules! submitting_methods {
             R: Serialize + DeserializeOwned,
             I: IntoIterator<Item = A>,
         {
-            let routine = Routine::of::<F, Each<(A,)>>(&function);
-            self.with_options().iterate(routine, inputs, true)
+            let function = Function::of_one::<F, A>(&function);
+            self.with_options().iterate(function, inputs, true)
         }
 
         /// [`imap`](Self::imap) whose results come in the order in which the tasks end.
@@ -277,8 +275,8 @@ macro_rules! submitting_methods {
             R: Serialize + DeserializeOwned,
             I: IntoIterator<Item = A>,
         {
-            let routine = Routine::of::<F, Each<(A,)>>(&function);
-            self.with_options().iterate(routine, inputs, false)
+            let function = Function::of_one::<F, A>(&function);
+            self.with_options().iterate(function, inputs, false)
         }
     };
 }
@@ -338,17 +336,20 @@ const CHUNKS_PER_WORKER: usize = 32;
 
 /// What the methods above are made of.
 impl PoolCall<'_> {
-    fn submit_call<F, A>(&self, function: F, args: &A) -> Result<Ticket, TaskError>
+    fn submit_call<F, A>(
+        &self,
+        function: F,
+        args: &A,
+        waits: bool,
+    ) -> Result<Ticket, TaskError>
     where
         F: PoolFn<A>,
         A: Serialize + DeserializeOwned,
         F::Output: Serialize,
     {
-        let routine = Routine::of::<F, Once<A>>(&function);
-        let routine = routine.ok_or(TaskError::Foreign)?;
-        let mut message = TaskMessage::call(args)?;
+        let function = Function::of::<F, Once<A>>(&function);
         self.dispatcher
-            .submit(routine, self.limit, &mut message, None)
+            .submit_call(function, self.limit, args, None, waits)
     }
 
     fn call_and_wait<F, A>(
@@ -361,7 +362,7 @@ impl PoolCall<'_> {
         A: Serialize + DeserializeOwned,
         F::Output: Serialize + DeserializeOwned,
     {
-        let ticket = self.submit_call(function, &args)?;
+        let ticket = self.submit_call(function, &args, true)?;
         let waited = self.dispatcher.wait(None, |tasks| tasks.is_done(ticket));
         let (mut state, _) = waited;
         let outcome = dispatcher::taken(&mut state.tasks, ticket);
@@ -371,7 +372,7 @@ impl PoolCall<'_> {
 
     fn submit_all<A, R, I>(
         &self,
-        routine: Option<Routine>,
+        function: Function,
         inputs: I,
     ) -> AsyncResult<Vec<R>>
     where
@@ -381,14 +382,14 @@ impl PoolCall<'_> {
     {
         let inputs = inputs.into_iter().fuse();
         match (self.chunksize, inputs.size_hint()) {
-            (Some(size), _) => self.submit_chunks(routine, inputs, size),
+            (Some(size), _) => self.submit_chunks(function, inputs, size),
             (None, (least, Some(most))) if least == most => {
-                self.submit_chunks(routine, inputs, self.default_chunksize(least))
+                self.submit_chunks(function, inputs, self.default_chunksize(least))
             }
             (None, _) => {
                 let inputs: Vec<A> = inputs.collect();
                 let size = self.default_chunksize(inputs.len());
-                self.submit_chunks(routine, inputs.into_iter(), size)
+                self.submit_chunks(function, inputs.into_iter(), size)
             }
         }
     }
@@ -401,7 +402,7 @@ impl PoolCall<'_> {
 
     fn submit_chunks<A, R>(
         &self,
-        routine: Option<Routine>,
+        function: Function,
         mut inputs: impl Iterator<Item = A>,
         size: usize,
     ) -> AsyncResult<Vec<R>>
@@ -413,7 +414,7 @@ impl PoolCall<'_> {
         let mut result = AsyncResult::many(self.dispatcher, join_values);
         let limit = self.limit;
         while let Some((sent, count)) =
-            (self.dispatcher).submit_chunk(routine, limit, &mut inputs, size, None)
+            (self.dispatcher).submit_chunk(function, limit, &mut inputs, size, None)
         {
             if result.add(sent, count).is_err() {
                 break;
@@ -424,7 +425,7 @@ impl PoolCall<'_> {
 
     fn iterate<A, R, I>(
         &self,
-        routine: Option<Routine>,
+        function: Function,
         inputs: I,
         ordered: bool,
     ) -> Imap<I::IntoIter, R>
@@ -436,7 +437,7 @@ impl PoolCall<'_> {
         Imap::new(
             self.dispatcher,
             inputs.into_iter(),
-            routine,
+            function,
             self.limit,
             self.chunksize.unwrap_or(1),
             ordered,

@@ -103,6 +103,12 @@ impl TaskTable {
         entry.outcome.is_none().then_some(TaskId { number, ticket })
     }
 
+    /// The number that the task's message has, whether it has ended or not.
+    #[cfg(feature = "broker")]
+    pub(super) fn number(&self, ticket: Ticket) -> Option<u32> {
+        Some(self.entries.get(ticket as usize)?.number)
+    }
+
     pub(super) fn is_done(&self, ticket: Ticket) -> bool {
         self.unended(ticket).is_none()
     }

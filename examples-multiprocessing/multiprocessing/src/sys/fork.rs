@@ -152,7 +152,7 @@ fn set_up_child(parent: Pid, nothing: &OwnedFd) {
     // The signal comes when the forking thread ends, which is the parent's only one. If
     // the parent has ended already, it never comes. A parent in another namespace of
     // process ids has the number 0 here.
-    let orphaned = parent_now != parent.as_raw().into() && parent_now != 0;
+    let orphaned = parent_now != i64::from(parent.as_raw()) && parent_now != 0;
     if bound != 0 || orphaned {
         exit::exit_now(1);
     }

@@ -1,0 +1,140 @@
+//! Shows how a queue at a broker stands, and looks after its dead tasks.
+//!
+//! ```text
+//! multiprocessing-status redis://host:6379/0 [QUEUE]           the queue, live
+//! multiprocessing-status redis://host:6379/0 QUEUE once        as it is now
+//! multiprocessing-status redis://host:6379/0 QUEUE dead        the dead tasks
+//! multiprocessing-status redis://host:6379/0 QUEUE retry PLACE tries a dead task again
+//! multiprocessing-status redis://host:6379/0 QUEUE drop PLACE  forgets a dead task
+//! ```
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, stdout};
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use multiprocessing::broker::{BrokerError, Queue, Stats};
+
+const USAGE: &str = "Usage: multiprocessing-status redis://HOST:PORT/0 \
+                     [QUEUE [once | dead | retry PLACE | drop PLACE]]";
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_millis(500);
+/// No more tasks and workers are listed.
+const LINES: usize = 20;
+/// No more dead tasks are.
+const DEAD: usize = 1000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        [url] => watch(url, "default"),
+        [url, queue] => watch(url, queue),
+        [url, queue, "once"] => once(url, queue),
+        [url, queue, "dead"] => list_dead(url, queue),
+        [url, queue, "retry", place] => Queue::open(url, queue)
+            .and_then(|queue| queue.retry(place))
+            .map(found),
+        [url, queue, "drop", place] => Queue::open(url, queue)
+            .and_then(|queue| queue.discard(place))
+            .map(found),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("Error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn found(found: bool) -> ExitCode {
+    if found {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("Error: There is no dead task at this place: list them by `dead`.");
+    ExitCode::FAILURE
+}
+
+fn once(url: &str, queue: &str) -> Result<ExitCode, BrokerError> {
+    print!("{}", shown(queue, &Queue::open(url, queue)?.stats()?));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Until Ctrl+C; where nobody looks, once.
+fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
+    if !stdout().is_terminal() {
+        return once(url, name);
+    }
+    let queue = Queue::open(url, name)?;
+    let mut stats = queue.stats()?;
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{msg}") {
+        line.set_style(style);
+    }
+    loop {
+        line.set_message(shown(name, &stats));
+        sleep(PERIOD);
+        // While the broker is away, what it said last stays.
+        match queue.stats() {
+            Ok(now) => stats = now,
+            Err(error) => {
+                line.set_message(format!("{error}\n{}", shown(name, &stats)))
+            }
+        }
+    }
+}
+
+fn shown(queue: &str, stats: &Stats) -> String {
+    let mut text = format!(
+        "queue {queue}: {} waiting, {} running, {} done, {} failed, {} cancelled, {} dead\n",
+        stats.waiting,
+        stats.held,
+        stats.done,
+        stats.failed,
+        stats.cancelled,
+        stats.dead
+    );
+    for worker in stats.workers.iter().take(LINES) {
+        // Writing to a string does not fail.
+        let _never = writeln!(
+            text,
+            "worker {} ({} processes), heard of {:.1} s ago",
+            worker.name,
+            worker.processes,
+            worker.silent_for.as_secs_f64()
+        );
+    }
+    for task in stats.running.iter().take(LINES) {
+        let since = task.running_for.map_or_else(
+            || "just taken".into(),
+            |since| format!("for {:.1} s", since.as_secs_f64()),
+        );
+        let again = match task.deliveries {
+            0 | 1 => String::new(),
+            times => format!(", delivery {times}"),
+        };
+        let _never = writeln!(
+            text,
+            "running {} {} on {} {since}{again}",
+            task.id, task.task, task.worker
+        );
+    }
+    text
+}
+
+fn list_dead(url: &str, queue: &str) -> Result<ExitCode, BrokerError> {
+    for task in Queue::open(url, queue)?.dead(DEAD)? {
+        let args: String = task.args.chars().take(60).collect();
+        println!("{} {} {args}: {}", task.place, task.task, task.error);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,146 @@
+//! What can go wrong with a broker, each with what to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::PoolError;
+
+/// Why a broker cannot be used.
+///
+/// ```
+/// use multiprocessing::broker::BrokerError;
+///
+/// let error = BrokerError::Forgets { at: "127.0.0.1:6379".into() };
+/// assert_eq!(
+///     error.to_string(),
+///     "The broker at 127.0.0.1:6379 keeps its tasks in memory only and would lose \
+///      them with its process: run `redis-cli CONFIG SET appendonly yes`, and write \
+///      the same into its configuration."
+/// );
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The address is not one of a broker.
+    Address {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nobody answers there.
+    Unreachable {
+        /// Host and port.
+        at: String,
+        /// What the system said.
+        why: String,
+    },
+    /// The broker answers, and refuses.
+    Refused {
+        /// Host and port.
+        at: String,
+        /// What it said.
+        why: String,
+    },
+    /// The broker is older than Redis 7.0.
+    TooOld {
+        /// Its version.
+        version: String,
+    },
+    /// The broker does not write down what it is given.
+    Forgets {
+        /// Host and port.
+        at: String,
+    },
+    /// The broker throws tasks away when its memory is full.
+    Evicts {
+        /// Host and port.
+        at: String,
+        /// What it is set to.
+        policy: String,
+    },
+    /// The workers of this queue have agreed on another lease.
+    OtherLease {
+        /// The one in force.
+        theirs: Duration,
+        /// The one that was asked for.
+        ours: Duration,
+    },
+    /// Two functions were to have the same name.
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// There are no tasks.
+    NoTasks,
+    /// The local pool of a worker cannot be started, or has broken.
+    Pool(PoolError),
+    /// The local pool of a worker has broken: its supervisor was killed.
+    PoolBroken,
+}
+
+impl fmt::Display for BrokerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { why } => write!(
+                f,
+                "That is not the address of a broker ({why}): write \
+                 redis://host:port/0."
+            ),
+            Self::Unreachable { at, why } => write!(
+                f,
+                "No broker answers at {at} ({why}): start one, as by `redis-server \
+                 --appendonly yes` of Debian's package redis-server."
+            ),
+            Self::Refused { at, why } => {
+                write!(f, "The broker at {at} refuses: {why}.")
+            }
+            Self::TooOld { version } => write!(
+                f,
+                "The broker is Redis {version}: install 7.0 or newer, or Valkey."
+            ),
+            Self::Forgets { at } => write!(
+                f,
+                "The broker at {at} keeps its tasks in memory only and would lose \
+                 them with its process: run `redis-cli CONFIG SET appendonly yes`, \
+                 and write the same into its configuration."
+            ),
+            Self::Evicts { at, policy } => write!(
+                f,
+                "The broker at {at} throws tasks away when its memory is full \
+                 ({policy}): run `redis-cli CONFIG SET maxmemory-policy noeviction`, \
+                 and write the same into its configuration."
+            ),
+            Self::OtherLease { theirs, ours } => write!(
+                f,
+                "The workers of this queue have a lease of {theirs:?}, not \
+                 {ours:?}: give all of them the same, or stop them for a minute."
+            ),
+            Self::NameTaken { name } => write!(
+                f,
+                "Two tasks are named {name:?}: give each a name of its own."
+            ),
+            Self::NoTasks => f.write_str(
+                "No task is registered: add functions to `Tasks` before using them.",
+            ),
+            Self::Pool(error) => error.fmt(f),
+            Self::PoolBroken => f.write_str(
+                "The worker's own pool has broken, its supervisor was killed: start \
+                 the worker again. Its tasks were given back.",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BrokerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Pool(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<PoolError> for BrokerError {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(error)
+    }
+}

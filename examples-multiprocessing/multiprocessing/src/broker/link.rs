@@ -1,0 +1,291 @@
+//! One connection to the broker, made again when it breaks.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::io::tcp::TcpSettings;
+use redis::{
+    Client, Cmd, Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, Value,
+};
+
+use super::BrokerError;
+use super::scripts::Scripts;
+
+/// Where a queue is, and how to speak of it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Place {
+    client: Client,
+    /// Host and port, without the password that the address may have.
+    pub(super) at: Arc<str>,
+    /// What all keys of the queue begin with.
+    prefix: Arc<str>,
+    pub(super) scripts: Arc<Scripts>,
+}
+
+/// How long it may take to connect, and to answer what is answered at once. A server
+/// that is busy with a long script, or whose disk is slow, takes its time.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between attempts to connect: short enough that all go on within a second after the
+/// broker is back.
+const PAUSES: [u64; 5] = [10, 20, 50, 100, 200];
+
+impl Place {
+    pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
+        let refused = |error: redis::RedisError| BrokerError::Address {
+            // Not the whole error, which might have the password in it.
+            why: error.detail().unwrap_or("it cannot be read").to_owned(),
+        };
+        let info = url.into_connection_info().map_err(refused)?;
+        // Nobody sends half a question.
+        let at_once = TcpSettings::default().set_nodelay(true);
+        let client =
+            Client::open(info.set_tcp_settings(at_once)).map_err(refused)?;
+        let at = match client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, port)
+            | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
+            ConnectionAddr::Unix(path) => path.display().to_string(),
+            _ => "this address".to_owned(),
+        };
+        Ok(Self {
+            client,
+            at: at.into(),
+            prefix: format!("mp:{{{queue}}}:").into(),
+            scripts: Arc::new(Scripts::new()),
+        })
+    }
+
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    pub(super) fn link(&self) -> Link {
+        Link {
+            place: self.clone(),
+            connection: None,
+            failures: 0,
+        }
+    }
+
+    /// A link that has connected, to a broker that does not forget.
+    pub(super) fn checked(&self, may_forget: bool) -> Result<Link, BrokerError> {
+        let mut link = self.link();
+        let until = Instant::now() + PATIENCE;
+        // A broker that has just been started answers so.
+        let about = loop {
+            match link.call(redis::cmd("INFO").arg("everything")) {
+                Ok(Value::BulkString(about)) => break about,
+                Ok(_) => break Vec::new(),
+                Err(error)
+                    if error.code() == Some("LOADING") && Instant::now() < until =>
+                {
+                    link.pause();
+                }
+                Err(error) => return Err(self.explain(&error)),
+            }
+        };
+        let about = String::from_utf8_lossy(&about);
+        let value = |name: &str| {
+            let found = about.lines().find_map(|line| line.strip_prefix(name));
+            found.unwrap_or_default().trim().to_owned()
+        };
+        let version = value("redis_version:");
+        let major = version.split('.').next().unwrap_or_default().parse();
+        if major.is_ok_and(|major: u32| major < 7) {
+            return Err(BrokerError::TooOld { version });
+        }
+        let at = self.at.to_string();
+        if may_forget {
+            return Ok(link);
+        }
+        if value("aof_enabled:") != "1" {
+            return Err(BrokerError::Forgets { at });
+        }
+        let policy = value("maxmemory_policy:");
+        if policy != "noeviction" {
+            return Err(BrokerError::Evicts { at, policy });
+        }
+        Ok(link)
+    }
+
+    pub(super) fn explain(&self, error: &redis::RedisError) -> BrokerError {
+        let at = self.at.to_string();
+        let why = error.to_string();
+        match error.kind() {
+            ErrorKind::Io => BrokerError::Unreachable { at, why },
+            _ => BrokerError::Refused { at, why },
+        }
+    }
+}
+
+/// A connection for one thread.
+pub(super) struct Link {
+    pub(super) place: Place,
+    /// None before the first call, and after one that failed: what would come through
+    /// the old connection might be the answer to an earlier question.
+    connection: Option<Connection>,
+    /// In a row.
+    failures: usize,
+}
+
+impl Link {
+    /// Asks, and waits for the answer. An error says nothing about whether the broker
+    /// did its part.
+    pub(super) fn call(&mut self, cmd: &Cmd) -> redis::RedisResult<Value> {
+        self.call_blocking(cmd, Duration::ZERO)
+    }
+
+    /// [`call`](Self::call) of a command that waits for so long before its answer.
+    pub(super) fn call_blocking(
+        &mut self,
+        cmd: &Cmd,
+        wait: Duration,
+    ) -> redis::RedisResult<Value> {
+        self.ask(|connection| {
+            connection.set_read_timeout(Some(PATIENCE + wait))?;
+            cmd.query(connection)
+        })
+    }
+
+    /// Runs a script.
+    pub(super) fn run(
+        &mut self,
+        script: impl Fn(&Scripts) -> &redis::Script,
+        keys: &[String],
+        args: &[impl AsRef<[u8]>],
+    ) -> redis::RedisResult<Value> {
+        let scripts = Arc::clone(&self.place.scripts);
+        let mut call = script(&scripts).prepare_invoke();
+        for key in keys {
+            call.key(key);
+        }
+        for arg in args {
+            call.arg(arg.as_ref());
+        }
+        self.ask(|connection| {
+            connection.set_read_timeout(Some(PATIENCE))?;
+            call.invoke(connection)
+        })
+    }
+
+    fn ask(
+        &mut self,
+        ask: impl FnOnce(&mut Connection) -> redis::RedisResult<Value>,
+    ) -> redis::RedisResult<Value> {
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let made = self.place.client.get_connection_with_timeout(PATIENCE);
+            let made = made.and_then(|made| {
+                made.set_write_timeout(Some(PATIENCE))?;
+                Ok(made)
+            });
+            made.inspect_err(|_| self.failures += 1)?
+        };
+        let answer = ask(&mut connection);
+        match &answer {
+            Ok(_) => {
+                self.failures = 0;
+                self.connection = Some(connection);
+            }
+            Err(error) => {
+                self.failures += 1;
+                // The broker's own word: the connection is as good as before.
+                if error.code().is_some() {
+                    self.connection = Some(connection);
+                }
+            }
+        }
+        answer
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Before the next attempt.
+    pub(super) fn pause(&self) {
+        let step = self.failures.clamp(1, PAUSES.len()) - 1;
+        thread::sleep(Duration::from_millis(PAUSES[step]));
+    }
+}
+
+/// Whether the group of the workers is gone, with the stream or without it.
+pub(super) fn is_no_group(error: &redis::RedisError) -> bool {
+    error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP")
+}
+
+/// The texts of a list.
+pub(super) fn texts(value: Value) -> Vec<Vec<u8>> {
+    let Value::Array(values) = value else {
+        return Vec::new();
+    };
+    values.into_iter().map(text).collect()
+}
+
+/// A text, also of a number; empty for anything else.
+pub(super) fn text(value: Value) -> Vec<u8> {
+    match value {
+        Value::BulkString(text) => text,
+        Value::SimpleString(text) => text.into_bytes(),
+        Value::Int(number) => number.to_string().into_bytes(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn string(value: Value) -> String {
+    String::from_utf8_lossy(&text(value)).into_owned()
+}
+
+/// The numbers of a list.
+pub(super) fn numbers(value: Value) -> Vec<i64> {
+    let Value::Array(values) = value else {
+        return Vec::new();
+    };
+    let number = |value| match value {
+        Value::Int(number) => number,
+        _ => 0,
+    };
+    values.into_iter().map(number).collect()
+}
+
+/// Entries of a stream: each with its fields and values. One that was deleted has none.
+pub(super) fn entries(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
+    let Value::Array(entries) = value else {
+        return Vec::new();
+    };
+    let entry = |entry| {
+        let Value::Array(parts) = entry else {
+            return None;
+        };
+        let mut parts = parts.into_iter();
+        let id = string(parts.next()?);
+        Some((id, texts(parts.next().unwrap_or(Value::Nil))))
+    };
+    entries.into_iter().filter_map(entry).collect()
+}
+
+/// The entries of the first stream in an answer of XREAD or XREADGROUP.
+pub(super) fn entries_read(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
+    let Value::Array(mut streams) = value else {
+        return Vec::new();
+    };
+    match streams.pop() {
+        Some(Value::Array(mut stream)) if stream.len() == 2 => {
+            entries(stream.pop().unwrap_or(Value::Nil))
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the broker will say the same again: not where it is short of memory or of
+/// disk, is loading, or is a replica for now.
+pub(super) fn is_lasting(error: &redis::RedisError) -> bool {
+    const LASTING: [&str; 3] = ["ERR", "WRONGTYPE", "NOPERM"];
+    // What failed in a script may be in the text only.
+    const PASSING: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
+    let said = error.to_string();
+    error.code().is_some_and(|code| LASTING.contains(&code))
+        && !PASSING.iter().any(|code| said.contains(code))
+}

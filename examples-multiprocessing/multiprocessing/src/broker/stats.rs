@@ -1,0 +1,317 @@
+//! How a queue stands, and what can be done about its dead tasks.
+
+use std::time::Duration;
+
+use redis::Value;
+use serde::{Deserialize, Serialize};
+
+use super::link::{self, Place};
+use super::{BrokerError, DEFAULT_QUEUE};
+use crate::TaskError;
+
+/// What a worker says of itself.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    host: String,
+    pid: u32,
+    processes: usize,
+    /// Entries, and for how many milliseconds each has run.
+    running: Vec<(String, u64)>,
+}
+
+pub(super) fn write_record(
+    host: &str,
+    processes: usize,
+    running: &[(&str, u64)],
+) -> String {
+    let running = running.iter().map(|(entry, ms)| ((*entry).to_owned(), *ms));
+    let record = Record {
+        host: host.to_owned(),
+        pid: std::process::id(),
+        processes,
+        running: running.collect(),
+    };
+    // Texts and numbers always have a form in JSON.
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+/// How a queue stands. Made by [`Queue::stats`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Tasks that no worker has.
+    pub waiting: u64,
+    /// Tasks that are with a worker, the first thousand of them.
+    pub running: Vec<RunningTask>,
+    /// How many tasks are with workers.
+    pub held: u64,
+    /// How many ended with a value since the queue began.
+    pub done: u64,
+    /// How many ended with an error.
+    pub failed: u64,
+    /// How many were cancelled.
+    pub cancelled: u64,
+    /// How many dead tasks there are to be looked at.
+    pub dead: u64,
+    /// The workers that live, and those that were heard of a minute ago.
+    pub workers: Vec<WorkerState>,
+}
+
+/// A task that is with a worker.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RunningTask {
+    /// Its sender's name for it.
+    pub id: String,
+    /// The function's name.
+    pub task: String,
+    /// The worker that has it, as host, process id and a random number.
+    pub worker: String,
+    /// For how long it has run, by what its worker last said; nothing before it said so.
+    pub running_for: Option<Duration>,
+    /// How many times it was given to a worker.
+    pub deliveries: u64,
+}
+
+/// A worker, by what it last said of itself.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WorkerState {
+    /// As the broker knows it.
+    pub name: String,
+    /// The host's name.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// How many processes it has for tasks.
+    pub processes: usize,
+    /// How long ago it spoke.
+    pub silent_for: Duration,
+}
+
+/// A task that was given up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeadTask {
+    /// Its place among the dead, by which it is [retried](Queue::retry) or
+    /// [dropped](Queue::discard).
+    pub place: String,
+    /// Its sender's name for it; empty where the entry was no task.
+    pub id: String,
+    /// The function's name.
+    pub task: String,
+    /// Its arguments as JSON.
+    pub args: String,
+    /// How many times it was given to a worker.
+    pub deliveries: u64,
+    /// What its sender was told.
+    pub error: TaskError,
+}
+
+/// A queue at a broker, to look at and to look after.
+///
+/// ```no_run
+/// // Not run: it needs a broker.
+/// use multiprocessing::broker::{BrokerError, Queue};
+///
+/// fn main() -> Result<(), BrokerError> {
+///     let queue = Queue::open("redis://127.0.0.1:6379/0", "default")?;
+///     println!("{} tasks wait", queue.stats()?.waiting);
+///     for task in queue.dead(10)? {
+///         println!("{} {}: {}", task.place, task.task, task.error);
+///         queue.retry(&task.place)?;
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Queue {
+    place: Place,
+}
+
+impl Queue {
+    /// The queue of this name at the broker of this address. The queue that programs
+    /// have where nothing is said is `default`.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Address`].
+    pub fn open(url: &str, name: &str) -> Result<Self, BrokerError> {
+        let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
+        let place = Place::new(url, name)?;
+        Ok(Self { place })
+    }
+
+    fn run(
+        &self,
+        script: impl Fn(&super::scripts::Scripts) -> &redis::Script,
+        args: &[&str],
+    ) -> Result<Value, BrokerError> {
+        let keys = [self.place.key("tasks")];
+        let answer = self.place.link().run(script, &keys, args);
+        answer.map_err(|error| self.place.explain(&error))
+    }
+
+    fn call(&self, cmd: &redis::Cmd) -> Result<Value, BrokerError> {
+        let answer = self.place.link().call(cmd);
+        answer.map_err(|error| self.place.explain(&error))
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Unreachable`] and [`BrokerError::Refused`].
+    pub fn stats(&self) -> Result<Stats, BrokerError> {
+        let Value::Array(parts) = self.run(|s| &s.stats, &[])? else {
+            return Err(self.strange());
+        };
+        let mut parts = parts.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        let number = |value| link::string(value).parse::<u64>().unwrap_or(0);
+        let (length, held, dead) = (number(next()), number(next()), number(next()));
+        let counts = pairs(next());
+        let count = |name: &str| {
+            let found = counts.iter().find(|(key, _)| key == name);
+            found.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
+        };
+        let now = number(next());
+        let mut since = Vec::new();
+        let mut workers = Vec::new();
+        for (name, told) in pairs(next()) {
+            let Some((when, record)) = told.split_once(' ') else {
+                continue;
+            };
+            let Ok(record) = serde_json::from_str::<Record>(record) else {
+                continue;
+            };
+            let when: u64 = when.parse().unwrap_or(0);
+            since.extend(record.running);
+            workers.push(WorkerState {
+                name,
+                host: record.host,
+                pid: record.pid,
+                processes: record.processes,
+                silent_for: Duration::from_millis(now.saturating_sub(when)),
+            });
+        }
+        let Value::Array(running) = next() else {
+            return Err(self.strange());
+        };
+        let running = running.into_iter().filter_map(|task| {
+            let [entry, worker, deliveries, id, task] =
+                <[Vec<u8>; 5]>::try_from(link::texts(task)).ok()?;
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            let entry = text(entry);
+            let ran = since.iter().find(|(e, _)| *e == entry);
+            Some(RunningTask {
+                id: text(id),
+                task: text(task),
+                worker: text(worker),
+                running_for: ran.map(|(_, ms)| Duration::from_millis(*ms)),
+                deliveries: text(deliveries).parse().unwrap_or(0),
+            })
+        });
+        Ok(Stats {
+            waiting: length.saturating_sub(held),
+            running: running.collect(),
+            held,
+            done: count("done"),
+            failed: count("failed"),
+            cancelled: count("cancelled"),
+            dead,
+            workers,
+        })
+    }
+
+    fn strange(&self) -> BrokerError {
+        BrokerError::Refused {
+            at: self.place.at.to_string(),
+            why: "its answer is not one of Redis".into(),
+        }
+    }
+
+    /// The tasks that were given up, the oldest first, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`stats`](Self::stats).
+    pub fn dead(&self, most: usize) -> Result<Vec<DeadTask>, BrokerError> {
+        let mut range = redis::cmd("XRANGE");
+        range.arg(self.place.key("dead")).arg("-").arg("+");
+        range.arg("COUNT").arg(most);
+        let entries = link::entries(self.call(&range)?);
+        Ok(entries.into_iter().map(dead_task).collect())
+    }
+
+    /// Has a dead task tried again, with its deliveries counted anew. Its sender was
+    /// told that it is lost, and is not told what comes of this, unless the result is
+    /// kept. Returns whether there is such a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`stats`](Self::stats).
+    pub fn retry(&self, place: &str) -> Result<bool, BrokerError> {
+        let revived = self.run(|s| &s.revive, &[place])?;
+        Ok(revived == Value::Int(1))
+    }
+
+    /// Forgets a dead task. Returns whether there is such a one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`stats`](Self::stats).
+    pub fn discard(&self, place: &str) -> Result<bool, BrokerError> {
+        let mut delete = redis::cmd("XDEL");
+        delete.arg(self.place.key("dead")).arg(place);
+        Ok(self.call(&delete)? == Value::Int(1))
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("at", &self.place.at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keys and values, which come one after the other.
+fn pairs(value: Value) -> Vec<(String, String)> {
+    let mut texts = link::texts(value).into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(key), Some(value)) = (texts.next(), texts.next()) {
+        pairs.push((
+            String::from_utf8_lossy(&key).into_owned(),
+            String::from_utf8_lossy(&value).into_owned(),
+        ));
+    }
+    pairs
+}
+
+fn dead_task((place, fields): (String, Vec<Vec<u8>>)) -> DeadTask {
+    let mut task = DeadTask {
+        place,
+        id: String::new(),
+        task: String::new(),
+        args: String::new(),
+        deliveries: 0,
+        error: TaskError::Broken,
+    };
+    let mut fields = fields.into_iter();
+    while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+        let text = String::from_utf8_lossy(&value).into_owned();
+        match field.as_slice() {
+            b"id" => task.id = text,
+            b"task" => task.task = text,
+            b"args" => task.args = text,
+            b"deliveries" => task.deliveries = text.parse().unwrap_or(0),
+            b"outcome" => {
+                if let Err(error) = super::wire::read_outcome(&value) {
+                    task.error = error;
+                }
+            }
+            _ => {}
+        }
+    }
+    task
+}

@@ -1,0 +1,250 @@
+//! What crosses a broker: arguments and results as JSON, one stream entry a task.
+//!
+//! A task is an entry of the stream `mp:{QUEUE}:tasks`:
+//!
+//! | field | |
+//! | --- | --- |
+//! | `id` | the task's name for its sender: `CLIENT-NUMBER` |
+//! | `task` | the function's registered name |
+//! | `args` | its arguments, a JSON array; of a chunk an array of such arrays |
+//! | `many` | `1` for a chunk |
+//! | `most` | after so many deliveries it is dead |
+//! | `deadline` | for how many milliseconds it may run |
+//! | `expires` | until when it may begin, by the broker's clock in milliseconds |
+//! | `keep` | for how many milliseconds its result can be looked up by its id |
+//!
+//! Its outcome is `{"ok": value}` or `{"error": …}`, of a chunk `{"ok": [outcome, …]}`.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::TaskError;
+
+/// How a task ended, on the wire. Each is there or the other.
+#[derive(Serialize, Deserialize)]
+struct Envelope<V> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    ok: Option<V>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<TaskError>,
+}
+
+fn none<V>() -> Option<V> {
+    None
+}
+
+/// The arguments as a JSON array.
+pub(crate) fn write_args<A: Serialize>(args: &A) -> Result<String, TaskError> {
+    let args = serde_json::to_string(args);
+    let args = args.map_err(|error| TaskError::Argument(error.to_string()))?;
+    // The empty tuple is the only one that is none.
+    Ok(if args == "null" { "[]".into() } else { args })
+}
+
+pub(super) fn read_args<A: DeserializeOwned>(args: &str) -> Result<A, TaskError> {
+    let args = if args == "[]" { "null" } else { args };
+    serde_json::from_str(args)
+        .map_err(|error| TaskError::Argument(error.to_string()))
+}
+
+pub(super) fn read_list(args: &str) -> Result<Vec<&RawValue>, TaskError> {
+    serde_json::from_str(args)
+        .map_err(|error| TaskError::Argument(error.to_string()))
+}
+
+pub(super) fn write_value<R: Serialize>(value: &R) -> Result<String, TaskError> {
+    serde_json::to_string(value)
+        .map_err(|error| TaskError::Result(error.to_string()))
+}
+
+/// Appends one item to a list of arguments that is being written.
+pub(crate) fn write_item<A: Serialize>(
+    list: &mut String,
+    args: &A,
+) -> Result<(), TaskError> {
+    list.push(if list.is_empty() { '[' } else { ',' });
+    list.push_str(&write_args(args)?);
+    Ok(())
+}
+
+/// What a chunk's tasks came to, as a JSON array.
+pub(super) fn write_list(
+    outcomes: impl Iterator<Item = Result<String, TaskError>>,
+) -> String {
+    let mut list = String::from("[");
+    for outcome in outcomes {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        list.push_str(&write_outcome(&outcome));
+    }
+    list.push(']');
+    list
+}
+
+/// An outcome whose value is JSON already.
+pub(super) fn write_outcome(outcome: &Result<String, TaskError>) -> String {
+    match outcome {
+        Ok(value) => format!("{{\"ok\":{value}}}"),
+        Err(error) => {
+            let envelope = Envelope::<()> {
+                ok: None,
+                error: Some(error.clone()),
+            };
+            serde_json::to_string(&envelope).unwrap_or_else(|_| {
+                // Texts and numbers always have a form in JSON.
+                r#"{"error":"Broken"}"#.into()
+            })
+        }
+    }
+}
+
+/// The value's JSON, or why there is none.
+pub(super) fn read_outcome(outcome: &[u8]) -> Result<Vec<u8>, TaskError> {
+    let refused = |why: String| TaskError::Result(why);
+    let envelope: Envelope<&RawValue> = serde_json::from_slice(outcome)
+        .map_err(|error| refused(error.to_string()))?;
+    match (envelope.ok, envelope.error) {
+        (_, Some(error)) => Err(error),
+        (Some(value), None) => Ok(value.get().into()),
+        // `{"ok": null}` is the value of a function that returns nothing.
+        (None, None) => Ok(b"null".into()),
+    }
+}
+
+pub(crate) fn read_value<R: DeserializeOwned>(value: &[u8]) -> Result<R, TaskError> {
+    serde_json::from_slice(value)
+        .map_err(|error| TaskError::Result(error.to_string()))
+}
+
+/// The values of a chunk.
+pub(crate) fn read_values<R: DeserializeOwned>(
+    values: &[u8],
+) -> Vec<Result<R, TaskError>> {
+    let each: Result<Vec<&RawValue>, _> = serde_json::from_slice(values);
+    match each {
+        Ok(each) => each
+            .into_iter()
+            .map(|outcome| read_value(&read_outcome(outcome.get().as_bytes())?))
+            .collect(),
+        Err(error) => vec![Err(TaskError::Result(error.to_string()))],
+    }
+}
+
+/// Whether all of a chunk's outcomes are values.
+pub(crate) fn all_succeeded(values: &[u8]) -> bool {
+    let values = read_values::<serde::de::IgnoredAny>(values);
+    values.iter().all(Result::is_ok)
+}
+
+/// A task as it comes from the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) id: String,
+    pub(super) task: String,
+    pub(super) args: String,
+    pub(super) many: bool,
+    pub(super) deadline: Option<Duration>,
+    pub(super) expires: bool,
+    pub(super) keep: String,
+}
+
+impl Order {
+    /// From the fields and values of an entry; nothing where it is none of ours.
+    pub(super) fn read(fields: Vec<Vec<u8>>) -> Option<Self> {
+        let mut order = Self {
+            id: String::new(),
+            task: String::new(),
+            args: String::new(),
+            many: false,
+            deadline: None,
+            expires: false,
+            keep: String::new(),
+        };
+        let mut seen = [false; 3];
+        let mut fields = fields.into_iter();
+        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+            let value = String::from_utf8(value).ok()?;
+            match field.as_slice() {
+                b"id" => (order.id, seen[0]) = (value, true),
+                b"task" => (order.task, seen[1]) = (value, true),
+                b"args" => (order.args, seen[2]) = (value, true),
+                b"many" => order.many = value == "1",
+                b"deadline" => {
+                    let limit = value.parse().ok()?;
+                    order.deadline = Some(Duration::from_millis(limit));
+                }
+                b"expires" => order.expires = true,
+                b"keep" => {
+                    let _number: u64 = value.parse().ok()?;
+                    order.keep = value;
+                }
+                _ => {}
+            }
+        }
+        let whole = seen == [true; 3] && order.id.contains('-');
+        whole.then_some(order)
+    }
+
+    /// Who sent it.
+    pub(super) fn client(&self) -> &str {
+        client_of(&self.id)
+    }
+}
+
+/// The sender in a task's id.
+pub(super) fn client_of(id: &str) -> &str {
+    id.rsplit_once('-').map_or("", |(client, _)| client)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_crosses() {
+        let value = write_outcome(&Ok("7".into()));
+        assert_eq!(value, r#"{"ok":7}"#);
+        assert_eq!(read_outcome(value.as_bytes()), Ok(b"7".into()));
+        let nothing = write_outcome(&Ok("null".into()));
+        assert_eq!(read_outcome(nothing.as_bytes()), Ok(b"null".into()));
+        let error = TaskError::Killed { signal: 9 };
+        let crossed = write_outcome(&Err(error.clone()));
+        assert_eq!(crossed, r#"{"error":{"Killed":{"signal":9}}}"#);
+        assert_eq!(read_outcome(crossed.as_bytes()), Err(error));
+    }
+
+    #[test]
+    fn numbers_of_64_bits_cross_whole() {
+        for number in [u64::MAX, 1 << 53 | 1] {
+            let value = write_value(&number).unwrap();
+            assert_eq!(read_value(value.as_bytes()), Ok(number));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_an_error_and_no_panic(
+            fields in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..40),
+                    prop::sample::select(vec![
+                        b"id".to_vec(), b"task".to_vec(), b"args".to_vec(),
+                        b"deadline".to_vec(), b"a-1".to_vec(),
+                    ]),
+                ],
+                0..12,
+            ),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _order = Order::read(fields);
+            let _outcome = read_outcome(&bytes);
+            let _values = read_values::<u64>(&bytes);
+        }
+    }
+}

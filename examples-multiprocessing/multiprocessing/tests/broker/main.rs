@@ -1,0 +1,199 @@
+//! What a pool over a broker promises, whatever is done to its workers, its sender, its
+//! broker and the wires between them.
+//!
+//! Each test starts a `redis-server` of its own. The workers are this program as its own
+//! subject, since they fork and a test has threads. Where no server is installed, the
+//! tests are ignored and say so; with `BROKER_TESTS=required` they fail.
+
+mod faults;
+mod promises;
+mod relay;
+mod server;
+mod storm;
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Trial};
+use multiprocessing::Pool;
+use multiprocessing::broker::{BrokerPoolBuilder, Tasks};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, raise};
+
+use server::Server;
+
+/// How to install what the tests need.
+const INSTALL: &str = "apt-get install redis-server";
+
+fn main() {
+    match env::var("SUBJECT").as_deref() {
+        Ok("worker") => return worker(),
+        Ok("sender") => return sender(),
+        _ => {}
+    }
+    let arguments = Arguments::from_args();
+    let there = server::program().is_some();
+    let required = env::var("BROKER_TESTS").is_ok_and(|value| value == "required");
+    let tests = [promises::CLAIMS, faults::CLAIMS, storm::CLAIMS].concat();
+    let trials = tests.into_iter().map(|(name, test)| {
+        if there {
+            Trial::test(name, move || {
+                watched(name, test);
+                Ok(())
+            })
+        } else if required {
+            Trial::test(name, || Err("redis-server is not installed".into()))
+        } else {
+            let why = format!("{name} (redis-server is not installed: {INSTALL})");
+            Trial::test(why, || Ok(())).with_ignored_flag(true)
+        }
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+type Claim = (&'static str, fn());
+
+/// No test waits for ever: its end ends everything it started.
+fn watched(name: &'static str, test: fn()) {
+    const LONGEST: Duration = Duration::from_secs(170);
+    let (over, ended) = std::sync::mpsc::channel::<()>();
+    thread::spawn(move || {
+        if ended.recv_timeout(LONGEST)
+            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            eprintln!("{name} hangs");
+            process::exit(1);
+        }
+    });
+    test();
+    drop(over);
+}
+
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+fn divide(x: u64, y: u64) -> u64 {
+    x / y
+}
+
+/// Says that it was run, and by which process.
+fn effect(file: PathBuf, number: u64) -> u64 {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .unwrap();
+    let line = format!("{number} {}\n", process::id());
+    file.write_all(line.as_bytes()).unwrap();
+    number
+}
+
+fn nap(millis: u64) -> u64 {
+    sleep(Duration::from_millis(millis));
+    millis
+}
+
+/// An effect, and then some time.
+fn slow_effect(file: PathBuf, number: u64, millis: u64) -> u64 {
+    effect(file, number);
+    nap(millis)
+}
+
+/// Kills its process, if the number is this one.
+fn poison(number: u64, deadly: u64) -> u64 {
+    if number == deadly {
+        raise(Signal::SIGKILL).unwrap();
+    }
+    number
+}
+
+fn letters(count: usize) -> String {
+    "x".repeat(count)
+}
+
+fn length(text: String) -> usize {
+    text.len()
+}
+
+fn nothing() {}
+
+/// Known to senders alone.
+fn stranger(x: u64) -> u64 {
+    x
+}
+
+fn tasks() -> Tasks {
+    Tasks::new()
+        .add("square", square)
+        .add("divide", divide)
+        .add("effect", effect)
+        .add("slow_effect", slow_effect)
+        .add("nap", nap)
+        .add("poison", poison)
+        .add("letters", letters)
+        .add("length", length)
+        .add("nothing", nothing)
+}
+
+fn builder(url: &str) -> BrokerPoolBuilder {
+    Pool::builder()
+        .broker(url)
+        .tasks(tasks().add("stranger", stranger))
+}
+
+fn pool(server: &Server) -> Pool {
+    builder(&server.url()).start().unwrap()
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().and_then(|number| number.parse().ok())
+}
+
+/// A worker by its environment.
+fn worker() {
+    // However the test ends.
+    prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
+    let known = if env::var("KNOWS_ALL").is_ok() {
+        tasks().add("stranger", stranger)
+    } else {
+        tasks()
+    };
+    let mut worker = known.worker(&env::var("URL").unwrap()).unwrap();
+    worker = worker.processes(number("PROCESSES").unwrap_or(2) as usize);
+    if let Some(lease) = number("LEASE") {
+        worker = worker.lease(Duration::from_millis(lease));
+    }
+    if let Some(grace) = number("GRACE") {
+        worker = worker.grace(Duration::from_millis(grace));
+    }
+    match worker.serve() {
+        Ok(()) => println!("over"),
+        Err(error) => println!("{error}"),
+    }
+}
+
+/// A program that submits tasks, says their ids, and waits for its end.
+fn sender() {
+    prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
+    let file = PathBuf::from(env::var("FILE").unwrap());
+    let pool = builder(&env::var("URL").unwrap())
+        .result_ttl(Duration::from_mins(10))
+        .start()
+        .unwrap();
+    let results: Vec<_> = (0..10)
+        .map(|number| pool.apply_async(slow_effect, (file.clone(), number, 200)))
+        .collect();
+    for result in &results {
+        println!("{}", result.id().unwrap());
+    }
+    for result in results {
+        result.wait();
+    }
+    println!("over");
+}

@@ -1,0 +1,537 @@
+//! What is promised while nothing breaks, or only what tasks break themselves.
+
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake};
+use std::thread::{self, Thread, sleep};
+use std::time::{Duration, Instant};
+
+use multiprocessing::TaskError;
+use multiprocessing::broker::{BrokerError, Queue};
+use nix::sys::signal::Signal;
+
+use crate::server::{HANG, Server, Worker, effects, until};
+use crate::{
+    Claim, builder, divide, effect, length, letters, nap, nothing, poison, pool,
+    slow_effect, square, stranger,
+};
+
+pub(crate) const CLAIMS: &[Claim] = &[
+    ("values_come_back_as_from_a_local_pool", values),
+    ("failures_come_back_as_from_a_local_pool", failures),
+    ("a_deadline_and_a_cancel_end_a_task_alone", deadlines),
+    ("a_function_without_a_name_is_refused_at_once", unregistered),
+    ("a_name_nobody_knows_waits_for_one_who_does", unknown_names),
+    (
+        "a_broker_that_forgets_is_refused_with_what_mends_it",
+        refusals,
+    ),
+    ("a_poison_ends_as_lost_and_harms_no_other", poisons),
+    ("a_dead_task_can_be_tried_again_or_dropped", dead_tasks),
+    ("a_result_can_be_had_by_its_id_from_anywhere", results_by_id),
+    ("a_task_that_waits_too_long_expires", expiry),
+    ("capacity_holds_whoever_submits", capacity),
+    ("sigterm_gives_back_what_runs_at_once", sigterm),
+    ("sigterm_lets_end_what_ends_in_time", grace),
+    ("an_idle_worker_asks_at_most_once_a_second", idle),
+    ("a_task_longer_than_the_lease_runs_once", long_tasks),
+    ("stats_tell_what_waits_runs_and_ended", stats),
+    ("nothing_is_left_at_the_broker", nothing_left),
+    ("a_closed_pool_joins_when_its_tasks_have_ended", closing),
+];
+
+fn values() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let pool = pool(&server);
+    assert_eq!(pool.apply(square, (7,)), Ok(49));
+    assert_eq!(pool.apply(nothing, ()), Ok(()));
+    assert_eq!(pool.apply(divide, (7, 2)), Ok(3));
+    assert_eq!(
+        pool.apply(length, ("\"{}\n\u{1F600}".repeat(1000),)),
+        Ok(8000)
+    );
+    assert_eq!(pool.apply(letters, (3_000_000,)).unwrap().len(), 3_000_000);
+    let squares: Vec<_> = (0..1000).map(|x: u64| x * x).collect();
+    assert_eq!(pool.map(square, 0..1000).as_ref(), Ok(&squares));
+    assert_eq!(
+        pool.chunksize(1).map(square, 0..1000).as_ref(),
+        Ok(&squares)
+    );
+    assert_eq!(pool.starmap(divide, [(6, 3), (8, 2)]), Ok(vec![2, 4]));
+    let lazy: Result<Vec<_>, _> = pool.imap(square, 0..).take(1000).collect();
+    assert_eq!(lazy.as_ref(), Ok(&squares));
+    let any: Result<Vec<_>, _> = pool.imap_unordered(square, 0..1000).collect();
+    let mut any = any.unwrap();
+    any.sort_unstable();
+    assert_eq!(any, squares);
+
+    let (sender, called) = mpsc::channel();
+    let result = pool.apply_async(square, (9,)).callback(move |value| {
+        sender.send(value).unwrap();
+    });
+    assert_eq!(called.recv_timeout(HANG), Ok(81));
+    assert_eq!(result.get(), Ok(81));
+    let sum = async {
+        let (four, nine) = (
+            pool.apply_async(square, (2,)),
+            pool.apply_async(square, (3,)),
+        );
+        four.await.unwrap() + nine.await.unwrap()
+    };
+    assert_eq!(awaited(sum), 13);
+    assert_eq!(
+        pool.map(square, [u64::from(u32::MAX)]),
+        Ok(vec![0xffff_fffe_0000_0001])
+    );
+}
+
+/// The smallest executor there is.
+fn awaited<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        thread::park_timeout(HANG);
+    }
+}
+
+fn failures() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let pool = pool(&server);
+    let panicked = pool.apply(divide, (1, 0)).unwrap_err();
+    let TaskError::Panicked { message, place } = &panicked else {
+        panic!("{panicked:?}");
+    };
+    assert_eq!(message, "attempt to divide by zero");
+    assert!(place.contains("main.rs:"), "{place}");
+    let chunk = pool.starmap_async(divide, [(1, 1), (1, 0)]);
+    chunk.wait();
+    assert_eq!(chunk.successful(), Some(false));
+    assert!(matches!(chunk.get(), Err(TaskError::Panicked { .. })));
+    let each: Vec<_> = pool
+        .chunksize(3)
+        .imap(square, [2, u64::MAX, 3])
+        .map(Result::ok)
+        .collect();
+    assert_eq!(each, [Some(4), None, Some(9)]);
+}
+
+fn deadlines() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[("LEASE", "1000")]);
+    let pool = pool(&server);
+    let limit = Duration::from_millis(100);
+    assert_eq!(
+        pool.deadline(limit).apply(nap, (60_000,)),
+        Err(TaskError::Deadline)
+    );
+    let long = [(); 2].map(|()| pool.apply_async(nap, (60_000,)));
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    until("both run", || queue.stats().unwrap().running.len() == 2);
+    let waiting = pool.apply_async(nap, (60_000,));
+    for result in [&long[0], &long[1], &waiting] {
+        assert!(result.cancel());
+    }
+    for result in long {
+        assert_eq!(result.get(), Err(TaskError::Cancelled));
+    }
+    // Both processes are free again.
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
+    until("nothing runs", || queue.stats().unwrap().running.is_empty());
+    assert_eq!(queue.stats().unwrap().cancelled, 3);
+}
+
+fn unregistered() {
+    let server = Server::start();
+    let pool = pool(&server);
+    let ended = pool.apply(|x: u64| x, (1,)).unwrap_err();
+    assert_eq!(
+        ended.to_string(),
+        "the function is not among the tasks of the pool: add it to them"
+    );
+}
+
+fn unknown_names() {
+    let server = Server::start();
+    let url = server.url();
+    let lease = ("LEASE", "1000");
+    let _old = Worker::start(&url, &[lease]);
+    let pool = pool(&server);
+    // One that no worker knows is dead in the end.
+    let nobodys = pool.apply_async(stranger, (1,));
+    assert_eq!(
+        nobodys.get(),
+        Err(TaskError::Unregistered("stranger".into()))
+    );
+    // One that the next build knows waits for it.
+    let result = pool.apply_async(stranger, (5,));
+    sleep(Duration::from_millis(300));
+    let _new = Worker::start(&url, &[lease, ("KNOWS_ALL", "1")]);
+    assert_eq!(result.get(), Ok(5));
+    let dead = Queue::open(&url, "default").unwrap().dead(10).unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].task, "stranger");
+}
+
+fn refusals() {
+    let forgetful = Server::with(&["--appendonly", "no"]);
+    let refused = builder(&forgetful.url()).start().unwrap_err();
+    assert!(matches!(refused, BrokerError::Forgets { .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("CONFIG SET appendonly yes"),
+        "{refused}"
+    );
+    builder(&forgetful.url()).may_forget().start().unwrap();
+    // What the sentence says mends it.
+    forgetful.ask(&["CONFIG", "SET", "appendonly", "yes"]);
+    builder(&forgetful.url()).start().unwrap();
+    forgetful.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    let refused = builder(&forgetful.url()).start().unwrap_err();
+    assert!(
+        refused.to_string().contains("maxmemory-policy noeviction"),
+        "{refused}"
+    );
+    let worker = Worker::start(&forgetful.url(), &[]);
+    assert_eq!(worker.line(), Some(refused.to_string()));
+
+    let absent = builder("redis://127.0.0.1:1/0").start().unwrap_err();
+    assert!(
+        absent
+            .to_string()
+            .starts_with("No broker answers at 127.0.0.1:1")
+    );
+    let odd = builder("http://here").start().unwrap_err();
+    assert!(matches!(odd, BrokerError::Address { .. }), "{odd}");
+
+    let server = Server::with(&["--appendonly", "yes", "--requirepass", "sesame"]);
+    let locked = builder(&server.url()).start().unwrap_err();
+    assert!(matches!(locked, BrokerError::Refused { .. }), "{locked}");
+    let open = format!("redis://:sesame@127.0.0.1:{}/0", server.port);
+    let pool = builder(&open).start().unwrap();
+    assert!(!format!("{pool:?}").contains("sesame"));
+}
+
+fn poisons() {
+    let server = Server::start();
+    let _workers =
+        [(); 2].map(|()| Worker::start(&server.url(), &[("LEASE", "2000")]));
+    let pool = pool(&server);
+    let numbers = (0..1000).map(|number| (number, 500));
+    let results: Vec<_> =
+        numbers.map(|args| pool.apply_async(poison, args)).collect();
+    for (number, result) in results.into_iter().enumerate() {
+        match result.get() {
+            Ok(value) => assert_eq!(value, number as u64),
+            Err(TaskError::Lost {
+                deliveries,
+                last_worker,
+            }) => {
+                assert_eq!((number, deliveries), (500, 3));
+                assert!(last_worker.contains("SIGKILL"), "{last_worker}");
+            }
+            Err(error) => panic!("{number}: {error}"),
+        }
+    }
+}
+
+fn dead_tasks() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let pool = builder(&server.url())
+        .deliveries(1)
+        .result_ttl(Duration::from_mins(1))
+        .start()
+        .unwrap();
+    let file = server.file("effects");
+    let deadly = |number: u64| pool.apply(poison, (number, number)).unwrap_err();
+    assert!(matches!(deadly(1), TaskError::Lost { deliveries: 1, .. }));
+    assert!(matches!(deadly(2), TaskError::Lost { deliveries: 1, .. }));
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    let dead = queue.dead(10).unwrap();
+    let args: Vec<_> = dead.iter().map(|task| task.args.as_str()).collect();
+    assert_eq!(args, ["[1,1]", "[2,2]"]);
+    assert!(queue.discard(&dead[0].place).unwrap());
+    assert!(!queue.discard(&dead[0].place).unwrap());
+    assert!(!queue.retry(&dead[0].place).unwrap());
+    // It dies again, and so it is dead again, at the end of the list.
+    assert!(queue.retry(&dead[1].place).unwrap());
+    until("it is dead again", || {
+        queue
+            .dead(10)
+            .unwrap()
+            .first()
+            .is_some_and(|task| task.place != dead[1].place)
+    });
+    assert_eq!(queue.stats().unwrap().dead, 1);
+    let entry = server.ask(&["XRANGE", "mp:{default}:dead", "-", "+"]);
+    let entry: Vec<(String, Vec<String>)> = redis::from_redis_value(entry).unwrap();
+    let fields = entry[0].1.iter().filter(|field| *field == "entry").count();
+    assert_eq!(fields, 1, "{entry:?}");
+    assert_eq!(pool.apply(effect, (file, 1)), Ok(1));
+}
+
+fn results_by_id() {
+    let server = Server::start();
+    let url = server.url();
+    let kept = builder(&url)
+        .result_ttl(Duration::from_mins(1))
+        .start()
+        .unwrap();
+    let result = kept.apply_async(nap, (300,));
+    let id = result.id().unwrap();
+    until("it is there", || {
+        server.number(&["XLEN", "mp:{default}:tasks"]) == 1
+    });
+    let other = pool(&server);
+    // Before it runs, while it runs, and after.
+    let early = other.result::<u64>(&id);
+    let _worker = Worker::start(&url, &[]);
+    let during = other.result::<u64>(&id);
+    assert_eq!(early.get(), Ok(300));
+    assert_eq!(during.get(), Ok(300));
+    assert_eq!(result.get(), Ok(300));
+    assert_eq!(other.result(&id).get(), Ok(300_u64));
+    assert_eq!(
+        other.result::<u64>("no-such-1").get(),
+        Err(TaskError::Forgotten)
+    );
+    // What is not kept is gone when it has been read.
+    let unkept = other.apply_async(square, (2,));
+    let id = unkept.id().unwrap();
+    assert_eq!(unkept.get(), Ok(4));
+    assert_eq!(other.result::<u64>(&id).get(), Err(TaskError::Forgotten));
+}
+
+fn expiry() {
+    let server = Server::start();
+    let file = server.file("effects");
+    let hasty = builder(&server.url())
+        .expires(Duration::from_millis(50))
+        .start()
+        .unwrap();
+    let late = hasty.apply_async(effect, (file.clone(), 1));
+    until("it is there", || {
+        server.number(&["XLEN", "mp:{default}:tasks"]) == 1
+    });
+    sleep(Duration::from_millis(100));
+    let _worker = Worker::start(&server.url(), &[]);
+    assert_eq!(late.get(), Err(TaskError::Expired));
+    let patient = builder(&server.url()).expires(HANG).start().unwrap();
+    assert_eq!(patient.apply(effect, (file.clone(), 2)), Ok(2));
+    assert_eq!(effects(&file).len(), 1);
+}
+
+fn capacity() {
+    let server = Server::start();
+    let pool = builder(&server.url()).capacity(10).start().unwrap();
+    let submitted = std::sync::atomic::AtomicU64::new(0);
+    let so_far = || submitted.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let (pool, submitted) = (&pool, &submitted);
+        let producer = scope.spawn(move || {
+            let results: Vec<_> = (0..5000)
+                .map(|number| {
+                    submitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    pool.apply_async(square, (number,))
+                })
+                .collect();
+            results
+                .into_iter()
+                .map(|result| result.get().unwrap())
+                .sum::<u64>()
+        });
+        until("the producer is held", || {
+            let before = so_far();
+            sleep(Duration::from_millis(200));
+            before > 10 && so_far() == before
+        });
+        assert!(so_far() < 1500, "{} were taken", so_far());
+        assert_eq!(server.number(&["XLEN", "mp:{default}:tasks"]), 10);
+        let _worker = Worker::start(&server.url(), &[]);
+        let sum = producer.join().unwrap();
+        assert_eq!(sum, (0..5000).map(|x| x * x).sum::<u64>());
+    });
+}
+
+fn sigterm() {
+    let server = Server::start();
+    let options = [("LEASE", "30000"), ("GRACE", "0")];
+    let mut first = Worker::start(&server.url(), &options);
+    let pool = pool(&server);
+    let file = server.file("effects");
+    let result = pool.apply_async(slow_effect, (file.clone(), 1, 1500));
+    until("it runs", || !effects(&file).is_empty());
+    let _second = Worker::start(&server.url(), &options);
+    first.signal(Signal::SIGTERM);
+    assert!(first.wait().success());
+    assert_eq!(first.line().as_deref(), Some("over"));
+    let told = Instant::now();
+    until("it began again", || effects(&file).len() == 2);
+    // Far from the lease.
+    assert!(
+        told.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        told.elapsed()
+    );
+    assert_eq!(result.get(), Ok(1500));
+}
+
+fn grace() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server.url(), &[("GRACE", "30000")]);
+    let pool = pool(&server);
+    let file = server.file("effects");
+    let result = pool.apply_async(slow_effect, (file.clone(), 1, 500));
+    until("it runs", || !effects(&file).is_empty());
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(result.get(), Ok(500));
+    assert!(worker.wait().success());
+    assert_eq!(effects(&file).len(), 1);
+}
+
+fn idle() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let pool = pool(&server);
+    assert_eq!(pool.apply(square, (2,)), Ok(4));
+    sleep(Duration::from_millis(2500));
+    let commands = || {
+        let info: String =
+            redis::from_redis_value(server.ask(&["INFO", "commandstats"])).unwrap();
+        // Not what scripts call, and not the questions of this test.
+        let asked = [
+            "cmdstat_evalsha:",
+            "cmdstat_xreadgroup:",
+            "cmdstat_xread:",
+            "cmdstat_client|id:",
+        ];
+        let calls = info
+            .lines()
+            .filter(|line| asked.iter().any(|name| line.starts_with(name)));
+        calls
+            .map(|line| {
+                let calls = line.split_once("calls=").unwrap().1;
+                calls.split(',').next().unwrap().parse::<u64>().unwrap()
+            })
+            .sum::<u64>()
+    };
+    let before = commands();
+    sleep(Duration::from_secs(10));
+    let asked = commands() - before;
+    assert!(asked <= 20, "{asked} in ten seconds");
+    assert!(asked >= 5, "{asked} in ten seconds: it does not live");
+}
+
+fn long_tasks() {
+    let server = Server::start();
+    let _workers =
+        [(); 2].map(|()| Worker::start(&server.url(), &[("LEASE", "500")]));
+    let pool = pool(&server);
+    let file = server.file("effects");
+    let results =
+        [1, 2, 3].map(|n| pool.apply_async(slow_effect, (file.clone(), n, 3000)));
+    sleep(Duration::from_millis(1500));
+    // Renewing a lease is no delivery.
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    let running = queue.stats().unwrap().running;
+    assert!(
+        running.iter().all(|task| task.deliveries == 1),
+        "{running:?}"
+    );
+    for result in results {
+        assert_eq!(result.get(), Ok(3000));
+    }
+    assert_eq!(
+        effects(&file).len(),
+        3,
+        "each ran once: {:?}",
+        effects(&file)
+    );
+}
+
+fn stats() {
+    let server = Server::start();
+    let worker =
+        Worker::start(&server.url(), &[("PROCESSES", "1"), ("LEASE", "1000")]);
+    let pool = pool(&server);
+    assert_eq!(pool.apply(square, (2,)), Ok(4));
+    assert!(pool.apply(divide, (2, 0)).is_err());
+    let file = server.file("effects");
+    let running = pool.apply_async(slow_effect, (file.clone(), 1, 60_000));
+    until("it runs", || !effects(&file).is_empty());
+    let waiting = pool.apply_async(square, (3,));
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    until("its worker said so", || {
+        queue
+            .stats()
+            .unwrap()
+            .running
+            .first()
+            .is_some_and(|task| task.running_for.is_some())
+    });
+    let stats = queue.stats().unwrap();
+    assert_eq!(
+        (stats.waiting, stats.held, stats.done, stats.failed),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(stats.running[0].task, "slow_effect");
+    assert_eq!(Some(&stats.running[0].id), running.id().as_ref());
+    let [agent] = stats.workers.as_slice() else {
+        panic!("{stats:?}");
+    };
+    assert_eq!(agent.pid.cast_signed(), worker.pid().as_raw());
+    assert_eq!(stats.running[0].worker, agent.name);
+    assert!(running.cancel());
+    assert_eq!(waiting.get(), Ok(9));
+}
+
+fn nothing_left() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server.url(), &[]);
+    let pool = pool(&server);
+    assert_eq!(pool.map(square, 0..1000).unwrap().len(), 1000);
+    drop(pool);
+    worker.signal(Signal::SIGTERM);
+    worker.wait();
+    let keys: Vec<String> =
+        redis::from_redis_value(server.ask(&["KEYS", "*"])).unwrap();
+    let left: Vec<_> = keys
+        .into_iter()
+        .filter(|key| {
+            !["tasks", "counts", "lease"]
+                .iter()
+                .any(|name| key.ends_with(name))
+        })
+        .collect();
+    assert_eq!(left, [""; 0]);
+    assert_eq!(server.number(&["XLEN", "mp:{default}:tasks"]), 0);
+}
+
+fn closing() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let pool = pool(&server);
+    let results: Vec<_> = (0..20).map(|_| pool.apply_async(nap, (20,))).collect();
+    assert!(pool.join().is_err(), "it is still open");
+    pool.close();
+    assert_eq!(pool.apply(square, (1,)), Err(TaskError::Closed));
+    pool.join().unwrap();
+    assert!(results.into_iter().all(|result| result.get() == Ok(20)));
+    // A pool that is dropped leaves its tasks, a terminated one takes them along.
+    let file = server.file("effects");
+    let left = crate::pool(&server);
+    left.apply_async(effect, (file.clone(), 1));
+    drop(left);
+    until("it ran all the same", || effects(&file).len() == 1);
+}

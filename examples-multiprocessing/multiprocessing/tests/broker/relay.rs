@@ -1,0 +1,85 @@
+//! A wire that can be cut: it copies bytes between a client and the broker, or does not.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+/// It copies.
+const WHOLE: u8 = 0;
+/// Bytes go nowhere, and nobody is told.
+const CUT: u8 = 1;
+/// Questions arrive; then the connection closes, and the answer is lost.
+const LOSES_ANSWERS: u8 = 2;
+
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    state: Arc<AtomicU8>,
+}
+
+impl Relay {
+    pub(crate) fn to(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let this = Self {
+            port: listener.local_addr().unwrap().port(),
+            state: Arc::new(AtomicU8::new(WHOLE)),
+        };
+        let state = Arc::clone(&this.state);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(broker) = TcpStream::connect(("127.0.0.1", port)) else {
+                    continue;
+                };
+                for stream in [&client, &broker] {
+                    stream.set_nodelay(true).unwrap();
+                }
+                let there =
+                    (client.try_clone().unwrap(), broker.try_clone().unwrap());
+                let (one, other) = (Arc::clone(&state), Arc::clone(&state));
+                thread::spawn(move || copy(there.0, there.1, &one, false));
+                thread::spawn(move || copy(broker, client, &other, true));
+            }
+        });
+        this
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    pub(crate) fn cut(&self) {
+        self.state.store(CUT, Ordering::Release);
+    }
+
+    pub(crate) fn mend(&self) {
+        self.state.store(WHOLE, Ordering::Release);
+    }
+
+    pub(crate) fn lose_answers(&self) {
+        self.state.store(LOSES_ANSWERS, Ordering::Release);
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8, answers: bool) {
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        let count = match from.read(&mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => count,
+        };
+        while state.load(Ordering::Acquire) == CUT {
+            sleep(Duration::from_millis(2));
+        }
+        if answers && state.load(Ordering::Acquire) == LOSES_ANSWERS {
+            break;
+        }
+        if to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    from.shutdown(Shutdown::Both).ok();
+    to.shutdown(Shutdown::Both).ok();
+}

@@ -278,7 +278,7 @@ fn tasks(
         known,
     )
     .at("length of a task in µs", microseconds)
-    .rounds(if microseconds < 1000.0 { 15 } else { 9 })
+    .rounds(if microseconds < 1000.0 { 11 } else { 7 })
     .row(
         python
             .beside(one, "one", 0)
@@ -370,6 +370,7 @@ fn arguments(
         count as u64,
     )
     .at("size of an argument in bytes", size as f64)
+    .rounds(11)
     .row(python.beside(one, "one", 0));
     let scenario = with_methods(scenario, pool, last, inputs, python)
         .row(if size < 1 << 20 {
@@ -649,11 +650,8 @@ fn round_trip(placement: Placement, bench: &mut Bench) -> anyhow::Result<()> {
     }
     if matches!(placement, Placement::Free | Placement::Busy) {
         scenario = scenario
-            .quote(
-                "`Pool::apply`",
-                "apply",
-                ["crossbeam and a thread", "procspawn"],
-            )
+            .quote("`Pool::apply`", "apply", ["crossbeam and a thread"])
+            .quote("the same by spawn", "apply, spawned Pool", ["procspawn"])
             .quote_tail(
                 "`Pool::apply`, 99th percentile",
                 "apply",

@@ -4,8 +4,8 @@
 //! the process has not removed itself when it ends, however it ends: Python's
 //! `resource_tracker`.
 //!
-//! Every block has a name that no other block has, ever. A name that the user gave is a
-//! second one, a link. So there is no moment at which the watcher could take a
+//! Every block has a random name of its own. A name that the user gave is a second one, a
+//! link. So there is no moment at which the watcher could take a
 //! stranger's block of the same name for its owner's: it compares the two.
 
 use std::sync::Mutex;

@@ -267,7 +267,7 @@ fn number_from(variable: &str) -> Option<u64> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// One step of a worker, which is told its number and where it can count on.
+/// One step of a worker, which gets its number.
 type Step<'a> = Box<dyn Fn(usize) + 'a>;
 
 const WORKERS: usize = 4;

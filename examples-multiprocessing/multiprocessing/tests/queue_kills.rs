@@ -273,7 +273,7 @@ fn tasks_that_were_passed_on_are_reported_by_another() {
     assert!(queue.task_done().is_err(), "there were four");
 }
 
-/// A consumer ends over its task, in each way that is no good order.
+/// A consumer ends while it has a task, in each way that is a failure.
 fn tasks_of_consumers_that_failed_are_lost() {
     let ways: [fn() -> ExitCode; 4] = [
         || ExitCode::from(3),

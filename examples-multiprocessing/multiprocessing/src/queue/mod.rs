@@ -206,7 +206,7 @@ impl<T> Queue<T> {
     ///
     /// [`Error::System`] if there is no memory or no descriptor for it.
     pub fn new(maxsize: usize) -> Result<Self, Error> {
-        // A number beyond 32 bits is no limit.
+        // A number beyond 32 bits is not a limit.
         let limit = u32::try_from(maxsize).unwrap_or(0);
         Ok(Self::of(Inner {
             channel: Channel::new(limit)?,

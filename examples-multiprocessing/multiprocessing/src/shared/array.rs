@@ -43,7 +43,7 @@ impl<T: Number> Array<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: an array needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         Ok(Self {
             numbers: Numbers::new(numbers)?,
@@ -186,7 +186,7 @@ impl<T: Number> RawArray<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: an array needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         Ok(Self {
             numbers: Numbers::new(numbers)?,

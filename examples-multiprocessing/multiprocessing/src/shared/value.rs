@@ -47,7 +47,7 @@ impl<T: Number> Value<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a value needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
             number: Numbers::new([number])?,
@@ -175,7 +175,7 @@ impl<T: Number> RawValue<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a value needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(number: T) -> Result<Self, Error> {
         Ok(Self {
             number: Numbers::new([number])?,

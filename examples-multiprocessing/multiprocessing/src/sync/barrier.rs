@@ -245,7 +245,7 @@ impl Barrier {
     /// # Errors
     ///
     /// [`Error::TooManyParties`] beyond 480; [`Error::System`] if memory or descriptors
-    /// are short: a barrier needs one.
+    /// are short.
     pub fn new(parties: u32) -> Result<Self, Error> {
         if parties as usize > PLACES {
             return Err(Error::TooManyParties { most: PLACES });

@@ -35,7 +35,7 @@ impl BoundedSemaphore {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a semaphore needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(permits: u32) -> Result<Self, Error> {
         let semaphore = Semaphore::with_bound(permits, permits)?;
         Ok(Self { semaphore })

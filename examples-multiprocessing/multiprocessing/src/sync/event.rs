@@ -55,7 +55,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: an event needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new() -> Result<Self, Error> {
         let state = Shared::new(State {
             word: AtomicU32::new(0),

@@ -55,7 +55,7 @@ impl Lock {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a lock needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new() -> Result<Self, Error> {
         registry::ensure_registry()?;
         let raw = Shared::new(RawLock::new())?;

@@ -72,7 +72,7 @@ impl RLock {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a lock needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new() -> Result<Self, Error> {
         registry::ensure_registry()?;
         let state = Shared::new(State {

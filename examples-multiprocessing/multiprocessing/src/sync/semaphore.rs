@@ -256,7 +256,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if memory or descriptors are short: a semaphore needs one.
+    /// [`Error::System`] if memory or descriptors are short.
     pub fn new(permits: u32) -> Result<Self, Error> {
         Self::with_bound(permits, UNBOUNDED)
     }

@@ -54,6 +54,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_cancelled_task_ends_alone,
     an_initializer_that_fails_ends_the_pool_with_its_reason,
     an_initializer_hands_locks_queues_and_shared_values_to_the_workers,
+    idle_workers_may_die_at_any_rate_after_their_initializer,
     a_worker_ends_after_maxtasksperchild,
     a_closed_pool_finishes_the_tasks_it_has,
     a_worker_may_have_a_pool,
@@ -1090,6 +1091,34 @@ fn an_initializer_hands_locks_queues_and_shared_values_to_the_workers() {
     }
     assert_eq!(sums, [SUM; 3]);
     handles.joinable.join().unwrap();
+    finish(&pool);
+}
+
+/// A worker that dies in its initializer time and again ends the pool, but not one that
+/// dies after it.
+fn idle_workers_may_die_at_any_rate_after_their_initializer() {
+    static STARTED: OnceLock<Value<u64>> = OnceLock::new();
+    let count = |started: Value<u64>| {
+        *started.lock() += 1;
+        assert!(STARTED.set(started).is_ok());
+    };
+    let started = Value::new(0).unwrap();
+    let pool = builder()
+        .processes(1)
+        .initializer(count, (started.clone(),))
+        .start()
+        .unwrap();
+    let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    for deaths in 1..=15 {
+        let worker = fs::read_to_string(&children).unwrap();
+        let worker = Pid::from_raw(worker.trim().parse().unwrap());
+        kill(worker, Signal::SIGKILL).unwrap();
+        soon(|| started.get() > deaths);
+        // It has counted, and has still to return.
+        sleep(ms(10));
+    }
+    assert_eq!(pool.apply(square, (5,)), Ok(25));
     finish(&pool);
 }
 

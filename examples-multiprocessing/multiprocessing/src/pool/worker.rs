@@ -221,6 +221,11 @@ const KEPT: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use super::super::function::Once;
     use super::super::message::TaskMessage;
     use super::*;
     use crate::sys::routine::Routine;
@@ -238,15 +243,16 @@ mod tests {
         shared.wake_worker();
     }
 
+    static PLAN: Plan = Plan {
+        initializer: None,
+        maxtasksperchild: None,
+        name: String::new(),
+    };
+
     /// Whether a worker that spins, and takes one of two tasks, wakes one that sleeps.
     fn wakes_another() -> bool {
         let shared = PoolShared::new(2).unwrap();
-        let plan = Plan {
-            initializer: None,
-            maxtasksperchild: None,
-            name: String::new(),
-        };
-        let worker = Worker::new(&shared, &plan, 0);
+        let worker = Worker::new(&shared, &PLAN, 0);
         assert!(shared.start_spinning(0));
         thread::scope(|s| {
             let sleeper = s.spawn(|| shared.wait_for_work(1));
@@ -257,6 +263,45 @@ mod tests {
             assert_eq!(shared.slot(0).state(), WorkerState::Taking(taken.task));
             sleeper.join().unwrap() == Slept::Woken
         })
+    }
+
+    #[test]
+    fn a_worker_that_is_about_to_be_killed_sends_no_answer() {
+        static SHARED: OnceLock<PoolShared> = OnceLock::new();
+        static DECIDED: AtomicBool = AtomicBool::new(false);
+        const TASK: TaskId = TaskId {
+            number: 7,
+            ticket: 0,
+        };
+        // The supervisor decides while the task runs.
+        let task = || {
+            let slot = SHARED.get().unwrap().slot(0);
+            assert!(slot.leave_running(TASK, WorkerState::Killing(TASK)));
+            DECIDED.store(true, Ordering::Relaxed);
+        };
+        let shared = SHARED.get_or_init(|| PoolShared::new(1).unwrap());
+        let header = TaskHeader {
+            task: TASK,
+            routine: Routine::of::<_, Once<()>>(&task).unwrap(),
+            limit: None,
+        };
+        // Ends with the test program, as the worker does with the kill.
+        thread::spawn(move || {
+            let message = TaskMessage::call(&())
+                .unwrap()
+                .with_header(&header)
+                .to_vec();
+            let worker = Worker::new(shared, &PLAN, 0);
+            worker.serve(&header, &message, &mut Vec::new());
+        });
+        let start = Instant::now();
+        while !DECIDED.load(Ordering::Relaxed) {
+            assert!(start.elapsed() < Duration::from_mins(1), "it never ran");
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(50));
+        assert!(shared.answers.is_empty());
+        assert_eq!(shared.slot(0).state(), WorkerState::Killing(TASK));
     }
 
     #[test]

@@ -637,6 +637,13 @@ impl Dispatcher {
     }
 
     /// None where the workers are elsewhere.
+    #[cfg_attr(
+        not(feature = "broker"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "only a pool over a broker has no supervisor"
+        )
+    )]
     fn supervisor(&self) -> Option<&ProcessHandle> {
         match &self.workers {
             Workers::Local { supervisor, .. } => Some(supervisor),

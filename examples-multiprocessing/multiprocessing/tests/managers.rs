@@ -12,10 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{
-    Address, Arguments, BaseManager, Caller, DictProxy, Exception, ListProxy,
-    Managed, ManagerError, Methods, PickleError, Proxy, QueueProxy, Reply,
-    SyncManager, Value,
+    Address, Arguments, ArrayProxy, BarrierProxy, BaseManager, Caller,
+    ConditionProxy, DictProxy, EventProxy, Exception, ListProxy, LockProxy, Managed,
+    ManagerError, Methods, NamespaceProxy, PickleError, Proxy, QueueProxy, Reply,
+    SemaphoreProxy, SyncManager, Value, ValueProxy,
 };
+use multiprocessing::{RecvError, pipe, set_authkey};
 use tutorial::harness::sorted;
 
 /// Far more than anything here takes: only a hang reaches it.
@@ -141,6 +143,92 @@ fn an_object_lives_as_long_as_there_is_a_proxy_of_it() {
     };
     let gone = manager.proxy::<Proxy>(*stale).unwrap_err();
     assert!(matches!(gone, ManagerError::Refused(_)), "{gone:?}");
+}
+
+#[test]
+fn every_proxy_arrives_as_what_it_was() {
+    let served = Served::sync();
+    let manager = served.client();
+    set_authkey(served.key);
+    let (receiver, sender) = pipe(false).unwrap();
+    macro_rules! arrives {
+        ($($sent:expr => $check:expr;)*) => {$({
+            let sent = $sent.unwrap();
+            sender.send(&sent).unwrap();
+            let received = receiver.recv().unwrap();
+            // The same type, made usable by the receiver's own reference.
+            let _ = [&sent, &received];
+            drop(sent);
+            assert_eq!(served.client().number_of_objects().unwrap(), 1);
+            $check(received);
+            assert_eq!(served.client().number_of_objects().unwrap(), 0);
+        })*};
+    }
+    arrives! {
+        manager.queue(1) => |q: QueueProxy| assert!(q.empty().unwrap());
+        manager.list([1]) => |l: ListProxy| assert_eq!(l.len().unwrap(), 1);
+        manager.dict([(1, 2)]) => |d: DictProxy| assert_eq!(d.len().unwrap(), 1);
+        manager.namespace() => |n: NamespaceProxy| n.set("x", 1).unwrap();
+        manager.value('i', 5) => |v: ValueProxy| assert_eq!(v.get::<i64>().unwrap(), 5);
+        manager.array('i', [5]) => |a: ArrayProxy| assert_eq!(a.len().unwrap(), 1);
+        manager.lock() => |l: LockProxy| assert!(l.try_acquire().unwrap());
+        manager.rlock() => |l: LockProxy| assert!(l.try_acquire().unwrap());
+        manager.semaphore(1) => |s: SemaphoreProxy| assert!(s.try_acquire().unwrap());
+        manager.condition(None) => |c: ConditionProxy| drop(c.lock().unwrap());
+        manager.event() => |e: EventProxy| e.set().unwrap();
+        manager.barrier(2) => |b: BarrierProxy| assert_eq!(b.parties().unwrap(), 2);
+        manager.create("Queue", (0,)) => |p: Proxy| {
+            assert_eq!((p.typeid(), p.call::<i64>("qsize", ()).unwrap()), ("Queue", 0));
+            assert!(p.methods().contains(&"qsize".to_string()));
+        };
+    }
+}
+
+#[test]
+fn a_lock_is_its_threads_by_whichever_proxy() {
+    let served = Served::sync();
+    let manager = served.client();
+    set_authkey(served.key);
+    let lock = manager.rlock().unwrap();
+    let (receiver, sender) = pipe(false).unwrap();
+    sender.send(&lock).unwrap();
+    let same: LockProxy = receiver.recv().unwrap();
+    let held = lock.lock().unwrap();
+    assert!(same.try_acquire().unwrap(), "it is another client's");
+    same.release().unwrap();
+    drop(held);
+}
+
+#[test]
+fn a_proxy_that_cannot_arrive_is_refused_in_a_sentence() {
+    let (receiver, sender) = pipe(false).unwrap();
+    let refusal = || match receiver.recv::<ListProxy>() {
+        Err(RecvError::Decode(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let server = SyncManager::new(("127.0.0.1", 0), b"another");
+    let foreign = Served::of(server.get_server().unwrap(), b"another");
+    let list = foreign.client().list([1]).unwrap();
+    sender.send(&list).unwrap();
+    let told = refusal();
+    let address = &foreign.address;
+    let why =
+        format!("the manager at {address} has another authkey than this process");
+    assert!(told.contains(&why), "{told}");
+
+    let served = Served::sync();
+    set_authkey(served.key);
+    let list = served.client().list([1]).unwrap();
+    sender.send(&list).unwrap();
+    drop(list);
+    let told = refusal();
+    assert!(told.contains("the managed object is gone"), "{told}");
+
+    let list = served.client().list([1]).unwrap();
+    sender.send(&list).unwrap();
+    served.client().shutdown().unwrap();
+    let told = refusal();
+    assert!(told.contains("No server answers at"), "{told}");
 }
 
 /// The list that a proxy found in a value stands for, as its text.

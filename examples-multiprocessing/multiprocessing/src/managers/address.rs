@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sys::random;
 
 /// Where a manager's server listens.
@@ -17,7 +19,7 @@ use crate::sys::random;
 /// assert_eq!("127.0.0.1:5000".parse::<Address>().unwrap(), tcp);
 /// assert_eq!("/tmp/socket".parse::<Address>().unwrap().to_string(), "/tmp/socket");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// A port of a host, or of every interface of this machine if the host is empty.
     /// With port 0 the system picks a free one.

@@ -187,7 +187,7 @@ impl BaseManager {
 
     fn link(&self) -> Arc<Link> {
         let address = self.address.clone();
-        Arc::new(Link::new(address, self.key.clone(), self.digests))
+        Link::new(address, self.key.clone(), self.digests)
     }
 
     fn linked(&self) -> Result<&Arc<Link>, ManagerError> {

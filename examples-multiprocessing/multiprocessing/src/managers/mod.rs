@@ -94,6 +94,8 @@ mod server;
 mod types;
 mod wire;
 
+use serde::{Deserialize, Serialize};
+
 pub use address::{Address, NotAnAddress};
 pub use client::Proxy;
 pub use convert::{Arguments, FromArgs, FromValue, IntoArgs, WrongType};
@@ -108,7 +110,7 @@ pub use proxies::{
 pub use server::Server;
 
 /// The digests with which the two sides may prove that they know the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Digests {
     /// All that Python uses: SHA-256 and its relatives, and MD5, which Python up to 3.11
     /// needs.

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,17 @@ pub(super) const HANDSHAKE: Duration = Duration::from_secs(20);
 pub(in crate::managers) struct Link {
     pub(in crate::managers) address: Address,
     key: AuthKey,
-    digests: Digests,
+    pub(super) digests: Digests,
     /// The server was shut down from here: references need not be given back any more.
     closed: AtomicBool,
+}
+
+/// The links of this process, and of the one that it was forked from.
+static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
+
+fn links() -> MutexGuard<'static, Vec<Weak<Link>>> {
+    // Nothing that can panic runs under the lock.
+    LINKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a server replies, unless it is an error.
@@ -41,13 +49,46 @@ impl Link {
         address: Address,
         key: AuthKey,
         digests: Digests,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Self::enlist(&mut links(), address, key, digests)
+    }
+
+    /// A link of this process to this address with this key, a new one if there is none.
+    ///
+    /// To a server a thread's connection is its client. A proxy that arrives here must
+    /// use the connection of those that are here: the lock that one of them holds would
+    /// be another client's otherwise, and waiting for it would be for ever.
+    pub(super) fn find_or_new(
+        address: &Address,
+        key: &AuthKey,
+        digests: Digests,
+    ) -> Arc<Self> {
+        let mut links = links();
+        let mut known = links.iter().filter_map(Weak::upgrade);
+        let found = known.find(|link| {
+            (&link.address, &link.key, link.digests) == (address, key, digests)
+                && !link.is_closed()
+        });
+        found.unwrap_or_else(|| {
+            Self::enlist(&mut links, address.clone(), key.clone(), digests)
+        })
+    }
+
+    fn enlist(
+        links: &mut Vec<Weak<Self>>,
+        address: Address,
+        key: AuthKey,
+        digests: Digests,
+    ) -> Arc<Self> {
+        let link = Arc::new(Self {
             address,
             key,
             digests,
             closed: AtomicBool::new(false),
-        }
+        });
+        links.retain(|link| link.strong_count() > 0);
+        links.push(Arc::downgrade(&link));
+        link
     }
 
     /// A connection on which both sides have proved that they know the key. Everything

@@ -2,6 +2,7 @@
 
 mod link;
 mod proxy;
+mod sent;
 
 pub(super) use link::Link;
 pub use proxy::Proxy;

@@ -39,16 +39,54 @@ const NOBODY: u32 = 0;
 /// long as its method takes.
 ///
 /// There is an example at [`Server`](crate::managers::Server).
+///
+/// # As a value
+///
+/// Every proxy can be sent to another process: as the argument of a pool's task or of a
+/// spawned process, as an item of a [`Queue`](crate::Queue) or a message of a
+/// [`Connection`](crate::Connection). What travels is where the object lives, not the
+/// object and not the key. Where the proxy arrives, it connects to the server with the
+/// authkey of that process, which is the parent's unless
+/// [`set_authkey`](crate::set_authkey) has changed it, and registers a reference of its
+/// own. The message cannot be decoded if the server has another key or has dropped the
+/// object. The message itself keeps nothing, so the sender must keep its proxy until the
+/// message has arrived, as in Python.
+///
+/// Decoding a proxy connects to the address in the message, so decode none from a source
+/// that you do not trust.
+///
+/// ```
+/// use multiprocessing::managers::ListProxy;
+/// use multiprocessing::{pipe, set_authkey};
+/// # fn main() -> tutorial::Result<()> {
+/// # use multiprocessing::managers::SyncManager;
+/// # let server = SyncManager::new(("127.0.0.1", 0), b"abc").get_server()?;
+/// # let mut manager = SyncManager::new(server.address(), b"abc");
+/// # std::thread::spawn(move || server.serve_forever());
+/// # manager.connect()?;
+///
+/// set_authkey(b"abc"); // the manager's; that of `manager()` is the process's already
+/// let list = manager.list([1])?;
+/// let (receiver, sender) = pipe(false)?;
+/// sender.send(&list)?;
+/// let same: ListProxy = receiver.recv()?;
+/// same.append(2)?;
+/// assert_eq!(format!("{:?}", list.value()?), "[1, 2]");
+/// # drop((list, same));
+/// # manager.shutdown()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Proxy {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    link: Arc<Link>,
-    token: Token,
+pub(super) struct Inner {
+    pub(super) link: Arc<Link>,
+    pub(super) token: Token,
     /// The names of its methods, if the server sent them.
-    exposed: Vec<String>,
+    pub(super) exposed: Vec<String>,
     /// The process that owns the reference, or [`NOBODY`]. A fork's copy has none yet.
     owner: AtomicU32,
 }
@@ -93,10 +131,19 @@ impl Proxy {
             return Ok(leased.clone());
         }
         let mut token = proxy.token;
-        link.ask("incref", &[token.ident.as_str().into()], HANDSHAKE)?;
         // The server's own idea of its address need not lead there from here.
         token.address = link.address.clone();
-        Ok(Self::owning(link, token, proxy.exposed.unwrap_or_default()))
+        Self::register_new(link, token, proxy.exposed.unwrap_or_default())
+    }
+
+    /// A proxy that takes a reference of its own.
+    pub(super) fn register_new(
+        link: &Arc<Link>,
+        token: Token,
+        exposed: Vec<String>,
+    ) -> Result<Self, ManagerError> {
+        link.ask("incref", &[token.ident.as_str().into()], HANDSHAKE)?;
+        Ok(Self::owning(link, token, exposed))
     }
 
     /// Calls a method of the object.

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::managers::Address;
 
 /// A Python value: all that a manager's messages carry.
@@ -504,7 +506,7 @@ impl Object {
 }
 
 /// Where a managed object lives: Python's `multiprocessing.managers.Token`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Token {
     /// The name under which its type was registered.
     pub typeid: String,

@@ -15,7 +15,8 @@ pub use queue::QueueProxy;
 macro_rules! proxy_type {
     ($(#[$docs:meta])* $name:ident as $class:literal) => {
         $(#[$docs])*
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
         pub struct $name {
             proxy: Proxy,
         }

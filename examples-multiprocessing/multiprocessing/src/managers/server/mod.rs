@@ -267,7 +267,7 @@ mod tests {
         let address = server.address().clone();
         thread::spawn(move || server.serve_forever());
         let link = Link::new(address.clone(), key, Digests::All);
-        (Arc::new(link), address)
+        (link, address)
     }
 
     fn dial(address: &Address) -> TcpStream {

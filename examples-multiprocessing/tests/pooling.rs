@@ -164,15 +164,22 @@ fn every_option_and_every_end_is_shown() {
 }
 
 #[test]
-fn a_managed_queue_takes_from_every_worker() {
-    let lines = sorted(listing!("manager_queue_pool").tempo(10).run().success());
-    assert_eq!(lines.len(), 6);
+fn a_managed_queue_is_a_tasks_argument_and_a_plain_one_is_refused() {
+    let lines = listing!("manager_queue_pool").tempo(10).run().success();
+    let (refusal, lines) = lines.split_last().unwrap();
+    let lines = sorted(lines.to_vec());
+    assert_eq!(lines.len(), 6, "{lines:#?}");
     for (n, line) in lines.iter().enumerate() {
         assert!(
             line.starts_with(&format!("{n} from ForkPoolWorker-")),
             "{line}"
         );
     }
+    assert_eq!(
+        refusal,
+        "the task's argument is refused: the value cannot be encoded: a lock, queue or \
+         pipe can only be sent as the argument of a process that is being spawned"
+    );
 }
 
 #[test]

@@ -206,8 +206,8 @@ fn a_proxy_that_cannot_arrive_is_refused_in_a_sentence() {
         Err(RecvError::Decode(error)) => error.to_string(),
         other => panic!("{other:?}"),
     };
-    let server = SyncManager::new(("127.0.0.1", 0), b"another");
-    let foreign = Served::of(server.get_server().unwrap(), b"another");
+    let foreign = SyncManager::new(("127.0.0.1", 0), b"another");
+    let foreign = Served::of(foreign.get_server().unwrap(), b"another");
     let list = foreign.client().list([1]).unwrap();
     sender.send(&list).unwrap();
     let told = refusal();

@@ -237,6 +237,8 @@ pub fn active_children() -> Vec<ProcessHandle> {
 /// Sets the key of the calling process and of all that it creates from now on:
 /// Python's assignment to `current_process().authkey`.
 ///
+/// A managed proxy that arrives in a process connects to its server with this key.
+///
 /// ```
 /// use multiprocessing::{current_process, set_authkey};
 ///

@@ -251,7 +251,7 @@ fn values_come_back_in_order_whatever_their_types() {
         pool.map(|n: u64| n / 2, inputs).unwrap(),
         (0..5_000).collect::<Vec<u64>>()
     );
-    assert_eq!(pool.map(square, []).unwrap(), []);
+    assert!(pool.map(square, []).unwrap().is_empty());
     assert_eq!(pool.map(|()| (), vec![(); 1000]).unwrap().len(), 1000);
     let sums =
         pool.starmap(|a: u64, b: u64, c: u64| a + b * c, [(1, 2, 3), (4, 5, 6)]);
@@ -641,7 +641,7 @@ fn a_result_is_a_future_for_any_executor() {
     let squares: Vec<u64> = (0..1000).map(square).collect();
     let map = pool.map_async(square, 0..1000);
     assert_eq!(block_on(map).unwrap(), squares);
-    assert_eq!(block_on(pool.map_async(square, [])).unwrap(), []);
+    assert!(block_on(pool.map_async(square, [])).unwrap().is_empty());
     let killed = pool.apply_async(|| raise(Signal::SIGKILL).is_ok(), ());
     assert_eq!(block_on(killed), Err(TaskError::Killed { signal: 9 }));
     let refused = pool.apply_async(|_: Stubborn| (), (Stubborn::In,));
@@ -1136,7 +1136,7 @@ fn a_worker_ends_after_maxtasksperchild() {
         sum += n;
         *pids.entry(pid).or_insert(0) += 1;
     }
-    assert_eq!(sum, (0..count).sum());
+    assert_eq!(sum, (0..count).sum::<u64>());
     // The system may give an id again, but not soon.
     assert!(pids.len() > 1_000, "{}", pids.len());
     finish(&pool);
@@ -1462,7 +1462,7 @@ fn a_kill_storm_costs_the_killed_tasks_alone() {
     });
     println!("{kills} kills: {values} values, {killed} tasks killed");
     assert_eq!(values + killed, TASKS);
-    assert_eq!(sum + lost_sum, (0..TASKS).sum());
+    assert_eq!(sum + lost_sum, (0..TASKS).sum::<u64>());
     assert!(killed <= u64::from(kills));
     assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
     finish(&pool);

@@ -87,7 +87,7 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
         match queue.stats() {
             Ok(now) => stats = now,
             Err(error) => {
-                line.set_message(format!("{error}\n{}", shown(name, &stats)))
+                line.set_message(format!("{error}\n{}", shown(name, &stats)));
             }
         }
     }

@@ -3,14 +3,14 @@
 //!
 //! It has a `main` of its own: the same program is the server that the scripts start.
 
-use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+use std::{env, fs, process};
 
 use multiprocessing::managers::{Address, Exception, Methods, SyncManager, Value};
 use queue::Queue;
@@ -27,9 +27,31 @@ fn main() {
         self::serve(key, address, fd);
         return;
     }
+    let scratch = Scratch::new();
     for python in pythons() {
-        cpythons_own_tests_pass(&python);
-        random_calls_have_the_results_they_have_with_pythons_server(&python);
+        cpythons_own_tests_pass(&python, &scratch);
+        random_calls_have_the_results_they_have_with_pythons_server(
+            &python, &scratch,
+        );
+    }
+}
+
+/// The folder for temporary files of the scripts: a Python process that a test kills
+/// leaves its own there. It goes with this value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        let path = env::temp_dir().join(format!("conformance-{}", process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left does no harm.
+        fs::remove_dir_all(&self.0).ok();
     }
 }
 
@@ -53,10 +75,11 @@ const CANNOT_PASS: &[(&str, &str)] = &[
     ),
 ];
 
-fn cpythons_own_tests_pass(python: &str) {
+fn cpythons_own_tests_pass(python: &str, scratch: &Scratch) {
     let server = env::current_exe().unwrap();
     let suite = script(python, &Path::new(PYTHON).join("cpython_suite.py"))
         .arg(server.to_str().unwrap())
+        .env("TMPDIR", &scratch.0)
         .run();
     // The tests print warnings of their own, which are not failures.
     assert!(suite.status.success(), "{python}: {:#?}", suite.errors);
@@ -80,7 +103,10 @@ fn cpythons_own_tests_pass(python: &str) {
     }
 }
 
-fn random_calls_have_the_results_they_have_with_pythons_server(python: &str) {
+fn random_calls_have_the_results_they_have_with_pythons_server(
+    python: &str,
+    scratch: &Scratch,
+) {
     let server = env::current_exe().unwrap();
     let calls = env::var("CALLS").unwrap_or_else(|_| "2000".into());
     let seed = env::var("SEED").unwrap_or_default();
@@ -88,6 +114,7 @@ fn random_calls_have_the_results_they_have_with_pythons_server(python: &str) {
         .arg(server.to_str().unwrap())
         .arg(calls)
         .arg(seed)
+        .env("TMPDIR", &scratch.0)
         .run();
     for line in differential.success() {
         println!("{python}: {line}");

@@ -1,9 +1,9 @@
-//! A master gives ten numbers to a broker and collects what workers made of them.
+//! A master submits ten numbers to a broker and collects their squares.
 //!
-//! Listings N16 and N17 once more, over Redis instead of a manager: workers may come
-//! and go, on any machine, and one that is killed costs nothing. What the two programs
-//! share is the name of a function. An argument is the broker's address, such as
-//! `redis://192.168.1.2:6379/0`.
+//! This is listings N16 and N17 over Redis instead of a manager. Workers may be started
+//! and stopped on any machine, and if one is killed, no task is lost. The two programs
+//! share only the name of a function. The optional argument is the broker's address, such
+//! as `redis://192.168.1.2:6379/0`.
 
 use std::env;
 
@@ -11,7 +11,8 @@ use multiprocessing::Pool;
 use multiprocessing::broker::Tasks;
 use tutorial::Result;
 
-/// What it does is `broker_worker`'s business; here it stands for its name and types.
+/// This program only needs the function's name and types: `broker_worker` runs its own
+/// copy.
 fn square(n: i64) -> String {
     format!("{n} * {n} = {}", n * n)
 }

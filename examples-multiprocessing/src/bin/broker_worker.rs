@@ -1,8 +1,8 @@
 //! A worker takes numbers from a broker, squares them and reports each, until Ctrl+C.
 //!
-//! Listings N16 and N17 once more, over Redis instead of a manager. Start as many as
-//! you like, on as many machines; kill one, and another does its task three seconds
-//! later. An argument is the broker's address, such as `redis://192.168.1.2:6379/0`.
+//! This is listings N16 and N17 over Redis instead of a manager. Start several workers,
+//! also on other machines, and kill one: another takes its task three seconds later. The
+//! optional argument is the broker's address, such as `redis://192.168.1.2:6379/0`.
 
 use std::env;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use multiprocessing::broker::Tasks;
 use tutorial::{Result, sleep};
 
-/// After so long a silence a worker counts as dead, so `TEMPO` does not shorten it.
+/// A worker that is silent for this long counts as dead, so `TEMPO` does not shorten it.
 const LEASE: Duration = Duration::from_secs(3);
 
 fn square(n: i64) -> String {
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let address = argument.as_deref().unwrap_or("redis://127.0.0.1:6379/0");
     println!("Connect to server {address}...");
     let worker = Tasks::new().add("square", square).worker(address)?;
-    // The process that squares is a child of this one, which sees to it.
+    // The function runs in a child of this process.
     worker.processes(1).lease(LEASE).serve()?;
     println!("worker exit");
     Ok(())

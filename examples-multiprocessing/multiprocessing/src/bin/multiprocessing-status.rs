@@ -1,11 +1,11 @@
-//! Shows how a queue at a broker stands, and looks after its dead tasks.
+//! Shows the state of a queue at a broker, and retries or removes its dead tasks.
 //!
 //! ```text
 //! multiprocessing-status redis://host:6379/0 [QUEUE]           the queue, live
 //! multiprocessing-status redis://host:6379/0 QUEUE once        as it is now
 //! multiprocessing-status redis://host:6379/0 QUEUE dead        the dead tasks
 //! multiprocessing-status redis://host:6379/0 QUEUE retry PLACE tries a dead task again
-//! multiprocessing-status redis://host:6379/0 QUEUE drop PLACE  forgets a dead task
+//! multiprocessing-status redis://host:6379/0 QUEUE drop PLACE  removes a dead task
 //! ```
 
 use std::env;
@@ -21,11 +21,11 @@ use multiprocessing::broker::{BrokerError, Queue, Stats};
 const USAGE: &str = "Usage: multiprocessing-status redis://HOST:PORT/0 \
                      [QUEUE [once | dead | retry PLACE | drop PLACE]]";
 
-/// Between two looks.
+/// The time between two updates of the display.
 const PERIOD: Duration = Duration::from_millis(500);
-/// No more tasks and workers are listed.
+/// The largest number of workers, and of tasks, that are listed.
 const LINES: usize = 20;
-/// No more dead tasks are.
+/// The largest number of dead tasks that are listed.
 const DEAD: usize = 1000;
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn once(url: &str, queue: &str) -> Result<ExitCode, BrokerError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Until Ctrl+C; where nobody looks, once.
+/// Shows the queue until Ctrl+C. If the output is not a terminal, shows it once.
 fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
     if !stdout().is_terminal() {
         return once(url, name);
@@ -83,7 +83,7 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
     loop {
         line.set_message(shown(name, &stats));
         sleep(PERIOD);
-        // While the broker is away, what it said last stays.
+        // While the broker is away, its last answer stays on the display.
         match queue.stats() {
             Ok(now) => stats = now,
             Err(error) => {
@@ -105,13 +105,14 @@ fn shown(queue: &str, stats: &Stats) -> String {
     );
     for worker in stats.workers.iter().take(LINES) {
         // Writing to a string does not fail.
-        let _never = writeln!(
+        writeln!(
             text,
             "worker {} ({} processes), heard of {:.1} s ago",
             worker.name,
             worker.processes,
             worker.silent_for.as_secs_f64()
-        );
+        )
+        .ok();
     }
     for task in stats.running.iter().take(LINES) {
         let since = task.running_for.map_or_else(
@@ -122,11 +123,13 @@ fn shown(queue: &str, stats: &Stats) -> String {
             0 | 1 => String::new(),
             times => format!(", delivery {times}"),
         };
-        let _never = writeln!(
+        // Writing to a string does not fail.
+        writeln!(
             text,
             "running {} {} on {} {since}{again}",
             task.id, task.task, task.worker
-        );
+        )
+        .ok();
     }
     text
 }

@@ -1,17 +1,18 @@
-//! The worker: one process a host, which takes tasks from the broker and gives them to
-//! a pool of its own.
+//! The worker: a process that takes tasks from the broker and gives them to a local pool.
+//! There is usually one on each host.
 //!
-//! Three threads speak to the broker, each over its own link. The *taker* waits for
-//! tasks, the *ticker* says that this worker lives and renews the leases of what it
-//! has, and the *collector* reports what has ended. The main thread waits for SIGTERM.
+//! Three threads use the broker, each over its own link. The *fetcher* waits for tasks.
+//! The *heartbeat* reports that this worker lives, renews the leases of its tasks, and
+//! claims tasks of workers that have died. The *collector* reports the tasks that have
+//! ended. The main thread waits for SIGTERM.
 //!
-//! # Whose a task is
+//! # Ownership of a task
 //!
-//! The broker knows with which worker a task is pending, and for how long nothing was
-//! heard of it. Everything that changes a task is a script that first asks whether it
-//! is still this worker's: a worker that was stopped for longer than its lease finds
-//! that its tasks are another's, and what it has made of them is dropped. By its own
-//! clock it ends them before that, if it cannot reach the broker.
+//! The broker records which worker owns a task, and when that worker last renewed it.
+//! Every change of a task is a script that first checks whether this worker still owns
+//! the task. A worker that was stopped for longer than its lease therefore finds that
+//! another worker owns its tasks, and its outcomes are dropped. A worker that cannot
+//! reach the broker ends its tasks, by its own clock, before their lease is over.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -25,7 +26,7 @@ use redis::Value;
 
 use super::link::{self, Link, Place};
 use super::tasks::Tasks;
-use super::wire::{self, Order};
+use super::wire::{self, Task};
 use super::{BrokerError, DEFAULT_QUEUE, LARGEST};
 use crate::pool::{Feed, Ticket};
 use crate::process::cpu_count;
@@ -36,7 +37,7 @@ use crate::{Pool, TaskError};
 /// A worker that is not started yet. Made by [`Tasks::worker`].
 ///
 /// ```no_run
-/// // Not run: it needs a broker, and serves until it is told to end.
+/// // Not run: it needs a broker, and serves until it gets a signal.
 /// use multiprocessing::broker::Tasks;
 ///
 /// fn square(x: u64) -> u64 {
@@ -55,23 +56,23 @@ pub struct WorkerBuilder {
     tasks: Tasks,
     url: String,
     queue: String,
-    /// As many as there are processors where nothing is said.
+    /// `None` stands for the number of processors.
     processes: Option<usize>,
-    /// What the others of the queue have where nothing is said, or [`LEASE`].
+    /// `None` stands for the lease of the queue's other workers, or for [`LEASE`].
     lease: Option<Duration>,
     grace: Duration,
     may_forget: bool,
 }
 
-/// How long a host may be silent before its tasks are given to others: long enough for
-/// one that swaps, short enough for someone who waits.
+/// The default lease: long enough for a host that swaps, short enough for a sender that
+/// waits.
 const LEASE: Duration = Duration::from_secs(10);
-/// A lease is renewed about four times, and a process may be kept from running for some
-/// tenths of a second.
+/// The shortest lease: it is renewed about four times before it is over, and a busy host
+/// may keep a process from running for some tenths of a second.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
-/// A worker that has nothing to do asks the broker less than once a second.
-const LONGEST_TICK: Duration = Duration::from_millis(1250);
-/// How long the taker waits for a task before it asks again.
+/// The longest time between two heartbeats: an idle worker sends fewer than one a second.
+const LONGEST_PERIOD: Duration = Duration::from_millis(1250);
+/// How long the fetcher waits at the broker for a task before it asks again.
 const BLOCK: Duration = Duration::from_secs(5);
 
 impl WorkerBuilder {
@@ -88,57 +89,58 @@ impl WorkerBuilder {
         })
     }
 
-    /// Which queue it serves: `default` where nothing is said.
+    /// The queue that it serves. It is `default` unless this is called.
     pub fn queue(mut self, name: &str) -> Self {
         name.clone_into(&mut self.queue);
         self
     }
 
-    /// How many processes run tasks: as many as there are processors where nothing is
-    /// said.
+    /// The number of processes that run tasks. By default, it is the number of processors.
     pub fn processes(mut self, processes: usize) -> Self {
         self.processes = Some(processes);
         self
     }
 
-    /// After how long a silence its tasks are given to another worker: ten seconds
-    /// where nothing is said, half a second at least. All workers of a queue have the
-    /// same. It does not limit how long a task may run, since it is renewed meanwhile.
+    /// How long this worker may be silent before its tasks are given to another worker:
+    /// ten seconds by default, at least half a second. All workers of a queue have the
+    /// same lease. It does not limit how long a task may run, since the worker renews it
+    /// meanwhile.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease.max(SHORTEST_LEASE));
         self
     }
 
-    /// How long what runs may go on after SIGTERM before it is given back: five seconds
-    /// where nothing is said.
+    /// How long running tasks may go on after SIGTERM before they are given back to the
+    /// queue: five seconds by default.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Serves also from a broker that would lose its tasks: for trying things out.
+    /// Accepts a broker that would lose its tasks when it ends: for experiments.
     pub fn may_forget(mut self) -> Self {
         self.may_forget = true;
         self
     }
 
-    /// Works until SIGTERM or SIGINT. What runs then has its [`grace`](Self::grace),
-    /// and is given back after it, for another worker to take at once; a second signal
-    /// ends the grace. A broker that goes away is waited for, for ever.
+    /// Runs tasks until SIGTERM or SIGINT. Tasks that run at the signal have the time of
+    /// [`grace`](Self::grace) to end; after it they are given back, and another worker
+    /// can take them at once. A second signal ends the grace. If the broker goes away,
+    /// the worker waits for it without a limit.
     ///
-    /// Call it while this process has one thread: the processes that run tasks are
-    /// forked from it. They end with it, also when it is killed.
+    /// Call this while the process has one thread: the processes that run tasks are
+    /// forked from it. They end when this process ends, also when it is killed.
     ///
     /// # Errors
     ///
-    /// Why it cannot begin; or [`BrokerError::PoolBroken`], after which it can be
-    /// started again.
+    /// [`BrokerError::PoolBroken`] if the supervisor of the local pool is killed, after
+    /// which the worker can be started again. The other variants say why it cannot start.
     pub fn serve(self) -> Result<(), BrokerError> {
         let processes = self.processes.unwrap_or_else(cpu_count);
         let place = Place::new(&self.url, &self.queue)?;
         let mut link = place.checked(self.may_forget)?;
         let asked = self.lease.unwrap_or(LEASE);
-        let lease = hello(&mut link, asked)?;
+        let lease = join(&mut link, asked)?;
         if self.lease.is_some_and(|ours| ours != lease) {
             return Err(BrokerError::OtherLease {
                 theirs: lease,
@@ -147,11 +149,12 @@ impl WorkerBuilder {
         }
 
         let names: Vec<String> = self.tasks.names().map(str::to_owned).collect();
-        // Before the fork: the processes of the pool have what is here now.
+        // The functions are set before the fork, so that the pool's processes inherit them.
         *SERVED.write().unwrap_or_else(PoisonError::into_inner) = Some(self.tasks);
         let local = Pool::new(processes)?;
-        // In this thread before there are others, which do as this one: a signal then
-        // waits for whoever takes it. Not before the pool, whose processes heed them.
+        // This comes before the threads, which inherit the blocked signals, so that a
+        // signal stays pending until the main thread takes it. It comes after the pool,
+        // whose processes must not inherit them.
         let signals = Signals::hold(&[Signal::SIGTERM, Signal::SIGINT]);
         let signals = signals.map_err(|error| {
             let doing = "hold back SIGTERM";
@@ -167,46 +170,46 @@ impl WorkerBuilder {
             local: Feed::of(&local),
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
-            over: AtomicBool::new(false),
-            taker: AtomicU64::new(0),
+            finished: AtomicBool::new(false),
+            fetcher: AtomicU64::new(0),
         };
         let served = thread::scope(|scope| {
-            scope.spawn(|| agent.take());
-            scope.spawn(|| agent.tick());
+            scope.spawn(|| agent.fetch());
+            scope.spawn(|| agent.beat());
             scope.spawn(|| agent.collect());
             agent.wait_for_the_end(&signals, self.grace)
         });
-        // Behind the ticker's last word.
+        // The heartbeat has ended, so that its record cannot come back after this.
         let id = std::slice::from_ref(&agent.id);
-        // If it fails, others notice by themselves.
-        let _told = agent
-            .place
-            .link()
-            .run(|s| &s.farewell, &agent.tasks_key(), id);
-        // Its end is this process's own business again.
-        let _restored = signals.let_go();
+        let mut link = agent.place.link();
+        // If this fails, the other workers remove the record after a minute or so.
+        link.run(|s| &s.leave, &agent.tasks_key(), id).ok();
+        // The signals act on this process again. Unblocking a valid set does not fail.
+        signals.let_go().ok();
         served
     }
 }
 
-/// Agrees on a lease, and makes the group if there is none.
-fn hello(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
+/// Joins the queue: makes the group of its workers if there is none. Returns the lease
+/// that the workers have agreed on.
+fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     let key = link.place.key("tasks");
     let lease = lease.as_millis().to_string();
     let theirs = link
-        .run(|s| &s.hello, &[key], &[lease])
+        .run(|s| &s.join, &[key], &[lease])
         .map_err(|error| link.place.explain(&error))?;
     let theirs = link::string(theirs).parse().unwrap_or(0);
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
 
-/// A name that nobody has had: host, process, and a number that nobody can guess.
+/// A unique name of a worker or a sender: host, process id, and a number that cannot be
+/// guessed.
 pub(super) fn new_id() -> String {
     let host = host();
     let mut id = format!("{host}-{}-", std::process::id());
     for byte in &random::bytes()[..6] {
         // Writing to a string does not fail.
-        let _never = write!(id, "{byte:02x}");
+        write!(id, "{byte:02x}").ok();
     }
     id
 }
@@ -216,10 +219,10 @@ pub(super) fn host() -> String {
     host.map_or_else(|_| "unknown".into(), |host| host.trim().to_owned())
 }
 
-/// What the pool of this process, and so each of its processes, can run.
+/// The functions of this worker. The processes of its pool inherit them.
 static SERVED: RwLock<Option<Tasks>> = RwLock::new(None);
 
-/// What a process of the pool does. Copies of this program know the same names.
+/// Runs a task in a process of the pool, which inherited the functions by name.
 fn run(name: String, args: String, many: bool) -> Result<String, TaskError> {
     let tasks = SERVED.read().unwrap_or_else(PoisonError::into_inner);
     let tasks = tasks.as_ref().ok_or(TaskError::Broken)?;
@@ -233,77 +236,79 @@ fn run(name: String, args: String, many: bool) -> Result<String, TaskError> {
     Ok(outcome)
 }
 
-/// What a process of the pool made of a task: the value's JSON or why there is none;
-/// or how the process ended instead.
+/// How a task ended in the local pool. The inner result is the function's: the value's
+/// JSON, or its error. The outer error says how the process or the pool failed.
 type Ending = Result<Result<String, TaskError>, TaskError>;
 
 struct Agent {
-    /// Its name at the broker.
+    /// The worker's name at the broker.
     id: String,
     place: Place,
     lease: Duration,
     processes: usize,
-    /// What it can run.
+    /// The names of the functions that it can run.
     names: Vec<String>,
     local: Feed,
     state: Mutex<State>,
-    /// Notified when there is room for a task, and when the state of life changes.
+    /// Notified when there is room for a task, and when the phase changes.
     changed: Condvar,
-    /// Whether nothing will end any more, and the collector is to.
-    over: AtomicBool,
-    /// The taker's connection as the broker knows it, to be woken; 0 for none.
-    taker: AtomicU64,
+    /// Set when no task will end any more, so that the collector ends.
+    finished: AtomicBool,
+    /// The broker's id of the fetcher's connection, by which it is unblocked; 0 for none.
+    fetcher: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
-    /// What this worker has, by entry.
+    /// The tasks that this worker has, by entry.
     running: HashMap<String, Running>,
-    /// The entries of what the local pool has.
+    /// The entries of the tasks that the local pool has.
     tickets: HashMap<Ticket, String>,
-    life: Life,
+    phase: Phase,
     /// Whether the local pool has broken.
     broken: bool,
-    pace: Pace,
+    prefetch: Prefetch,
 }
 
 #[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
-enum Life {
+enum Phase {
     #[default]
     Serving,
     /// No more tasks are taken.
     Stopping,
-    /// All are done or given back.
-    Over,
+    /// All tasks are done or given back.
+    Ended,
 }
 
 struct Running {
-    order: Order,
+    task: Task,
     since: Instant,
-    /// Whether it is another's now, or nobody's.
+    /// Whether this worker no longer owns the task.
     lost: bool,
-    /// What the local pool knows it by; none while it is between two runs.
+    /// The task's ticket in the local pool; none while it is between two runs.
     ticket: Option<Ticket>,
 }
 
-/// How many tasks are taken before a process is free for them: as many as will be done
-/// in the time that it takes to ask for more, so none while tasks are long.
-struct Pace {
+/// The number of tasks that are taken before a process is free for them. It is the number
+/// of tasks that end during one round trip to the broker, so it is zero while tasks are
+/// long.
+struct Prefetch {
     since: Instant,
     done: u32,
     ahead: usize,
 }
 
-/// So long, with a broker not far away.
+/// A round trip to a broker that is near, in seconds.
 const ROUND_TRIP: f64 = 0.004;
-/// No more are taken ahead.
+/// The largest number of tasks that are taken ahead.
 const MOST_AHEAD: usize = 128;
-/// So many tasks are reported by one script: the broker does nothing else meanwhile.
+/// The largest number of tasks that one script reports: the broker does nothing else
+/// meanwhile.
 const REPORTED: usize = 64;
-/// So many leases are renewed by one.
+/// The largest number of leases that one script renews.
 const RENEWED: usize = 200;
 
-impl Default for Pace {
+impl Default for Prefetch {
     fn default() -> Self {
         Self {
             since: Instant::now(),
@@ -313,7 +318,7 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
+impl Prefetch {
     fn count(&mut self, done: u32) {
         self.done += done;
         let elapsed = self.since.elapsed();
@@ -340,23 +345,23 @@ impl Agent {
         self.lease.as_millis().to_string()
     }
 
-    fn tick_length(&self) -> Duration {
-        (self.lease / 4).min(LONGEST_TICK)
+    fn beat_period(&self) -> Duration {
+        (self.lease / 4).min(LONGEST_PERIOD)
     }
 
-    /// How many tasks more this worker can do with.
+    /// The number of further tasks that this worker can take.
     fn room(&self, state: &State) -> usize {
-        let most = self.processes + state.pace.ahead;
+        let most = self.processes + state.prefetch.ahead;
         most.saturating_sub(state.running.len())
     }
 
-    // The taker.
+    // The fetcher.
 
-    fn take(&self) {
+    fn fetch(&self) {
         let mut link = self.place.link();
         let mut recover = false;
         while let Some(room) = self.wait_for_room() {
-            match self.take_some(&mut link, room, recover) {
+            match self.fetch_some(&mut link, room, recover) {
                 Ok(entries) => {
                     recover = false;
                     for (entry, fields) in entries {
@@ -364,12 +369,13 @@ impl Agent {
                     }
                 }
                 Err(error) if link::is_no_group(&error) => {
-                    // Whoever emptied the broker took it along. It is made anew.
-                    let _again = hello(&mut link, self.lease);
+                    // The group was lost when the broker was emptied, and is made
+                    // again. If that fails, the next turn tries it again.
+                    join(&mut link, self.lease).ok();
                     link.pause();
                 }
                 Err(_) => {
-                    // What the broker gave may be pending here without this knowing.
+                    // The broker may have delivered tasks in an answer that was lost.
                     recover = true;
                     link.pause();
                 }
@@ -377,18 +383,20 @@ impl Agent {
         }
     }
 
-    /// None once this worker is to end.
+    /// Waits until this worker can take a task. Returns `None` once it is stopping.
     fn wait_for_room(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
-            if state.life != Life::Serving {
+            if state.phase != Phase::Serving {
                 return None;
             }
             let room = self.room(&state);
             if room > 0 {
                 return Some(room);
             }
-            // Whoever makes room has the lock, which is not free before this sleeps.
+            // The wake-up must not be lost: tasks are removed and the phase is changed
+            // under the lock, before the notice, and this thread holds the lock from
+            // its check until it sleeps.
             state = self
                 .changed
                 .wait(state)
@@ -396,7 +404,7 @@ impl Agent {
         }
     }
 
-    fn take_some(
+    fn fetch_some(
         &self,
         link: &mut Link,
         room: usize,
@@ -405,13 +413,13 @@ impl Agent {
         if !link.is_connected() {
             let id = link.call(redis::cmd("CLIENT").arg("ID"))?;
             if let Value::Int(id) = id {
-                self.taker.store(id.cast_unsigned(), Ordering::Release);
+                self.fetcher.store(id.cast_unsigned(), Ordering::Release);
             }
         }
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg("workers").arg(&self.id);
         let wait = if recover {
-            // What is pending with this worker already.
+            // The tasks that this worker owns already.
             read.arg("STREAMS").arg(self.place.key("tasks")).arg("0");
             Duration::ZERO
         } else {
@@ -421,52 +429,54 @@ impl Agent {
             BLOCK
         };
         let mut entries = link::entries_read(link.call_blocking(&read, wait)?);
-        // Those that are gone since have no fields; the next claim tidies up.
+        // Entries that were deleted since have no fields; the next claim removes them.
         entries.retain(|(_, fields)| !fields.is_empty());
         Ok(entries)
     }
 
-    /// Begins a task that is pending with this worker.
+    /// Begins a task that this worker owns.
     fn begin(&self, link: &mut Link, entry: String, fields: Vec<Vec<u8>>) {
-        let Some(order) = Order::read(fields) else {
+        let Some(task) = Task::read(fields) else {
             let why = TaskError::Argument("the entry is no task".into());
             let outcome = wire::write_outcome(&Err(why));
             let args = [self.id.clone(), entry, outcome];
-            // If it fails, whoever claims the entry will bury it.
-            let _later = link.run(|s| &s.bury, &self.tasks_key(), &args);
+            // If this fails, the next worker that claims the entry buries it.
+            link.run(|s| &s.bury, &self.tasks_key(), &args).ok();
             return;
         };
-        if !self.names.contains(&order.task) {
+        if !self.names.contains(&task.name) {
             self.give_back(link, vec![entry]);
             return;
         }
-        if order.expires {
+        if task.expires {
             let args = [self.id.clone(), entry.clone()];
             let may = link.run(|s| &s.may_begin, &self.tasks_key(), &args);
             match may {
                 Ok(Value::Int(1)) => {}
-                // It is over; or it is pending, not renewed, and so will be claimed.
+                // The task has ended. After an error, it may still be this worker's: it
+                // is not renewed, so another worker claims it.
                 Ok(_) | Err(_) => return,
             }
         }
         let mut state = self.lock();
-        if state.life != Life::Serving {
+        if state.phase != Phase::Serving {
             drop(state);
             self.give_back(link, vec![entry]);
             return;
         }
         if !state.running.contains_key(&entry) {
-            self.run_here(&mut state, entry, order);
+            self.run_here(&mut state, entry, task);
         }
     }
 
-    /// Gives a task to the local pool, in the place of an earlier run.
-    fn run_here(&self, state: &mut State, entry: String, order: Order) {
-        let args = (order.task.clone(), order.args.clone(), order.many);
-        // With the state locked, or its ending might come before its ticket is known.
-        let ticket = self.local.submit(run, &args, order.deadline);
+    /// Gives a task to the local pool. It replaces an earlier run of the same task.
+    fn run_here(&self, state: &mut State, entry: String, task: Task) {
+        let args = (task.name.clone(), task.args.clone(), task.many);
+        // The state stays locked until the ticket is recorded, which the collector needs
+        // as soon as the task ends.
+        let ticket = self.local.submit(run, &args, task.deadline);
         if ticket.is_err() {
-            // The main thread gives everything back, and ends.
+            // The main thread sees this, gives all tasks back, and ends.
             state.broken = true;
         }
         let ticket = ticket.ok();
@@ -474,7 +484,7 @@ impl Agent {
             state.tickets.insert(ticket, entry.clone());
         }
         let running = Running {
-            order,
+            task,
             since: Instant::now(),
             lost: false,
             ticket,
@@ -482,37 +492,39 @@ impl Agent {
         state.running.insert(entry, running);
     }
 
+    /// Gives tasks back to the queue, without counting this delivery.
     fn give_back(&self, link: &mut Link, entries: Vec<String>) {
         let mut args = vec![self.id.clone(), self.lease_millis()];
         args.extend(entries);
-        // If it fails, it comes to the same once the lease is over.
-        let _later = link.run(|s| &s.release, &self.tasks_key(), &args);
+        // If this fails, another worker claims the tasks once their lease is over.
+        link.run(|s| &s.release, &self.tasks_key(), &args).ok();
     }
 
-    // The ticker.
+    // The heartbeat.
 
-    fn tick(&self) {
+    fn beat(&self) {
         let mut link = self.place.link();
         let mut renewed = Instant::now();
         let mut silent = false;
         loop {
             let asked = Instant::now();
-            match self.tick_once(&mut link) {
+            match self.beat_once(&mut link) {
                 Ok(()) => {
                     renewed = asked;
                     if std::mem::take(&mut silent) {
-                        self.say("answers again");
+                        self.log("answers again");
                     }
                 }
                 Err(error) if link::is_no_group(&error) => {
-                    let _again = hello(&mut link, self.lease);
+                    // If this fails, the next turn tries it again.
+                    join(&mut link, self.lease).ok();
                     link.pause();
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut silent, true) {
-                        self.say(&format!("does not answer ({error})"));
+                        self.log(&format!("does not answer ({error})"));
                     }
-                    // Another may have its tasks soon.
+                    // Another worker may own the tasks soon.
                     if renewed.elapsed() > self.lease.mul_f32(0.8) {
                         self.lose_all();
                     }
@@ -520,24 +532,25 @@ impl Agent {
                 }
             }
             let state = self.lock();
-            if state.life == Life::Over {
+            if state.phase == Phase::Ended {
                 return;
             }
             if !silent {
-                let left = self.tick_length().saturating_sub(asked.elapsed());
-                // Woken for any change; it asks too soon then, never too late.
+                let left = self.beat_period().saturating_sub(asked.elapsed());
+                // The wake-up that must not be lost is the change of the phase: it is
+                // made under the lock, which is held from the check until the sleep.
                 let wait = self.changed.wait_timeout_while(state, left, |state| {
-                    state.life == Life::Serving
+                    state.phase == Phase::Serving
                 });
                 drop(wait);
-                if self.lock().life == Life::Stopping {
+                if self.lock().phase == Phase::Stopping {
                     thread::sleep(left.min(Duration::from_millis(100)));
                 }
             }
         }
     }
 
-    fn tick_once(&self, link: &mut Link) -> redis::RedisResult<()> {
+    fn beat_once(&self, link: &mut Link) -> redis::RedisResult<()> {
         let (entries, record) = {
             let state = self.lock();
             let running = state.running.iter().filter(|(_, r)| !r.lost);
@@ -555,20 +568,20 @@ impl Agent {
             let mut args = vec![self.id.clone(), self.lease_millis()];
             args.push(record.take().unwrap_or_default());
             args.extend(piece.iter().cloned());
-            let own = link.run(|s| &s.beat, &self.tasks_key(), &args)?;
+            let own = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
             let own = link::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
             self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());
         }
         let room = {
             let state = self.lock();
-            if state.life != Life::Serving {
+            if state.phase != Phase::Serving {
                 return Ok(());
             }
             self.room(&state)
         };
-        // A little early: this is looked at once in a tick.
-        let stale = self.lease.saturating_sub(self.tick_length() / 4);
+        // A little less than the lease, since this is only checked at each heartbeat.
+        let stale = self.lease.saturating_sub(self.beat_period() / 4);
         let mut args = vec![
             self.id.clone(),
             stale.as_millis().to_string(),
@@ -582,7 +595,7 @@ impl Agent {
         Ok(())
     }
 
-    /// What others are told of this worker.
+    /// What this worker reports about itself.
     fn record(&self, state: &State) -> String {
         let running: Vec<_> = state
             .running
@@ -595,7 +608,7 @@ impl Agent {
         super::stats::write_record(&host(), self.processes, &running)
     }
 
-    /// These are not this worker's any more: ends what it makes of them.
+    /// Marks tasks that this worker no longer owns, and ends their runs here.
     fn lose(&self, entries: &[String]) {
         if entries.is_empty() {
             return;
@@ -614,7 +627,7 @@ impl Agent {
         self.lose(&all);
     }
 
-    /// Ends what runs of these; what comes of that is an ending as any other.
+    /// Ends the runs of these tasks. The collector gets a cancelled outcome for each.
     fn cancel(&self, state: &State, entries: &[String]) {
         let running = entries.iter().filter_map(|entry| state.running.get(entry));
         let tickets: Vec<_> = running.filter_map(|running| running.ticket).collect();
@@ -623,7 +636,7 @@ impl Agent {
         }
     }
 
-    fn say(&self, what: &str) {
+    fn log(&self, what: &str) {
         eprintln!("The broker at {} {what}.", self.place.at);
     }
 
@@ -632,12 +645,13 @@ impl Agent {
     fn collect(&self) {
         let mut link = self.place.link();
         loop {
-            let ended = self.local.ended(|| self.over.load(Ordering::Acquire));
+            let ended = self.local.ended(|| self.finished.load(Ordering::Acquire));
             if ended.is_empty() {
                 return;
             }
             for tickets in ended.chunks(REPORTED) {
-                // Before they are taken: after it, they may be another task's.
+                // The entries are looked up before the outcomes are taken: after that, the
+                // tickets may belong to other tasks.
                 let entries: Vec<_> = {
                     let mut state = self.lock();
                     let entries = tickets.iter().map(|t| state.tickets.remove(t));
@@ -648,13 +662,14 @@ impl Agent {
                 let batch =
                     batch.filter_map(|(entry, ending)| Some((entry?, ending)));
                 let batch = batch.collect();
-                self.settle(&mut link, batch);
+                self.handle_ended(&mut link, batch);
             }
         }
     }
 
-    /// Reports what has ended, again and again until the broker knows.
-    fn settle(&self, link: &mut Link, batch: Vec<(String, Ending)>) {
+    /// Reports the tasks that have ended, and decides what happens to those whose run
+    /// failed.
+    fn handle_ended(&self, link: &mut Link, batch: Vec<(String, Ending)>) {
         let mut done = Vec::new();
         let mut again = Vec::new();
         let mut back = Vec::new();
@@ -670,10 +685,10 @@ impl Agent {
                 self.changed.notify_all();
                 continue;
             }
-            let order = &running.order;
+            let task = &running.task;
             let kind = match ending {
                 Err(TaskError::Killed { .. } | TaskError::Exited { .. }) => {
-                    again.push((entry, order.clone(), ending.err()));
+                    again.push((entry, task.clone(), ending.err()));
                     continue;
                 }
                 Err(TaskError::Cancelled) => {
@@ -693,17 +708,17 @@ impl Agent {
             let outcome = wire::write_outcome(&ending.flatten());
             let parts = [
                 entry,
-                order.id.clone(),
-                order.client().to_owned(),
+                task.id.clone(),
+                task.client().to_owned(),
                 outcome,
                 kind.to_owned(),
-                order.keep.clone(),
+                task.keep.clone(),
             ];
             done.push(parts);
         }
         self.report(link, &done);
-        for (entry, order, error) in again {
-            self.run_again(link, entry, order, error);
+        for (entry, task, error) in again {
+            self.run_again(link, entry, task, error);
         }
         if !back.is_empty() {
             self.give_back(link, back.clone());
@@ -711,6 +726,7 @@ impl Agent {
         }
     }
 
+    /// Sends outcomes to the broker, and repeats them until it has answered.
     fn report(&self, link: &mut Link, done: &[[String; 6]]) {
         if done.is_empty() {
             return;
@@ -719,14 +735,15 @@ impl Agent {
         args.extend(done.iter().flatten().cloned());
         while let Err(error) = link.run(|s| &s.done, &self.tasks_key(), &args) {
             if link::is_no_group(&error) {
-                // The broker was emptied, and these tasks are gone with the rest.
-                let _again = hello(link, self.lease);
+                // The broker was emptied and has lost these tasks. If the group cannot
+                // be made again now, the heartbeat makes it.
+                join(link, self.lease).ok();
                 break;
             }
             if link::is_lasting(&error) {
-                // One of them is what the broker cannot take.
+                // The broker cannot accept one of the outcomes; each is sent alone.
                 if let [[_, id, ..]] = done {
-                    self.say(&format!("refuses the outcome of {id} ({error})"));
+                    self.log(&format!("refuses the outcome of {id} ({error})"));
                     break;
                 }
                 for one in done {
@@ -734,7 +751,7 @@ impl Agent {
                 }
                 return;
             }
-            if self.lock().life == Life::Over {
+            if self.lock().phase == Phase::Ended {
                 break;
             }
             link.pause();
@@ -742,22 +759,23 @@ impl Agent {
         self.forget(done.iter().map(|parts| &parts[0]), done.len() as u32);
     }
 
+    /// Removes tasks that have ended here, which makes room for others.
     fn forget<'a>(&self, entries: impl Iterator<Item = &'a String>, done: u32) {
         let mut state = self.lock();
         for entry in entries {
             state.running.remove(entry);
         }
-        state.pace.count(done);
+        state.prefetch.count(done);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The process that ran it has ended.
+    /// Runs a task again whose process has died, unless it was delivered too often.
     fn run_again(
         &self,
         link: &mut Link,
         entry: String,
-        order: Order,
+        task: Task,
         how: Option<TaskError>,
     ) {
         let how = how.map_or_else(String::new, |error| error.to_string());
@@ -766,23 +784,24 @@ impl Agent {
             entry.clone(),
             format!("{}: {how}", self.id),
         ];
-        // While it cannot be asked for, the lease runs on, and the task with it.
+        // If the broker stays away, the lease ends, and another worker claims the task.
         let answer = loop {
-            match link.run(|s| &s.again, &self.tasks_key(), &args) {
+            match link.run(|s| &s.retry, &self.tasks_key(), &args) {
                 Ok(answer) => break link::string(answer),
                 Err(error) if link::is_no_group(&error) => {
-                    let _again = hello(link, self.lease);
+                    // If this fails, the heartbeat makes the group.
+                    join(link, self.lease).ok();
                     break "lost".into();
                 }
                 Err(error) if link::is_lasting(&error) => break "lost".into(),
-                Err(_) if self.lock().life == Life::Over => break "lost".into(),
+                Err(_) if self.lock().phase == Phase::Ended => break "lost".into(),
                 Err(_) => link.pause(),
             }
         };
         let mut state = self.lock();
         let lost = state.running.get(&entry).is_none_or(|running| running.lost);
-        if answer == "again" && !lost && state.life == Life::Serving {
-            self.run_here(&mut state, entry, order);
+        if answer == "again" && !lost && state.phase == Phase::Serving {
+            self.run_here(&mut state, entry, task);
             return;
         }
         drop(state);
@@ -802,9 +821,9 @@ impl Agent {
         let look = Duration::from_millis(250);
         while signals.wait(Some(look)).is_none() && !self.lock().broken {}
         let broken = self.lock().broken;
-        self.lock().life = Life::Stopping;
+        self.lock().phase = Phase::Stopping;
         self.changed.notify_all();
-        self.wake_the_taker();
+        self.wake_the_fetcher();
 
         let until = Instant::now() + if broken { Duration::ZERO } else { grace };
         while Instant::now() < until && !self.lock().running.is_empty() {
@@ -813,7 +832,7 @@ impl Agent {
                 break;
             }
         }
-        // What comes of it is given back by the collector.
+        // The collector gives the cancelled tasks back.
         {
             let state = self.lock();
             let all: Vec<_> = state.running.keys().cloned().collect();
@@ -828,9 +847,9 @@ impl Agent {
         if !left.is_empty() {
             self.give_back(&mut link, left);
         }
-        self.lock().life = Life::Over;
+        self.lock().phase = Phase::Ended;
         self.changed.notify_all();
-        self.over.store(true, Ordering::Release);
+        self.finished.store(true, Ordering::Release);
         self.local.wake();
         if broken {
             return Err(BrokerError::PoolBroken);
@@ -838,13 +857,13 @@ impl Agent {
         Ok(())
     }
 
-    fn wake_the_taker(&self) {
-        let id = self.taker.load(Ordering::Acquire);
+    fn wake_the_fetcher(&self) {
+        let id = self.fetcher.load(Ordering::Acquire);
         if id != 0 {
             let mut unblock = redis::cmd("CLIENT");
             unblock.arg("UNBLOCK").arg(id);
-            // If it fails, the taker looks after its wait.
-            let _later = self.place.link().call(&unblock);
+            // If this fails, the fetcher sees the new phase after its wait.
+            self.place.link().call(&unblock).ok();
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct BrokerPoolBuilder {
     may_forget: bool,
 }
 
-/// So many tasks of a few hundred bytes are some hundred megabytes at the broker.
+/// A million tasks of a few hundred bytes take some hundred megabytes at the broker.
 const CAPACITY: u64 = 1_000_000;
 const DELIVERIES: u32 = 3;
 
@@ -61,50 +61,51 @@ impl BrokerPoolBuilder {
         }
     }
 
-    /// The functions that may be sent. The workers know them by the same names.
+    /// The functions that may be sent. The workers must register them by the same names.
     pub fn tasks(mut self, tasks: Tasks) -> Self {
         self.tasks = tasks;
         self
     }
 
-    /// Which queue the tasks go to: `default` where nothing is said.
+    /// The queue that the tasks go to. It is `default` unless this is called.
     pub fn queue(mut self, name: &str) -> Self {
         name.clone_into(&mut self.queue);
         self
     }
 
-    /// How many tasks of the queue may wait or run before those that are submitted wait
-    /// here: a million where nothing is said. A thousand more wait in this process, and
-    /// then whoever submits another does.
+    /// The number of tasks of the queue that may wait or run at the broker, a million by
+    /// default. When the queue is full, about a thousand more tasks wait in this process;
+    /// a thread that submits another then waits for room.
     pub fn capacity(mut self, tasks: u64) -> Self {
         self.options.capacity = tasks.max(1);
         self
     }
 
-    /// How often a task is given to a worker if none of them lives to report it: three
-    /// times where nothing is said. Once means that it runs at most once.
+    /// The number of times that a task is delivered to a worker, three by default, before
+    /// it ends as lost because none of them lived to report it. With one delivery, a task
+    /// runs at most once.
     pub fn deliveries(mut self, times: u32) -> Self {
         self.options.deliveries = times.max(1);
         self
     }
 
-    /// How long a task may wait before it begins; after that it ends with
-    /// [`TaskError::Expired`](crate::TaskError::Expired) when a worker comes to it. It is
-    /// the broker's clock that counts.
+    /// How long a task may wait before it begins. A task that has waited longer ends with
+    /// [`TaskError::Expired`](crate::TaskError::Expired) when a worker takes it. The
+    /// broker's clock counts.
     pub fn expires(mut self, limit: Duration) -> Self {
         self.options.expires = Some(limit);
         self
     }
 
-    /// For how long a result can be looked up by the task's id, by
-    /// [`Pool::result`](crate::Pool::result) of this or any other program. Where nothing
-    /// is said, only its sender gets it, and it is gone when it has.
+    /// How long a result can be looked up by the task's id, with
+    /// [`Pool::result`](crate::Pool::result) in this or any other program. By default,
+    /// only the sender gets the result, and the broker removes it once it was received.
     pub fn result_ttl(mut self, time: Duration) -> Self {
         self.options.keep = Some(time);
         self
     }
 
-    /// Accepts a broker that would lose its tasks: for trying things out.
+    /// Accepts a broker that would lose its tasks when it ends: for experiments.
     pub fn may_forget(mut self) -> Self {
         self.may_forget = true;
         self
@@ -114,8 +115,9 @@ impl BrokerPoolBuilder {
     ///
     /// # Errors
     ///
-    /// Why this broker is refused, or nobody answers; or that no task is registered, or
-    /// two of them by one name.
+    /// [`BrokerError::NoTasks`] and [`BrokerError::NameTaken`] for the registered tasks;
+    /// the other variants if no broker answers at the address, or if the broker cannot
+    /// keep tasks safely.
     pub fn start(self) -> Result<Pool, BrokerError> {
         let place = Place::new(&self.url, &self.queue)?;
         let tasks = self.tasks.checked()?;

@@ -1,10 +1,10 @@
-//! The sender's side: tasks go out, outcomes come in.
+//! The sender's side: it submits tasks and receives outcomes.
 //!
-//! Two threads speak to the broker, each over its own link. The *submitter* sends what
-//! lies in the outbox, as many tasks at a time as have gathered meanwhile, and repeats
-//! itself until it has an answer: the broker knows a submission that it has had. The
-//! *receiver* reads outcomes from a stream of this sender's own, where they stay until
-//! it has them, and asks now and then whether the broker still has the tasks.
+//! Two threads use the broker, each over its own link. The *submitter* sends the requests
+//! in the outbox, in batches of those that have gathered meanwhile. It repeats a batch
+//! until it has an answer: the broker detects one that it has accepted already. The
+//! *receiver* reads outcomes from this sender's own stream, where they stay until it has
+//! read them. About once a second it asks whether the broker still has the tasks.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -19,107 +19,117 @@ use super::{BrokerError, LARGEST};
 use crate::TaskError;
 use crate::poison::lock_unpoisoned;
 
-/// Where a task's outcome is to go: the pool's own name for the task.
-pub(crate) type Word = u64;
+/// The pool's own name for a task, which is handed back with the task's outcome.
+pub(crate) type Token = u64;
 
-/// A task's outcome as it has come; none for one that was cancelled and is off the
+/// A task and its outcome; `None` for a task that was cancelled and removed from the
 /// broker.
-pub(crate) type Landed = (Word, Option<Result<Vec<u8>, TaskError>>);
+pub(crate) type Outcome = (Token, Option<Result<Vec<u8>, TaskError>>);
 
-/// Fields of a task's entry and their values.
+/// The fields of a task's entry and their values.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
-/// What a pool wants to know.
-pub(crate) trait Lands: Send + 'static {
-    /// These have come. Returns whether anybody still wants to know.
-    fn land(&self, landed: Vec<Landed>) -> bool;
+/// A receiver of the outcomes of a client's tasks.
+pub(crate) trait Outcomes: Send + 'static {
+    /// Accepts outcomes. Returns whether the receiver still exists.
+    fn deliver(&self, outcomes: Vec<Outcome>) -> bool;
 }
 
-/// As many tasks lie in the outbox before whoever submits more waits.
+/// The number of requests in the outbox at which threads that submit must wait.
 const OUTBOX: usize = 1024;
-/// As many tasks, and bytes of them, go in one submission.
+/// The largest number of tasks in one batch. A batch also ends with the task that reaches
+/// `BATCH_BYTES`.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 1 << 20;
-/// How long the receiver waits for an outcome before it looks at what else there is.
+/// How long the receiver waits for an outcome before it does its other work.
 const BLOCK: Duration = Duration::from_secs(1);
-/// Between two questions whether the broker still has the tasks.
+/// The time between two checks that the broker still has the tasks.
 const CHECK: Duration = Duration::from_secs(1);
-/// As many tasks of a question.
+/// The largest number of tasks in one check or one cancellation.
 const CHECKED: usize = 200;
-/// After as many outcomes, or a second without one, they are removed from the stream.
+/// The number of outcomes after which they are removed from the stream. They are also
+/// removed after a second without an outcome.
 const TRIM: usize = 256;
 
-/// What is the same for all tasks of a pool.
+/// The options that all tasks of a pool share.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
-    /// No more tasks than this wait or run.
+    /// The number of tasks of the queue that may wait or run at the broker.
     pub(super) capacity: u64,
-    /// A task is dead after as many deliveries.
+    /// The number of deliveries after which a task is dead.
     pub(super) deliveries: u32,
+    /// How long a task may wait before it begins.
     pub(super) expires: Option<Duration>,
+    /// How long a result can be looked up by the task's id.
     pub(super) keep: Option<Duration>,
 }
 
 pub(crate) struct Client {
     place: Place,
-    /// This sender's name at the broker.
+    /// The sender's name at the broker.
     id: String,
     tasks: Tasks,
     options: Options,
     shared: Mutex<Shared>,
-    /// Whoever has it takes from the outbox and sends: the submitter, or a thread that
-    /// waits for its own task anyway. Taken before `shared`.
+    /// The thread that holds it takes from the outbox and sends: the submitter, or a
+    /// thread that is about to wait for its own task. It is locked before `shared`.
     link: Mutex<Link>,
-    /// Notified when there is something to send, or room for more, and at the end.
+    /// Notified when there is a request to send, when the outbox has room, and at the end.
     changed: Condvar,
-    /// Notified when there is an outcome to wait for, and at the end.
+    /// Notified when there is a task to wait for, and at the end.
     opened: Condvar,
 }
 
 #[derive(Default)]
 struct Shared {
-    outbox: VecDeque<Errand>,
-    /// How many threads wait for room in it.
-    crowded: usize,
-    /// Whether the submitter waits for something to send.
-    idle: bool,
-    /// Whether the receiver waits for something to wait for.
-    unheard: bool,
+    outbox: VecDeque<Request>,
+    /// The number of threads that wait until the outbox has room, or until it is empty.
+    waiting_for_room: usize,
+    /// Whether the submitter waits for a request.
+    submitter_idle: bool,
+    /// Whether the receiver waits for a task to be submitted or watched.
+    receiver_idle: bool,
     /// The number of the next task.
     next: u64,
-    /// What has no outcome yet, by number.
+    /// The tasks that have no outcome yet, by number.
     open: BTreeMap<u64, Open>,
-    /// Tasks of others whose outcome is wanted, by their ids.
-    watched: HashMap<String, Vec<Word>>,
-    /// Whether both threads are to end.
-    over: bool,
+    /// The tasks of other senders whose outcomes are wanted here, by their ids.
+    watched: HashMap<String, Vec<Token>>,
+    /// Whether both threads must end.
+    ended: bool,
 }
 
-enum Errand {
-    Submit(Parcel),
+/// What the submitter is to do at the broker.
+enum Request {
+    Submit(Submission),
+    /// Cancels the task of this number.
     Cancel(u64),
+    /// Asks for the outcome of the task of this id.
     Watch(String),
 }
 
-struct Parcel {
+/// A task that is not yet sent.
+struct Submission {
     number: u64,
     fields: Fields,
 }
 
-impl Parcel {
+impl Submission {
+    /// The bytes of its values.
     fn len(&self) -> usize {
         self.fields.iter().map(|(_, value)| value.len()).sum()
     }
 }
 
+/// A task that has no outcome yet.
 struct Open {
-    word: Word,
-    /// Where the broker has it, once that is known.
+    token: Token,
+    /// The task's entry at the broker, once the broker has answered.
     entry: Option<String>,
 }
 
 impl Client {
-    /// A sender whose broker was checked.
+    /// A sender to a broker that was checked.
     pub(super) fn new(place: Place, tasks: Tasks, options: Options) -> Self {
         Self {
             link: Mutex::new(place.link()),
@@ -133,14 +143,15 @@ impl Client {
         }
     }
 
-    /// Starts its threads, which end with it.
+    /// Starts the two threads. They end at [`end`](Self::end), or once `outcomes` no longer
+    /// wants any.
     pub(crate) fn start(
         self: &Arc<Self>,
-        lands: impl Lands + Sync,
+        outcomes: impl Outcomes + Sync,
     ) -> Result<(), BrokerError> {
-        let lands = Arc::new(lands);
+        let outcomes = Arc::new(outcomes);
         let (sender, receiver) = (Arc::clone(self), Arc::clone(self));
-        let for_sender = Arc::clone(&lands);
+        let for_sender = Arc::clone(&outcomes);
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let thread = thread::Builder::new().name(name.into()).spawn(run);
             thread.map_err(|error| {
@@ -154,7 +165,7 @@ impl Client {
         )?;
         start(
             "broker receiver",
-            Box::new(move || receiver.receive_all(&*lands)),
+            Box::new(move || receiver.receive_all(&*outcomes)),
         )?;
         Ok(())
     }
@@ -169,29 +180,30 @@ impl Client {
         self.tasks.name_of(function)
     }
 
-    /// Waits until the outbox has room, as it has not while the queue is full or the
-    /// broker away. Several threads may find the same room.
+    /// Waits until the outbox has room. It is full while the queue is full or the broker
+    /// is away. Several threads may find the same room.
     pub(crate) fn wait_for_room(&self) {
         let mut shared = self.lock();
-        // Whoever makes room, or ends this, has the lock.
-        while shared.outbox.len() >= OUTBOX && !shared.over {
-            shared.crowded += 1;
+        // The wake-up must not be lost: the outbox is drained, and the end is set, under
+        // the lock, and `waiting_for_room` is counted under it before this sleeps.
+        while shared.outbox.len() >= OUTBOX && !shared.ended {
+            shared.waiting_for_room += 1;
             shared = self
                 .changed
                 .wait(shared)
                 .unwrap_or_else(PoisonError::into_inner);
-            shared.crowded -= 1;
+            shared.waiting_for_room -= 1;
         }
     }
 
-    /// The number that the next task will have: its low half is part of the pool's name
-    /// for it.
+    /// The number that the next task will have. Its low half is part of the pool's own
+    /// name for the task.
     pub(crate) fn next_number(&self) -> u64 {
         self.lock().next
     }
 
-    /// A task that can be submitted.
-    pub(crate) fn order(
+    /// The fields of a task's entry, without its id.
+    pub(crate) fn fields(
         &self,
         name: &str,
         args: String,
@@ -213,7 +225,7 @@ impl Client {
             fields.push(("many", "1".into()));
         }
         if let Some(limit) = deadline {
-            // Zero would be over before it begins.
+            // A limit of zero would end before the task begins.
             fields.push(("deadline", limit.as_millis().max(1).to_string()));
         }
         if let Some(keep) = self.options.keep {
@@ -222,16 +234,17 @@ impl Client {
         Ok(fields)
     }
 
-    /// Sends a task under the next number: soon, or by [`send_now`](Self::send_now).
-    pub(crate) fn submit(&self, word: Word, mut fields: Fields, now: bool) {
+    /// Puts a task in the outbox, under the next number. The submitter sends it, or with
+    /// `now`, the caller does by [`send_now`](Self::send_now).
+    pub(crate) fn submit(&self, token: Token, mut fields: Fields, now: bool) {
         let mut shared = self.lock();
         let number = shared.next;
         fields.push(("id", self.task_id(number)));
         shared.next += 1;
-        shared.open.insert(number, Open { word, entry: None });
+        shared.open.insert(number, Open { token, entry: None });
         shared
             .outbox
-            .push_back(Errand::Submit(Parcel { number, fields }));
+            .push_back(Request::Submit(Submission { number, fields }));
         if now {
             self.wake_receiver(&shared);
         } else {
@@ -239,111 +252,115 @@ impl Client {
         }
     }
 
-    /// Sends what there is to send, by the calling thread if no other does: it saves the
-    /// way through the submitter.
-    pub(crate) fn send_now(&self, lands: &impl Lands) {
+    /// Sends a batch from the outbox in the calling thread, if no other thread is sending.
+    /// This saves a switch to the submitter.
+    pub(crate) fn send_now(&self, outcomes: &impl Outcomes) {
         let link = match self.link.try_lock() {
             Ok(link) => Some(link),
             Err(TryLockError::Poisoned(link)) => Some(link.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         };
         if let Some(mut link) = link {
-            let errands = self.errands(&mut self.lock());
-            if let Some(errands) = errands {
-                self.run(&mut link, errands, lands);
+            let batch = self.next_batch(&mut self.lock());
+            if let Some(batch) = batch {
+                self.run(&mut link, batch, outcomes);
             }
         }
-        // What another has put there meanwhile, or this was too late for.
+        // Other threads may have added requests meanwhile; or another thread was sending.
         let shared = self.lock();
         if !shared.outbox.is_empty() {
             self.changed.notify_all();
         }
     }
 
-    /// The number whose low half this is: one of the last four billions.
+    /// The number of which this is the low half. It is one of the last 2³² numbers.
     pub(crate) fn whole_number(&self, low: u32) -> u64 {
         whole_number(self.lock().next, low)
     }
 
-    /// What others may know the task of this number by.
+    /// The id of this sender's task of this number, by which other programs can ask for
+    /// its result.
     pub(crate) fn task_id(&self, number: u64) -> String {
         format!("{}-{number}", self.id)
     }
 
-    /// The outcome of a task that another sender sent.
-    pub(crate) fn watch(&self, id: &str, word: Word) {
+    /// Asks for the outcome of a task, by the id that its sender gave it.
+    pub(crate) fn watch(&self, id: &str, token: Token) {
         let mut shared = self.lock();
         shared.next += 1;
-        shared.watched.entry(id.to_owned()).or_default().push(word);
-        shared.outbox.push_back(Errand::Watch(id.to_owned()));
+        shared.watched.entry(id.to_owned()).or_default().push(token);
+        shared.outbox.push_back(Request::Watch(id.to_owned()));
         self.wake(&shared);
     }
 
-    /// Takes a task off the broker, behind everything that was sent before.
+    /// Removes a task from the broker, after all requests that were made before.
     pub(crate) fn cancel(&self, number: u32) {
         let mut shared = self.lock();
         let number = whole_number(shared.next, number);
-        shared.outbox.push_back(Errand::Cancel(number));
+        shared.outbox.push_back(Request::Cancel(number));
         self.wake(&shared);
     }
 
-    /// Takes all tasks off the broker.
+    /// Removes all tasks from the broker.
     pub(crate) fn cancel_all(&self) {
         let mut shared = self.lock();
-        // What was not sent need not be.
+        // Tasks that were not sent yet need not be sent.
         shared
             .outbox
-            .retain(|errand| matches!(errand, Errand::Cancel(_)));
+            .retain(|request| matches!(request, Request::Cancel(_)));
         let open: Vec<_> = shared.open.keys().copied().collect();
-        shared.outbox.extend(open.into_iter().map(Errand::Cancel));
+        shared.outbox.extend(open.into_iter().map(Request::Cancel));
         self.wake(&shared);
     }
 
     fn wake(&self, shared: &Shared) {
-        // To notify nobody would be a system call all the same.
-        if shared.idle {
+        // A notice is a system call, even if no thread waits for it.
+        if shared.submitter_idle {
             self.changed.notify_all();
         }
         self.wake_receiver(shared);
     }
 
     fn wake_receiver(&self, shared: &Shared) {
-        if shared.unheard {
+        if shared.receiver_idle {
             self.opened.notify_all();
         }
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no outcome is awaited.
     pub(crate) fn has_nothing_open(&self) -> bool {
         let shared = self.lock();
         shared.open.is_empty() && shared.watched.is_empty()
     }
 
-    /// Waits until all was sent, but no longer than this, and ends both threads.
+    /// Waits until all requests were sent, but no longer than `patience`, and ends both
+    /// threads.
     pub(crate) fn end(&self, patience: Duration) {
         let until = Instant::now() + patience;
         let mut shared = self.lock();
-        while !shared.outbox.is_empty() || !shared.idle {
+        // The wake-up must not be lost: the submitter notifies under the lock when it finds
+        // the outbox empty, and `waiting_for_room` shows it that this thread waits.
+        while !shared.outbox.is_empty() || !shared.submitter_idle {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || shared.over {
+            if left.is_zero() || shared.ended {
                 break;
             }
-            shared.crowded += 1;
+            shared.waiting_for_room += 1;
             let waited = self.changed.wait_timeout(shared, left);
             shared = waited.unwrap_or_else(PoisonError::into_inner).0;
-            shared.crowded -= 1;
+            shared.waiting_for_room -= 1;
         }
-        let abandoned = shared.open.is_empty();
-        shared.over = true;
+        let none_open = shared.open.is_empty();
+        shared.ended = true;
         self.changed.notify_all();
         self.opened.notify_all();
         drop(shared);
-        if abandoned {
-            // Nothing will be written for this sender any more. Where this fails, the
-            // broker does the same in a day.
+        if none_open {
+            // No more outcomes will come for this sender. If this fails, the keys expire
+            // at the broker within two days.
             let mut forget = redis::cmd("DEL");
             forget.arg(self.client_key()).arg(self.done_key());
-            let _later = self.place.link().call(&forget);
+            self.place.link().call(&forget).ok();
         }
     }
 
@@ -361,71 +378,74 @@ impl Client {
 
     // The submitter.
 
-    fn submit_all(&self, lands: &impl Lands) {
-        while self.wait_for_errands() {
-            // In this order, so that submissions reach the broker in that of their
-            // numbers.
+    fn submit_all(&self, outcomes: &impl Outcomes) {
+        while self.wait_for_requests() {
+            // The link is locked before the batch is taken, so that submissions reach the
+            // broker in the order of their numbers.
             let mut link = lock_unpoisoned(&self.link);
-            let errands = self.errands(&mut self.lock());
-            if let Some(errands) = errands {
-                self.run(&mut link, errands, lands);
+            let batch = self.next_batch(&mut self.lock());
+            if let Some(batch) = batch {
+                self.run(&mut link, batch, outcomes);
             }
         }
     }
 
-    fn run(&self, link: &mut Link, errands: Errands, lands: &impl Lands) {
-        match errands {
-            Errands::Submit(parcels) => self.send(link, parcels, lands),
-            Errands::Cancel(numbers) => self.take_off(link, &numbers, lands),
-            Errands::Watch(id) => {
+    fn run(&self, link: &mut Link, batch: Batch, outcomes: &impl Outcomes) {
+        match batch {
+            Batch::Submit(submissions) => self.send(link, submissions, outcomes),
+            Batch::Cancel(numbers) => self.cancel_now(link, &numbers, outcomes),
+            Batch::Watch(id) => {
                 let args = [self.id.clone(), id];
-                self.insist(link, |link| {
+                self.retry_until_answered(link, |link| {
                     link.run(|s| &s.watch, &self.keys(), &args)
                 });
             }
         }
     }
 
-    /// Returns whether there are any; not, at the end.
-    fn wait_for_errands(&self) -> bool {
+    /// Waits until the outbox has a request. Returns false at the end.
+    fn wait_for_requests(&self) -> bool {
         let mut shared = self.lock();
-        while shared.outbox.is_empty() && !shared.over {
-            shared.idle = true;
-            if shared.crowded > 0 {
+        while shared.outbox.is_empty() && !shared.ended {
+            shared.submitter_idle = true;
+            if shared.waiting_for_room > 0 {
                 self.changed.notify_all();
             }
-            // Whoever puts something there has the lock.
+            // The wake-up must not be lost: requests are added, and the end is set, under
+            // the lock, and `submitter_idle` is set under it before this sleeps.
             shared = self
                 .changed
                 .wait(shared)
                 .unwrap_or_else(PoisonError::into_inner);
-            shared.idle = false;
+            shared.submitter_idle = false;
         }
-        !shared.over
+        !shared.ended
     }
 
-    /// What can go in one piece, if there is anything.
-    fn errands(&self, shared: &mut Shared) -> Option<Errands> {
-        let mut parcels = Vec::new();
+    /// Takes the next batch from the outbox: requests of one kind, in their order.
+    fn next_batch(&self, shared: &mut Shared) -> Option<Batch> {
+        let mut submissions = Vec::new();
         let mut numbers = Vec::new();
         let mut bytes = 0;
-        while let Some(errand) = shared.outbox.pop_front() {
-            match errand {
-                Errand::Submit(parcel)
+        while let Some(request) = shared.outbox.pop_front() {
+            match request {
+                Request::Submit(submission)
                     if numbers.is_empty()
-                        && parcels.len() < BATCH
+                        && submissions.len() < BATCH
                         && bytes < BATCH_BYTES =>
                 {
-                    bytes += parcel.len();
-                    parcels.push(parcel);
+                    bytes += submission.len();
+                    submissions.push(submission);
                 }
-                Errand::Cancel(number)
-                    if parcels.is_empty() && numbers.len() < CHECKED =>
+                Request::Cancel(number)
+                    if submissions.is_empty() && numbers.len() < CHECKED =>
                 {
                     numbers.push(number);
                 }
-                Errand::Watch(id) if parcels.is_empty() && numbers.is_empty() => {
-                    return Some(Errands::Watch(id));
+                Request::Watch(id)
+                    if submissions.is_empty() && numbers.is_empty() =>
+                {
+                    return Some(Batch::Watch(id));
                 }
                 other => {
                     shared.outbox.push_front(other);
@@ -433,20 +453,21 @@ impl Client {
                 }
             }
         }
-        if shared.crowded > 0 {
+        if shared.waiting_for_room > 0 {
             self.changed.notify_all();
         }
-        if !parcels.is_empty() {
-            Some(Errands::Submit(parcels))
+        if !submissions.is_empty() {
+            Some(Batch::Submit(submissions))
         } else if numbers.is_empty() {
             None
         } else {
-            Some(Errands::Cancel(numbers))
+            Some(Batch::Cancel(numbers))
         }
     }
 
-    /// Asks until there is an answer, or the broker refuses for good, or this ends.
-    fn insist(
+    /// Repeats a command until the broker answers, or refuses it for good. Returns `None`
+    /// if the client ends before.
+    fn retry_until_answered(
         &self,
         link: &mut Link,
         mut ask: impl FnMut(&mut Link) -> redis::RedisResult<redis::Value>,
@@ -455,40 +476,47 @@ impl Client {
             match ask(link) {
                 Ok(answer) => return Some(Ok(answer)),
                 Err(error) if link::is_lasting(&error) => return Some(Err(error)),
-                Err(_) if self.lock().over => return None,
+                Err(_) if self.lock().ended => return None,
                 Err(_) => link.pause(),
             }
         }
     }
 
-    fn send(&self, link: &mut Link, mut parcels: Vec<Parcel>, lands: &impl Lands) {
+    fn send(
+        &self,
+        link: &mut Link,
+        mut submissions: Vec<Submission>,
+        outcomes: &impl Outcomes,
+    ) {
         let expires = self.options.expires;
         let expires =
             expires.map_or_else(String::new, |e| e.as_millis().to_string());
         let mut pause = Duration::from_millis(5);
-        while let Some(first) = parcels.first() {
+        while let Some(first) = submissions.first() {
             let mut args =
                 vec![first.number.to_string(), self.options.capacity.to_string()];
-            for parcel in &parcels {
-                args.push((parcel.fields.len() * 2).to_string());
+            for submission in &submissions {
+                args.push((submission.fields.len() * 2).to_string());
                 args.push(expires.clone());
-                let kept = self.options.keep.map(|_| self.task_id(parcel.number));
+                let kept =
+                    self.options.keep.map(|_| self.task_id(submission.number));
                 args.push(kept.unwrap_or_default());
-                for (field, value) in &parcel.fields {
+                for (field, value) in &submission.fields {
                     args.push((*field).to_owned());
                     args.push(value.clone());
                 }
             }
-            let answer = self
-                .insist(link, |link| link.run(|s| &s.submit, &self.keys(), &args));
+            let answer = self.retry_until_answered(link, |link| {
+                link.run(|s| &s.submit, &self.keys(), &args)
+            });
             match answer {
                 None => return,
                 Some(Ok(made)) => {
                     let made = link::string(made);
                     let made: Vec<_> = made.split_whitespace().collect();
                     if made.is_empty() {
-                        // The queue is full. Nobody tells when it is not.
-                        if self.lock().over {
+                        // The queue is full. The broker does not report when it has room.
+                        if self.lock().ended {
                             return;
                         }
                         thread::sleep(pause);
@@ -496,26 +524,28 @@ impl Client {
                         continue;
                     }
                     let mut shared = self.lock();
-                    for (parcel, entry) in parcels.drain(..made.len()).zip(made) {
-                        if let Some(open) = shared.open.get_mut(&parcel.number) {
+                    for (submission, entry) in
+                        submissions.drain(..made.len()).zip(made)
+                    {
+                        if let Some(open) = shared.open.get_mut(&submission.number) {
                             open.entry = Some(entry.to_owned());
                         }
                     }
                 }
                 Some(Err(error)) => {
-                    // As it is not known which of them it is about, each goes alone.
-                    if parcels.len() > 1 {
-                        for parcel in parcels {
-                            self.send(link, vec![parcel], lands);
+                    // The error does not say which task it concerns; each is sent alone.
+                    if submissions.len() > 1 {
+                        for submission in submissions {
+                            self.send(link, vec![submission], outcomes);
                         }
                         return;
                     }
                     let why = format!("The broker refuses the task: {error}.");
-                    let parcel = parcels.remove(0);
-                    let open = self.lock().open.remove(&parcel.number);
+                    let submission = submissions.remove(0);
+                    let open = self.lock().open.remove(&submission.number);
                     if let Some(open) = open {
-                        lands.land(vec![(
-                            open.word,
+                        outcomes.deliver(vec![(
+                            open.token,
                             Some(Err(TaskError::System(why))),
                         )]);
                     }
@@ -524,55 +554,66 @@ impl Client {
         }
     }
 
-    fn take_off(&self, link: &mut Link, numbers: &[u64], lands: &impl Lands) {
-        let (mut words, mut entries) = (Vec::new(), Vec::new());
+    /// Removes tasks from the broker, and reports those that had not ended as cancelled.
+    fn cancel_now(
+        &self,
+        link: &mut Link,
+        numbers: &[u64],
+        outcomes: &impl Outcomes,
+    ) {
+        let (mut tokens, mut entries) = (Vec::new(), Vec::new());
         {
             let mut shared = self.lock();
             for number in numbers {
-                // Where it has ended, there is nothing to do.
+                // A task that has ended is not open, and needs nothing.
                 if let Some(open) = shared.open.remove(number) {
-                    words.push((open.word, None));
+                    tokens.push((open.token, None));
                     entries.extend(open.entry);
                 }
             }
         }
         if !entries.is_empty() {
-            self.insist(link, |link| {
+            self.retry_until_answered(link, |link| {
                 link.run(|s| &s.cancel, &self.keys(), &entries)
             });
         }
-        if !words.is_empty() {
-            lands.land(words);
+        if !tokens.is_empty() {
+            outcomes.deliver(tokens);
         }
     }
 
     // The receiver.
 
-    fn receive_all(&self, lands: &impl Lands) {
+    fn receive_all(&self, outcomes: &impl Outcomes) {
         let mut link = self.place.link();
         let mut last = "0-0".to_owned();
         let mut untrimmed = 0;
-        let mut looked = true;
+        let mut was_empty = true;
         let mut checked = Instant::now();
         let mut cursor = 0;
         loop {
             {
                 let mut shared = self.lock();
-                // Only after a look that found nothing: whoever gives one task after
-                // the other need not wake it each time.
-                while looked && shared.open.is_empty() && shared.watched.is_empty() {
-                    if shared.over {
+                // This only sleeps after a read that found nothing, so that a caller that
+                // submits one task after the other need not wake it each time.
+                while was_empty
+                    && shared.open.is_empty()
+                    && shared.watched.is_empty()
+                {
+                    if shared.ended {
                         return;
                     }
-                    shared.unheard = true;
-                    // Whoever submits has the lock.
+                    shared.receiver_idle = true;
+                    // The wake-up must not be lost: tasks are added, and the end is set,
+                    // under the lock, and `receiver_idle` is set under it before this
+                    // sleeps.
                     shared = self
                         .opened
                         .wait(shared)
                         .unwrap_or_else(PoisonError::into_inner);
-                    shared.unheard = false;
+                    shared.receiver_idle = false;
                 }
-                if shared.over {
+                if shared.ended {
                     return;
                 }
             }
@@ -580,12 +621,12 @@ impl Client {
                 link.pause();
                 continue;
             };
-            looked = read.is_empty();
+            was_empty = read.is_empty();
             untrimmed += read.len();
-            if !read.is_empty() && !lands.land(read) {
+            if !read.is_empty() && !outcomes.deliver(read) {
                 return;
             }
-            if untrimmed >= TRIM || (looked && untrimmed > 0) {
+            if untrimmed >= TRIM || (was_empty && untrimmed > 0) {
                 let mut trim = redis::cmd("XTRIM");
                 trim.arg(self.done_key()).arg("MINID").arg(&last);
                 if link.call(&trim).is_ok() {
@@ -597,7 +638,7 @@ impl Client {
                 self.watch_again(&mut link);
                 if let Ok(missing) = missing {
                     checked = Instant::now();
-                    if !lands.land(missing) {
+                    if !outcomes.deliver(missing) {
                         return;
                     }
                 }
@@ -605,13 +646,13 @@ impl Client {
         }
     }
 
-    /// Reads what has come behind `last`.
+    /// Reads the outcomes after the entry `last`, and advances it.
     fn read(
         &self,
         link: &mut Link,
         last: &mut String,
         wait: Duration,
-    ) -> redis::RedisResult<Vec<Landed>> {
+    ) -> redis::RedisResult<Vec<Outcome>> {
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(1000);
         if !wait.is_zero() {
@@ -620,7 +661,7 @@ impl Client {
         read.arg("STREAMS").arg(self.done_key()).arg(last.as_str());
         let entries = link::entries_read(link.call_blocking(&read, wait)?);
         let mut shared = self.lock();
-        let mut landed = Vec::new();
+        let mut found = Vec::new();
         for (entry, fields) in entries {
             *last = entry;
             let [_, id, _, outcome] = fields.as_slice() else {
@@ -630,36 +671,40 @@ impl Client {
             let own = (wire::client_of(&id) == self.id)
                 .then(|| id.rsplit_once('-')?.1.parse::<u64>().ok())
                 .flatten();
-            // Where there is none, it has ended already: cancelled, or told twice.
-            let mut words = shared.watched.remove(&*id).unwrap_or_default();
+            // A task that is not open has ended: it was cancelled, or its outcome came
+            // twice.
+            let mut tokens = shared.watched.remove(&*id).unwrap_or_default();
             let open = own.and_then(|number| shared.open.remove(&number));
-            words.extend(open.map(|open| open.word));
-            for word in words {
-                landed.push((word, Some(wire::read_outcome(outcome))));
+            tokens.extend(open.map(|open| open.token));
+            for token in tokens {
+                found.push((token, Some(wire::read_outcome(outcome))));
             }
         }
-        Ok(landed)
+        Ok(found)
     }
 
-    /// Asks once more for what others sent: the broker may have been emptied.
+    /// Asks once more for the outcomes of other senders' tasks: the broker may have been
+    /// emptied.
     fn watch_again(&self, link: &mut Link) {
         let watched: Vec<_> = self.lock().watched.keys().cloned().collect();
         for id in watched {
             let args = [self.id.clone(), id];
-            // If it fails, it is asked again soon.
-            let _later = link.run(|s| &s.watch, &self.keys(), &args);
+            // If this fails, the next check asks again.
+            link.run(|s| &s.watch, &self.keys(), &args).ok();
         }
     }
 
-    /// Tasks that the broker has neither as tasks nor as outcomes: it has lost them.
+    /// Finds the tasks that the broker has lost: it has neither the task nor its outcome.
+    /// Returns their outcomes, and those that were read meanwhile.
     fn find_missing(
         &self,
         link: &mut Link,
         cursor: &mut u64,
         last: &mut String,
-    ) -> redis::RedisResult<Vec<Landed>> {
-        let mut landed = Vec::new();
-        // It is asked about some in turn, and about all once one is missing.
+    ) -> redis::RedisResult<Vec<Outcome>> {
+        let mut found = Vec::new();
+        // Each check asks about the next tasks in turn. Once one is missing, it goes on
+        // through all that follow.
         loop {
             let piece: Vec<(u64, String)> = {
                 let shared = self.lock();
@@ -679,35 +724,38 @@ impl Client {
             let missing: Vec<u64> =
                 missing.map(|((number, _), _)| *number).collect();
             if missing.is_empty() {
-                return Ok(landed);
+                return Ok(found);
             }
-            // Tasks leave the broker in the moment in which their outcomes are there.
+            // A missing task may just have ended: the broker removes a task and adds its
+            // outcome in one step. So the outcomes that have come are read first.
             loop {
                 let read = self.read(link, last, Duration::ZERO)?;
                 if read.is_empty() {
                     break;
                 }
-                landed.extend(read);
+                found.extend(read);
             }
             let mut shared = self.lock();
             for number in missing {
                 if let Some(open) = shared.open.remove(&number) {
-                    landed.push((open.word, Some(Err(TaskError::Forgotten))));
+                    found.push((open.token, Some(Err(TaskError::Forgotten))));
                 }
             }
             if *cursor == 0 {
-                return Ok(landed);
+                return Ok(found);
             }
         }
     }
 }
 
+/// The largest number up to `next` of which `low` is the low half.
 fn whole_number(next: u64, low: u32) -> u64 {
     next.saturating_sub(u64::from((next as u32).wrapping_sub(low)))
 }
 
-enum Errands {
-    Submit(Vec<Parcel>),
+/// Requests of one kind, which go to the broker together.
+enum Batch {
+    Submit(Vec<Submission>),
     Cancel(Vec<u64>),
     Watch(String),
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a broker, each with what to do about it.
+//! The errors of a broker. Each message says what to do.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,23 +21,23 @@ use crate::PoolError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BrokerError {
-    /// The address is not one of a broker.
+    /// The address is not the address of a broker.
     Address {
         /// What is wrong with it.
         why: String,
     },
-    /// Nobody answers there.
+    /// No broker answers at the address.
     Unreachable {
         /// Host and port.
         at: String,
-        /// What the system said.
+        /// The system's error.
         why: String,
     },
-    /// The broker answers, and refuses.
+    /// The broker answers with an error.
     Refused {
         /// Host and port.
         at: String,
-        /// What it said.
+        /// The broker's error.
         why: String,
     },
     /// The broker is older than Redis 7.0.
@@ -45,16 +45,16 @@ pub enum BrokerError {
         /// Its version.
         version: String,
     },
-    /// The broker does not write down what it is given.
+    /// The broker does not write its tasks to disk.
     Forgets {
         /// Host and port.
         at: String,
     },
-    /// The broker throws tasks away when its memory is full.
+    /// The broker removes tasks when its memory is full.
     Evicts {
         /// Host and port.
         at: String,
-        /// What it is set to.
+        /// Its `maxmemory-policy`.
         policy: String,
     },
     /// The workers of this queue have agreed on another lease.
@@ -64,14 +64,14 @@ pub enum BrokerError {
         /// The one that was asked for.
         ours: Duration,
     },
-    /// Two functions were to have the same name.
+    /// Two functions were registered by the same name.
     NameTaken {
         /// The name.
         name: String,
     },
-    /// There are no tasks.
+    /// No task is registered.
     NoTasks,
-    /// The local pool of a worker cannot be started, or has broken.
+    /// A thread of the pool, or the local pool of a worker, cannot be started.
     Pool(PoolError),
     /// The local pool of a worker has broken: its supervisor was killed.
     PoolBroken,

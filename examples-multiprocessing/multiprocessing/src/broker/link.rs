@@ -1,4 +1,4 @@
-//! One connection to the broker, made again when it breaks.
+//! One connection to the broker, which is made again after it breaks.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,36 +12,36 @@ use redis::{
 use super::BrokerError;
 use super::scripts::Scripts;
 
-/// Where a queue is, and how to speak of it. Cheap to clone.
+/// The address of a queue at a broker, with the prefix of its keys. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Place {
     client: Client,
     /// Host and port, without the password that the address may have.
     pub(super) at: Arc<str>,
-    /// What all keys of the queue begin with.
+    /// The prefix of all keys of the queue.
     prefix: Arc<str>,
     pub(super) scripts: Arc<Scripts>,
 }
 
-/// How long it may take to connect, and to answer what is answered at once. A server
-/// that is busy with a long script, or whose disk is slow, takes its time.
+/// The limit for connecting, and for the answer to a command that does not block. It
+/// must be longer than a long script at the server, or a slow disk, takes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Between attempts to connect: short enough that all go on within a second after the
-/// broker is back.
+/// The pauses between attempts to connect, in milliseconds. They are short enough that
+/// senders and workers go on within a second after the broker is back.
 const PAUSES: [u64; 5] = [10, 20, 50, 100, 200];
 
 impl Place {
     pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
         let refused = |error: redis::RedisError| BrokerError::Address {
-            // Not the whole error, which might have the password in it.
+            // The whole error might contain the password.
             why: error.detail().unwrap_or("it cannot be read").to_owned(),
         };
         let info = url.into_connection_info().map_err(refused)?;
-        // Nobody sends half a question.
-        let at_once = TcpSettings::default().set_nodelay(true);
+        // Each command is written in one piece, so that a delay would gain nothing.
+        let no_delay = TcpSettings::default().set_nodelay(true);
         let client =
-            Client::open(info.set_tcp_settings(at_once)).map_err(refused)?;
+            Client::open(info.set_tcp_settings(no_delay)).map_err(refused)?;
         let at = match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port)
             | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
@@ -68,11 +68,12 @@ impl Place {
         }
     }
 
-    /// A link that has connected, to a broker that does not forget.
+    /// A link that has connected to a broker that keeps its tasks on disk; if
+    /// `may_forget` is set, to any broker that is not too old.
     pub(super) fn checked(&self, may_forget: bool) -> Result<Link, BrokerError> {
         let mut link = self.link();
         let until = Instant::now() + PATIENCE;
-        // A broker that has just been started answers so.
+        // A broker that has just been started answers LOADING while it reads its file.
         let about = loop {
             match link.call(redis::cmd("INFO").arg("everything")) {
                 Ok(Value::BulkString(about)) => break about,
@@ -122,21 +123,21 @@ impl Place {
 /// A connection for one thread.
 pub(super) struct Link {
     pub(super) place: Place,
-    /// None before the first call, and after one that failed: what would come through
-    /// the old connection might be the answer to an earlier question.
+    /// None before the first call, and after a call that failed: the next answer on the
+    /// old connection might belong to an earlier command.
     connection: Option<Connection>,
-    /// In a row.
+    /// The number of failures since the last success.
     failures: usize,
 }
 
 impl Link {
-    /// Asks, and waits for the answer. An error says nothing about whether the broker
-    /// did its part.
+    /// Sends a command and waits for the answer. After an error, the broker may or may
+    /// not have run the command.
     pub(super) fn call(&mut self, cmd: &Cmd) -> redis::RedisResult<Value> {
         self.call_blocking(cmd, Duration::ZERO)
     }
 
-    /// [`call`](Self::call) of a command that waits for so long before its answer.
+    /// [`call`](Self::call) of a command that the broker answers after up to `wait`.
     pub(super) fn call_blocking(
         &mut self,
         cmd: &Cmd,
@@ -191,7 +192,7 @@ impl Link {
             }
             Err(error) => {
                 self.failures += 1;
-                // The broker's own word: the connection is as good as before.
+                // The broker itself answered with this error, so the connection works.
                 if error.code().is_some() {
                     self.connection = Some(connection);
                 }
@@ -204,7 +205,7 @@ impl Link {
         self.connection.is_some()
     }
 
-    /// Before the next attempt.
+    /// Sleeps before the next attempt, longer after each failure.
     pub(super) fn pause(&self) {
         let step = self.failures.clamp(1, PAUSES.len()) - 1;
         thread::sleep(Duration::from_millis(PAUSES[step]));
@@ -216,7 +217,7 @@ pub(super) fn is_no_group(error: &redis::RedisError) -> bool {
     error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP")
 }
 
-/// The texts of a list.
+/// The elements of a list as texts.
 pub(super) fn texts(value: Value) -> Vec<Vec<u8>> {
     let Value::Array(values) = value else {
         return Vec::new();
@@ -224,7 +225,7 @@ pub(super) fn texts(value: Value) -> Vec<Vec<u8>> {
     values.into_iter().map(text).collect()
 }
 
-/// A text, also of a number; empty for anything else.
+/// A text or a number as a text; empty for any other value.
 pub(super) fn text(value: Value) -> Vec<u8> {
     match value {
         Value::BulkString(text) => text,
@@ -238,7 +239,7 @@ pub(super) fn string(value: Value) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
 
-/// The numbers of a list.
+/// The elements of a list as numbers.
 pub(super) fn numbers(value: Value) -> Vec<i64> {
     let Value::Array(values) = value else {
         return Vec::new();
@@ -250,7 +251,8 @@ pub(super) fn numbers(value: Value) -> Vec<i64> {
     values.into_iter().map(number).collect()
 }
 
-/// Entries of a stream: each with its fields and values. One that was deleted has none.
+/// The entries of a stream, each with its fields and values. An entry that was deleted
+/// has no fields.
 pub(super) fn entries(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
     let Value::Array(entries) = value else {
         return Vec::new();
@@ -279,11 +281,11 @@ pub(super) fn entries_read(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
     }
 }
 
-/// Whether the broker will say the same again: not where it is short of memory or of
-/// disk, is loading, or is a replica for now.
+/// Whether a repeated command would get the same error. It would not if the broker is
+/// only short of memory or of disk, is loading, or is a replica for now.
 pub(super) fn is_lasting(error: &redis::RedisError) -> bool {
     const LASTING: [&str; 3] = ["ERR", "WRONGTYPE", "NOPERM"];
-    // What failed in a script may be in the text only.
+    // The code of a command that failed inside a script may be in the text only.
     const PASSING: [&str; 4] = ["OOM", "MISCONF", "READONLY", "NOREPLICAS"];
     let said = error.to_string();
     error.code().is_some_and(|code| LASTING.contains(&code))

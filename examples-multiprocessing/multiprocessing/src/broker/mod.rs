@@ -2,9 +2,9 @@
 //! [Redis](https://redis.io/docs/latest/develop/data-types/streams/) or Valkey server,
 //! the *broker*, which keeps the tasks.
 //!
-//! The program that ran on one machine runs on many. Its functions are registered by
-//! name; on each host a worker is started, which takes tasks from the broker and runs
-//! them in processes of its own.
+//! A program that ran on one machine runs on many. Its functions are registered by
+//! name. Each host runs a worker, which takes tasks from the broker and runs them in
+//! processes of its own.
 //!
 //! ```no_run
 //! // Not run: it needs a broker.
@@ -32,48 +32,54 @@
 //!
 //! # What is promised
 //!
-//! - *At least once.* A task that the broker has accepted is run, whoever is killed: a
-//!   process of a worker (the task begins again at once), a worker (after its lease), the
-//!   sender (the tasks go on), or the broker itself (after it is started again, from its
-//!   append-only file). So its *effects may double*: let tasks bear being repeated.
-//! - *One result.* However often a task was run, its sender gets one outcome.
-//! - *An end.* A task that is given to workers three times, and none of them lives to
-//!   report it, is [`Lost`](crate::TaskError::Lost), and waits among the
-//!   [dead](Queue::dead) for somebody to look at it. One delivery,
+//! - *At least once.* A task that the broker has accepted is run, even if something is
+//!   killed: a process of a worker (the task begins again at once), a worker (it begins
+//!   again after the lease), the sender (the tasks go on), or the broker itself (they go
+//!   on after it is started again, from its append-only file). The *effects* of a task
+//!   *may therefore happen twice*: write tasks that can be repeated.
+//! - *One result.* The sender of a task gets one outcome, even if the task ran several
+//!   times.
+//! - *An end.* A task that was delivered to workers three times, none of which lived to
+//!   report its outcome, ends as [`Lost`](crate::TaskError::Lost) and is kept among the
+//!   [dead tasks](Queue::dead) for inspection. One delivery,
 //!   [`deliveries(1)`](BrokerPoolBuilder::deliveries), makes it *at most once*.
-//! - *No hang.* What the broker has lost, because it was emptied or restored from an
-//!   older file, ends as [`Forgotten`](crate::TaskError::Forgotten) within seconds. While
-//!   the broker is away, all wait for it, and go on within a second after it is back.
-//! - *No clocks.* No host's clock is compared with another's: the broker measures.
+//! - *No hang.* A task that the broker has lost, because it was emptied or restored from
+//!   an older file, ends as [`Forgotten`](crate::TaskError::Forgotten) within seconds.
+//!   While the broker is away, senders and workers wait for it; they go on within a
+//!   second after it is back.
+//! - *No clocks.* The clocks of two hosts are never compared: the broker's clock counts.
 //!
-//! # What is not
+//! # What is not promised
 //!
 //! - A broker that fails over to a replica loses what the replica did not have yet: Redis
-//!   acknowledges before it replicates. A power cut may cost the last second, unless it is
-//!   set to `appendfsync always`.
-//! - There is no order between tasks, but that what was submitted first is begun first.
-//! - Whoever can speak to the broker can give it tasks, of the registered names only, and
-//!   read all results: give it a password, in the address, and a network of its own.
+//!   acknowledges before it replicates. A power cut may cost the last second, unless the
+//!   broker is set to `appendfsync always`.
+//! - Tasks begin in the order in which they were submitted, but no other order holds
+//!   between them.
+//! - A program that can reach the broker can submit tasks, of the registered names only,
+//!   and read all results: give the broker a password, in the address, and a network of
+//!   its own.
 //!
 //! # Differences from a local pool
 //!
-//! - Arguments and results cross as JSON, functions by name: a function that is not
-//!   registered ends as [`Unregistered`](crate::TaskError::Unregistered).
+//! - Arguments and results cross as JSON, functions by name: a call of a function that is
+//!   not registered ends as [`Unregistered`](crate::TaskError::Unregistered).
 //! - A pool that is dropped leaves its tasks with the broker;
-//!   [`terminate`](crate::Pool::terminate) takes them off it.
-//! - A cancelled task ends at once for its sender; the worker ends it a second or so later.
-//! - The pool has threads of its own, so that afterwards this program cannot fork.
+//!   [`terminate`](crate::Pool::terminate) removes them from it.
+//! - A cancelled task ends at once for its sender; the worker ends it about a second
+//!   later.
+//! - The pool has threads of its own, so this program cannot fork after it is started.
 //!
 //! # Layout
 //!
 //! | | |
 //! | --- | --- |
-//! | `tasks`, `wire` | functions by name; what crosses |
-//! | `scripts` | what the broker does in one piece, and its keys |
-//! | `link` | one connection, made again when it breaks |
+//! | `tasks`, `wire` | functions by name; the format of tasks and outcomes |
+//! | `scripts` | the broker's atomic operations, and its keys |
+//! | `link` | one connection, made again after it breaks |
 //! | `client`, `builder` | the sender's side |
 //! | `agent` | the worker |
-//! | `stats` | looking at a queue, and after its dead tasks |
+//! | `stats` | the state of a queue, and its dead tasks |
 
 mod agent;
 mod builder;
@@ -87,7 +93,7 @@ mod wire;
 
 pub use agent::WorkerBuilder;
 pub use builder::BrokerPoolBuilder;
-pub(crate) use client::{Client, Fields, Landed, Lands};
+pub(crate) use client::{Client, Fields, Outcome, Outcomes};
 pub use error::BrokerError;
 pub use stats::{DeadTask, Queue, RunningTask, Stats, WorkerState};
 pub use tasks::Tasks;
@@ -95,8 +101,9 @@ pub(crate) use wire::{
     all_succeeded, read_value, read_values, write_args, write_item,
 };
 
-/// The queue of those who name none.
+/// The queue of a pool or a worker for which no queue is named.
 const DEFAULT_QUEUE: &str = "default";
 
-/// The bytes of the largest argument or result: the broker's own limit is 512 MiB.
+/// The size of the largest argument or result, in bytes. The broker's own limit is
+/// 512 MiB.
 const LARGEST: usize = 128 << 20;

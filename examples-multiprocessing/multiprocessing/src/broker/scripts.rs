@@ -1,4 +1,5 @@
-//! What the broker does in one piece: scripts in Lua, each run whole or not at all.
+//! The broker's atomic operations: scripts in Lua. The broker runs nothing else while it
+//! runs one of them.
 //!
 //! The keys of a queue all begin with `mp:{QUEUE}:`, whose braces keep them on one node
 //! of a cluster:
@@ -7,20 +8,23 @@
 //! | --- | --- |
 //! | `tasks` | stream: every task that waits or runs; its group is `workers` |
 //! | `client:ID` | hash: a sender, and the answer to its last submission |
-//! | `done:ID` | stream: outcomes for that sender, until it has read them; it is there while the sender lives |
-//! | `result:ID` | an outcome that is kept for whoever knows the task's id |
+//! | `done:ID` | stream: the outcomes for that sender, until it has read them; it exists while the sender lives |
+//! | `result:ID` | an outcome that is kept, to be looked up by the task's id; empty before the task ends |
 //! | `watchers:ID` | set: senders that wait for such an outcome |
 //! | `dead` | stream: tasks that were given up |
-//! | `agents` | hash: what each worker last said of itself, behind the time |
-//! | `counts` | hash: how many tasks ended, and how |
+//! | `agents` | hash: for each worker, the time of its last report, a space, and the report |
+//! | `counts` | hash: the number of tasks that ended, by the kind of their end |
 //! | `lease` | the lease that the workers have agreed on |
 //!
-//! Arguments and results are never looked into here: Lua's numbers are too small for
-//! them. All times are the broker's.
+//! The scripts never parse arguments and results: Lua's numbers are too small for them.
+//! All times are the broker's.
+//!
+//! A worker *owns* a task while the task's entry is pending with it. The first key of
+//! every script is `tasks`; most need no other.
 
 use redis::Script;
 
-/// What all scripts begin with.
+/// The functions that all scripts share.
 const COMMON: &str = r#"
 local tasks = KEYS[1]
 local prefix = string.sub(tasks, 1, -6)
@@ -38,20 +42,21 @@ local function fields_of(entry)
   return map
 end
 
--- What is pending under this id with this worker: one or none.
+-- The pending entry of this id, if this worker owns it.
 local function pending(id, agent)
   return redis.call('XPENDING', tasks, group, id, id, 1, agent)[1]
 end
 
--- A sender that has gone has no such stream, and is told nothing.
-local function tell(client, id, outcome)
+-- Adds an outcome to a sender's stream. A sender that has gone has no stream, and gets
+-- nothing.
+local function report(client, id, outcome)
   redis.call('XADD', prefix .. 'done:' .. client, 'NOMKSTREAM', '*',
     'id', id, 'outcome', outcome)
 end
 
--- A sender that was not known, or was forgotten since, and now is for a day. Its stream
--- is there for longer than its name.
-local function greet(client)
+-- Records a new sender for a day, or one whose keys had expired. Its stream lives longer
+-- than its hash, so that a sender with a hash has a stream.
+local function add_sender(client)
   local done = prefix .. 'done:' .. string.match(client, ':client:(.*)$')
   redis.call('XADD', done, '*', 'id', '', 'outcome', '')
   redis.call('PEXPIRE', done, 2 * day)
@@ -59,13 +64,13 @@ local function greet(client)
 end
 
 local function deliver(client, id, outcome, keep)
-  tell(client, id, outcome)
+  report(client, id, outcome)
   if keep and keep ~= '' then
-    -- Who wrote the task may have written any number.
+    -- The number comes from the task's entry, and may be out of range.
     redis.pcall('SET', prefix .. 'result:' .. id, outcome, 'PX', keep)
     local watchers = prefix .. 'watchers:' .. id
     for _, watcher in ipairs(redis.call('SMEMBERS', watchers)) do
-      tell(watcher, id, outcome)
+      report(watcher, id, outcome)
     end
     redis.call('DEL', watchers)
   end
@@ -79,7 +84,7 @@ end
 local function bury(entry, fields, outcome, deliveries)
   remove(entry)
   local copy = {'entry', entry, 'outcome', outcome, 'deliveries', deliveries}
-  -- No task has as many; Lua hands on some thousands at a time.
+  -- A task has fewer fields than this; unpack fails for some thousands of values.
   for i = 1, math.min(#fields, 100) do copy[#copy + 1] = fields[i] end
   redis.call('XADD', prefix .. 'dead', 'MAXLEN', '~', 100000, '*', unpack(copy))
   redis.call('HINCRBY', prefix .. 'counts', 'dead', 1)
@@ -101,14 +106,14 @@ local function most_of(map)
 end
 "#;
 
-/// A sender gives tasks. It may repeat itself where it had no answer: the second time
-/// is answered as the first was.
+/// A sender submits tasks. It may repeat the submission if it had no answer: it then gets
+/// the answer to the first.
 ///
 /// Keys: tasks, client. Arguments: the number of the first task, the capacity; then for
-/// each task the number of its fields and values, in how many milliseconds it expires
-/// or nothing, its id if its result is to be kept or nothing, the fields and values.
-/// Answers with the entries that were made, of as
-/// many as there was room for, each with a space behind it.
+/// each task the number of its fields and values, the milliseconds until it expires or
+/// nothing, its id if its result is to be kept or nothing, the fields and values. Answers
+/// with the entries that were made, each followed by a space: tasks for which there is no
+/// room have none.
 const SUBMIT: &str = r"
 local client = KEYS[2]
 local first, capacity = ARGV[1], tonumber(ARGV[2])
@@ -129,7 +134,7 @@ while ARGV[i] and room > 0 do
   entries[#entries + 1] = redis.call('XADD', tasks, '*', unpack(fields))
   entries[#entries + 1] = ' '
   if kept ~= '' then
-    -- Who asks for its result knows by this that there will be one.
+    -- An empty result shows that the task has not ended, but that it is known.
     redis.call('SET', prefix .. 'result:' .. kept, '', 'PX', 7 * day, 'NX')
   end
   i = i + 3 + count
@@ -138,23 +143,23 @@ end
 local made = table.concat(entries)
 if made ~= '' and
     redis.call('HSET', client, 'first', first, 'entries', made) == 2 then
-  greet(client)
+  add_sender(client)
 end
 return made
 ";
 
-/// A worker has done tasks. It may repeat itself.
+/// A worker reports the outcomes of tasks. It may repeat the report.
 ///
-/// Arguments: the worker; then for each task its entry, id, sender, outcome, what to
-/// count it as, and for how long to keep it. Answers with 1 for each that was still its
-/// own, 0 for each that was not and whose outcome is dropped.
+/// Arguments: the worker; then for each task its entry, id, sender, outcome, the kind of
+/// its end, and how long to keep its result. Answers with 1 for each task that the worker
+/// still owned, 0 for each that it did not own and whose outcome is dropped.
 const DONE: &str = r"
 local agent = ARGV[1]
 local mine = {}
 if #ARGV == 7 then
   if pending(ARGV[2], agent) then mine[ARGV[2]] = true end
 else
-  -- One question for all: a worker has not many more than it reports.
+  -- One query for all: a worker owns few tasks besides those that it reports.
   local all = redis.call('XPENDING', tasks, group, '-', '+', 1000000, agent)
   for _, task in ipairs(all) do mine[task[1]] = true end
 end
@@ -181,11 +186,11 @@ end
 return own
 ";
 
-/// A worker lives, and so do these tasks of its own.
+/// A worker reports that it lives, and renews the leases of its tasks.
 ///
-/// Arguments: the worker, its lease, what it says of itself or nothing; then entries.
-/// Answers with 1 for each that is still its own, 0 for each that is not.
-const BEAT: &str = r"
+/// Arguments: the worker, its lease, its report about itself or nothing; then entries.
+/// Answers with 1 for each task that the worker still owns, 0 for each other.
+const HEARTBEAT: &str = r"
 local agent, lease, record = ARGV[1], ARGV[2], ARGV[3]
 if record ~= '' then
   redis.call('HSET', prefix .. 'agents', agent, string.format('%d ', now()) .. record)
@@ -194,7 +199,7 @@ end
 local own = {}
 for i = 4, #ARGV do
   if pending(ARGV[i], agent) then
-    -- Without JUSTID it would count as a delivery.
+    -- Without JUSTID, this would count as a delivery.
     local kept = redis.call('XCLAIM', tasks, group, agent, 0, ARGV[i], 'JUSTID')
     own[#own + 1] = #kept
   else
@@ -204,11 +209,11 @@ end
 return own
 ";
 
-/// Takes tasks whose worker has not been heard of for a whole lease, and buries those
-/// that were delivered too often or that no worker knows.
+/// Claims tasks whose worker has been silent for a whole lease. Tasks that were delivered
+/// too often, or that no worker can run, become dead. Removes workers that have gone.
 ///
-/// Arguments: the worker, the lease, how many; then the names it knows. Answers with
-/// entries as XREADGROUP does.
+/// Arguments: the worker, the lease, the number of tasks that it can take; then the names
+/// of its functions. Answers with the entries, each with its fields and values.
 const CLAIM: &str = r#"
 local agent, lease, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local names = {}
@@ -237,7 +242,7 @@ for _, task in ipairs(stale) do
     end
   end
 end
--- Workers that are gone, once nothing is pending with them.
+-- Workers that have gone are removed once they own no tasks.
 local agents = prefix .. 'agents'
 for _, other in ipairs(redis.call('XINFO', 'CONSUMERS', tasks, group)) do
   local map = fields_of(other)
@@ -245,20 +250,21 @@ for _, other in ipairs(redis.call('XINFO', 'CONSUMERS', tasks, group)) do
     redis.call('XGROUP', 'DELCONSUMER', tasks, group, map.name)
   end
 end
-local told = redis.call('HGETALL', agents)
-for i = 1, #told, 2 do
-  local when = tonumber(string.match(told[i + 1], '^%d+') or 0)
-  if now() - when > 60000 + lease then redis.call('HDEL', agents, told[i]) end
+local reports = redis.call('HGETALL', agents)
+for i = 1, #reports, 2 do
+  local when = tonumber(string.match(reports[i + 1], '^%d+') or 0)
+  if now() - when > 60000 + lease then redis.call('HDEL', agents, reports[i]) end
 end
 return taken
 "#;
 
-/// A process died while it ran this task: run it again, unless that happened too often.
+/// A worker's process died while it ran a task. The task may run again, unless it was
+/// delivered too often.
 ///
-/// Arguments: the worker, the entry, who died. Answers `again`, `dead`, or `lost` where
-/// the task is another's.
-const AGAIN: &str = r"
-local agent, entry, who = ARGV[1], ARGV[2], ARGV[3]
+/// Arguments: the worker, the entry, the worker's name with the end of the process.
+/// Answers `again`, `dead`, or `lost` if the worker no longer owns the task.
+const RETRY: &str = r"
+local agent, entry, died = ARGV[1], ARGV[2], ARGV[3]
 local mine = pending(entry, agent)
 if not mine then return 'lost' end
 local found = redis.call('XRANGE', tasks, entry, entry)[1]
@@ -268,15 +274,15 @@ if not found then
 end
 local deliveries = mine[4]
 if deliveries >= most_of(fields_of(found[2])) then
-  bury(entry, found[2], lost(deliveries, who), deliveries)
+  bury(entry, found[2], lost(deliveries, died), deliveries)
   return 'dead'
 end
 redis.call('XCLAIM', tasks, group, agent, 0, entry)
 return 'again'
 ";
 
-/// Gives tasks back that were not run: whoever looks next may take them, and this
-/// delivery does not count.
+/// A worker gives tasks back that it has not run to their end. The next worker that
+/// claims may take them, and this delivery does not count.
 ///
 /// Arguments: the worker, the lease; then entries.
 const RELEASE: &str = r"
@@ -291,7 +297,7 @@ end
 return 1
 ";
 
-/// Gives up an entry that is no task. Arguments: the worker, the entry, the outcome.
+/// Makes an entry dead that is not a task. Arguments: the worker, the entry, the outcome.
 const BURY: &str = r"
 local mine = pending(ARGV[2], ARGV[1])
 local found = redis.call('XRANGE', tasks, ARGV[2], ARGV[2])[1]
@@ -299,8 +305,8 @@ if mine and found then bury(ARGV[2], found[2], ARGV[3], mine[4]) end
 return 1
 ";
 
-/// Whether a task that expires may still begin; its sender is told if not. Arguments:
-/// the worker, the entry.
+/// Checks whether a task that expires may still begin. If it may not, the task ends as
+/// expired. Arguments: the worker, the entry. Answers 1 if the task may begin, otherwise 0.
 const MAY_BEGIN: &str = r#"
 local agent, entry = ARGV[1], ARGV[2]
 if not pending(entry, agent) then return 0 end
@@ -315,7 +321,8 @@ remove(entry)
 return 0
 "#;
 
-/// A sender cancels tasks: whoever runs one sees that it is no longer its own.
+/// A sender cancels tasks. A worker that runs one learns from its next heartbeat that it
+/// no longer owns the task.
 ///
 /// Arguments: entries.
 const CANCEL: &str = r"
@@ -325,8 +332,10 @@ end
 return 1
 ";
 
-/// A sender lives, and asks which of these tasks the broker still has. Keys: tasks,
-/// client. Arguments: entries. Answers with 1 for each that is there.
+/// A sender reports that it lives, and asks which of its tasks the broker still has.
+///
+/// Keys: tasks, client. Arguments: entries. Answers with 1 for each task that the broker
+/// has, 0 for each other.
 const CHECK: &str = r"
 redis.call('PEXPIRE', KEYS[2], day)
 redis.call('PEXPIRE', prefix .. 'done:' .. string.match(KEYS[2], ':client:(.*)$'), 2 * day)
@@ -337,18 +346,19 @@ end
 return there
 ";
 
-/// A sender wants the outcome of a task that it did not send. It may repeat itself.
+/// A sender asks for the outcome of a task by its id. It may repeat the request.
+///
 /// Keys: tasks, client. Arguments: the sender, the task's id.
 const WATCH: &str = r#"
 if redis.call('HSETNX', KEYS[2], 'entries', '') == 1 then
   redis.call('HSET', KEYS[2], 'first', '')
-  greet(KEYS[2])
+  add_sender(KEYS[2])
 end
 local outcome = redis.call('GET', prefix .. 'result:' .. ARGV[2])
 if not outcome then
-  tell(ARGV[1], ARGV[2], '{"error":"Forgotten"}')
+  report(ARGV[1], ARGV[2], '{"error":"Forgotten"}')
 elseif outcome ~= '' then
-  tell(ARGV[1], ARGV[2], outcome)
+  report(ARGV[1], ARGV[2], outcome)
 else
   local watchers = prefix .. 'watchers:' .. ARGV[2]
   redis.call('SADD', watchers, ARGV[1])
@@ -357,22 +367,24 @@ end
 return 1
 "#;
 
-/// A worker begins. Arguments: the lease it asks for. Answers with the one in force.
-const HELLO: &str = r"
+/// A worker joins the queue, whose group is made if there is none. Arguments: the lease
+/// that it asks for. Answers with the lease in force.
+const JOIN: &str = r"
 local made = redis.pcall('XGROUP', 'CREATE', tasks, group, '0', 'MKSTREAM')
 if made.err and not string.find(made.err, 'BUSYGROUP') then return made end
 redis.call('SET', prefix .. 'lease', ARGV[1], 'PX', 60000, 'NX')
 return redis.call('GET', prefix .. 'lease')
 ";
 
-/// A worker ends. Arguments: the worker.
-const FAREWELL: &str = r"
+/// A worker leaves the queue. Arguments: the worker.
+const LEAVE: &str = r"
 redis.call('HDEL', prefix .. 'agents', ARGV[1])
 return 1
 ";
 
-/// How the queue stands: how many tasks there are, how many of them with workers, how
-/// many dead, the counts, the time, the workers, and what is with them.
+/// The state of the queue. Answers with the number of its tasks, the number that workers
+/// own, the number of dead tasks, the counts, the time, the reports of the workers, and
+/// the first thousand tasks that they own.
 const STATS: &str = r"
 local running = {}
 local held = 0
@@ -390,39 +402,41 @@ return {redis.call('XLEN', tasks), held, redis.call('XLEN', prefix .. 'dead'),
   redis.call('HGETALL', prefix .. 'agents'), running}
 ";
 
-/// A dead task is to be tried again. Arguments: its place among the dead.
-const REVIVE: &str = r"
+/// Puts a dead task back into the queue. Arguments: its place among the dead tasks.
+/// Answers 1, or 0 if there is no such task.
+const RETRY_DEAD: &str = r"
 local dead = prefix .. 'dead'
 local found = redis.call('XRANGE', dead, ARGV[1], ARGV[1])[1]
 if not found then return 0 end
 local fields = found[2]
+-- The first six values were added when the task became dead.
 redis.call('XADD', tasks, '*', unpack(fields, 7))
 redis.call('XDEL', dead, ARGV[1])
 return 1
 ";
 
-/// All of them, made once.
+/// All scripts, made once.
 pub(super) struct Scripts {
     pub(super) submit: Script,
     pub(super) done: Script,
-    pub(super) beat: Script,
+    pub(super) heartbeat: Script,
     pub(super) claim: Script,
-    pub(super) again: Script,
+    pub(super) retry: Script,
     pub(super) release: Script,
     pub(super) bury: Script,
     pub(super) may_begin: Script,
     pub(super) cancel: Script,
     pub(super) check: Script,
     pub(super) watch: Script,
-    pub(super) hello: Script,
-    pub(super) farewell: Script,
+    pub(super) join: Script,
+    pub(super) leave: Script,
     pub(super) stats: Script,
-    pub(super) revive: Script,
+    pub(super) retry_dead: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        // What ends tasks makes room: it is let through where memory is short.
+        // These end tasks, which frees memory, so they run also if memory is short.
         let ends = |body: &str| {
             Script::new(&format!("#!lua flags=allow-oom\n{COMMON}{body}"))
         };
@@ -430,19 +444,19 @@ impl Scripts {
         Self {
             submit: other(SUBMIT),
             done: ends(DONE),
-            beat: ends(BEAT),
+            heartbeat: ends(HEARTBEAT),
             claim: ends(CLAIM),
-            again: ends(AGAIN),
+            retry: ends(RETRY),
             release: ends(RELEASE),
             bury: ends(BURY),
             may_begin: ends(MAY_BEGIN),
             cancel: ends(CANCEL),
             check: ends(CHECK),
             watch: ends(WATCH),
-            hello: ends(HELLO),
-            farewell: ends(FAREWELL),
+            join: ends(JOIN),
+            leave: ends(LEAVE),
             stats: ends(STATS),
-            revive: other(REVIVE),
+            retry_dead: other(RETRY_DEAD),
         }
     }
 }

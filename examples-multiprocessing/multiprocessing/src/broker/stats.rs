@@ -1,4 +1,4 @@
-//! How a queue stands, and what can be done about its dead tasks.
+//! The state of a queue, and the operations on its dead tasks.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::link::{self, Place};
 use super::{BrokerError, DEFAULT_QUEUE};
 use crate::TaskError;
 
-/// What a worker says of itself.
+/// What a worker reports about itself.
 #[derive(Serialize, Deserialize)]
 struct Record {
     host: String,
     pid: u32,
     processes: usize,
-    /// Entries, and for how many milliseconds each has run.
+    /// The entries of the tasks that it runs, each with the milliseconds since its start.
     running: Vec<(String, u64)>,
 }
 
@@ -35,57 +35,57 @@ pub(super) fn write_record(
     serde_json::to_string(&record).unwrap_or_default()
 }
 
-/// How a queue stands. Made by [`Queue::stats`].
+/// The state of a queue. Made by [`Queue::stats`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Tasks that no worker has.
+    /// The number of tasks that no worker has.
     pub waiting: u64,
-    /// Tasks that are with a worker, the first thousand of them.
+    /// The tasks that a worker has; at most the first thousand.
     pub running: Vec<RunningTask>,
-    /// How many tasks are with workers.
+    /// The number of tasks that workers have.
     pub held: u64,
-    /// How many ended with a value since the queue began.
+    /// The number of tasks that ended with a value, since the queue began.
     pub done: u64,
-    /// How many ended with an error.
+    /// The number of tasks that ended with an error.
     pub failed: u64,
-    /// How many were cancelled.
+    /// The number of tasks that were cancelled.
     pub cancelled: u64,
-    /// How many dead tasks there are to be looked at.
+    /// The number of dead tasks that are kept.
     pub dead: u64,
-    /// The workers that live, and those that were heard of a minute ago.
+    /// The workers that have reported within about the last minute.
     pub workers: Vec<WorkerState>,
 }
 
-/// A task that is with a worker.
+/// A task that a worker has.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RunningTask {
-    /// Its sender's name for it.
+    /// The id that its sender gave it.
     pub id: String,
     /// The function's name.
     pub task: String,
-    /// The worker that has it, as host, process id and a random number.
+    /// The worker that has it: its host, process id and a random number.
     pub worker: String,
-    /// For how long it has run, by what its worker last said; nothing before it said so.
+    /// How long it had run when its worker last reported; `None` before the first report.
     pub running_for: Option<Duration>,
     /// How many times it was given to a worker.
     pub deliveries: u64,
 }
 
-/// A worker, by what it last said of itself.
+/// A worker, as it last reported itself.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerState {
-    /// As the broker knows it.
+    /// Its name at the broker.
     pub name: String,
     /// The host's name.
     pub host: String,
     /// Its process id there.
     pub pid: u32,
-    /// How many processes it has for tasks.
+    /// The number of its processes that run tasks.
     pub processes: usize,
-    /// How long ago it spoke.
+    /// The time since it last reported.
     pub silent_for: Duration,
 }
 
@@ -93,10 +93,10 @@ pub struct WorkerState {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadTask {
-    /// Its place among the dead, by which it is [retried](Queue::retry) or
-    /// [dropped](Queue::discard).
+    /// Its place among the dead tasks, by which it can be [retried](Queue::retry) or
+    /// [discarded](Queue::discard).
     pub place: String,
-    /// Its sender's name for it; empty where the entry was no task.
+    /// The id that its sender gave it; empty if the entry was not a task.
     pub id: String,
     /// The function's name.
     pub task: String,
@@ -104,11 +104,11 @@ pub struct DeadTask {
     pub args: String,
     /// How many times it was given to a worker.
     pub deliveries: u64,
-    /// What its sender was told.
+    /// The error that was reported to its sender.
     pub error: TaskError,
 }
 
-/// A queue at a broker, to look at and to look after.
+/// A queue at a broker, for inspecting it and its dead tasks.
 ///
 /// ```no_run
 /// // Not run: it needs a broker.
@@ -129,12 +129,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue of this name at the broker of this address. The queue that programs
-    /// have where nothing is said is `default`.
+    /// The queue of this name at the broker of this address. Pools and workers use the
+    /// queue `default` unless they name another, and so does an empty name here.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Address`].
+    /// [`BrokerError::Address`] if this is not the address of a broker.
     pub fn open(url: &str, name: &str) -> Result<Self, BrokerError> {
         let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
         let place = Place::new(url, name)?;
@@ -156,14 +156,14 @@ impl Queue {
         answer.map_err(|error| self.place.explain(&error))
     }
 
-    /// How it stands.
+    /// The state of the queue now.
     ///
     /// # Errors
     ///
     /// [`BrokerError::Unreachable`] and [`BrokerError::Refused`].
     pub fn stats(&self) -> Result<Stats, BrokerError> {
         let Value::Array(parts) = self.run(|s| &s.stats, &[])? else {
-            return Err(self.strange());
+            return Err(self.unexpected_answer());
         };
         let mut parts = parts.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Nil);
@@ -175,17 +175,17 @@ impl Queue {
             found.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
         };
         let now = number(next());
-        let mut since = Vec::new();
+        let mut run_times = Vec::new();
         let mut workers = Vec::new();
-        for (name, told) in pairs(next()) {
-            let Some((when, record)) = told.split_once(' ') else {
+        for (name, reported) in pairs(next()) {
+            let Some((when, record)) = reported.split_once(' ') else {
                 continue;
             };
             let Ok(record) = serde_json::from_str::<Record>(record) else {
                 continue;
             };
             let when: u64 = when.parse().unwrap_or(0);
-            since.extend(record.running);
+            run_times.extend(record.running);
             workers.push(WorkerState {
                 name,
                 host: record.host,
@@ -195,14 +195,14 @@ impl Queue {
             });
         }
         let Value::Array(running) = next() else {
-            return Err(self.strange());
+            return Err(self.unexpected_answer());
         };
         let running = running.into_iter().filter_map(|task| {
             let [entry, worker, deliveries, id, task] =
                 <[Vec<u8>; 5]>::try_from(link::texts(task)).ok()?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             let entry = text(entry);
-            let ran = since.iter().find(|(e, _)| *e == entry);
+            let ran = run_times.iter().find(|(e, _)| *e == entry);
             Some(RunningTask {
                 id: text(id),
                 task: text(task),
@@ -223,14 +223,14 @@ impl Queue {
         })
     }
 
-    fn strange(&self) -> BrokerError {
+    fn unexpected_answer(&self) -> BrokerError {
         BrokerError::Refused {
             at: self.place.at.to_string(),
             why: "its answer is not one of Redis".into(),
         }
     }
 
-    /// The tasks that were given up, the oldest first, at most so many.
+    /// The tasks that were given up, the oldest first, at most `most` of them.
     ///
     /// # Errors
     ///
@@ -243,19 +243,20 @@ impl Queue {
         Ok(entries.into_iter().map(dead_task).collect())
     }
 
-    /// Has a dead task tried again, with its deliveries counted anew. Its sender was
-    /// told that it is lost, and is not told what comes of this, unless the result is
-    /// kept. Returns whether there is such a task.
+    /// Puts a dead task back into the queue, with its deliveries counted from zero. The
+    /// task has already ended as lost for its sender, which gets no second outcome; the
+    /// new outcome can be looked up if the result is kept. Returns whether there is such
+    /// a task.
     ///
     /// # Errors
     ///
     /// Those of [`stats`](Self::stats).
     pub fn retry(&self, place: &str) -> Result<bool, BrokerError> {
-        let revived = self.run(|s| &s.revive, &[place])?;
-        Ok(revived == Value::Int(1))
+        let retried = self.run(|s| &s.retry_dead, &[place])?;
+        Ok(retried == Value::Int(1))
     }
 
-    /// Forgets a dead task. Returns whether there is such a one.
+    /// Removes a dead task. Returns whether there is such a task.
     ///
     /// # Errors
     ///
@@ -275,7 +276,7 @@ impl std::fmt::Debug for Queue {
     }
 }
 
-/// Keys and values, which come one after the other.
+/// The keys and values of a list in which they alternate.
 fn pairs(value: Value) -> Vec<(String, String)> {
     let mut texts = link::texts(value).into_iter();
     let mut pairs = Vec::new();

@@ -1,4 +1,4 @@
-//! Functions by name.
+//! The functions that can be called through a broker, by name.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -13,9 +13,9 @@ use super::{BrokerError, WorkerBuilder};
 use crate::pool::catch;
 use crate::{PoolFn, TaskError};
 
-/// The functions that programs on both sides of a broker know, each by a name: the
-/// name is the contract between builds, hosts and languages, and nothing else of a
-/// function crosses.
+/// The functions that programs on both sides of a broker register, each by a name. The
+/// name is the contract between builds, hosts and languages: nothing else of a function
+/// crosses.
 ///
 /// ```
 /// use multiprocessing::broker::Tasks;
@@ -36,13 +36,13 @@ use crate::{PoolFn, TaskError};
 ///
 /// A function is a `fn` item, or a closure that captures nothing and whose arguments
 /// have their types written down, of up to six arguments. Arguments and results are
-/// values of serde's that have a form in JSON: no map whose keys are not texts or
-/// numbers, and a number that is infinite or not a number arrives as `null`.
+/// values that serde can write as JSON: the keys of a map must be texts or numbers, and
+/// a number that is infinite or not a number arrives as `null`.
 #[derive(Clone, Default)]
 pub struct Tasks {
     by_name: BTreeMap<String, Run>,
-    /// The name of a function: functions are told apart by their types, of which each
-    /// has one of its own.
+    /// The name of each function, by its type: every `fn` item and every closure has a
+    /// type of its own.
     names: HashMap<TypeId, String>,
     /// The first name that was given twice.
     taken: Option<String>,
@@ -52,14 +52,14 @@ pub struct Tasks {
 type Run = Arc<dyn Fn(&str) -> Result<String, TaskError> + Send + Sync>;
 
 impl Tasks {
-    /// None yet.
+    /// An empty collection.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One function more. A name that is taken is refused when the pool or the worker
-    /// starts.
+    /// Adds a function. If its name is taken already, the pool or the worker refuses to
+    /// start.
     #[must_use]
     pub fn add<F, A>(mut self, name: &str, function: F) -> Self
     where
@@ -90,8 +90,7 @@ impl Tasks {
     }
 
     /// A worker that takes these tasks from the broker at this address, such as
-    /// `redis://host:6379/0`: to be started by
-    /// [`serve`](super::WorkerBuilder::serve).
+    /// `redis://host:6379/0`. It is started by [`serve`](super::WorkerBuilder::serve).
     ///
     /// # Errors
     ///
@@ -101,7 +100,7 @@ impl Tasks {
         WorkerBuilder::new(self.checked()?, url)
     }
 
-    /// Their names, in alphabetical order.
+    /// The names of the functions, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
     }
@@ -114,12 +113,13 @@ impl Tasks {
         }
     }
 
-    /// The name that the function of this type was given.
+    /// The name of the function of this type.
     pub(super) fn name_of(&self, function: TypeId) -> Option<&str> {
         self.names.get(&function).map(String::as_str)
     }
 
-    /// Runs the task of this name: a single one, or each of a list of arguments.
+    /// Runs the function of this name on `args`: once, or if `many`, once for each element
+    /// of a list of arguments.
     pub(super) fn run(
         &self,
         name: &str,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_argument_is_an_error_and_no_panic() {
+    fn malformed_arguments_are_an_error_and_not_a_panic() {
         let deep = "[".repeat(100_000);
         for args in ["", "{}", "[1", "[\"x\"]", "[1,2]", "null", &deep] {
             let ended = tasks().run("square", args, false);

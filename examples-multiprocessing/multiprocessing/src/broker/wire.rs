@@ -1,19 +1,21 @@
-//! What crosses a broker: arguments and results as JSON, one stream entry a task.
+//! The format of tasks and outcomes: arguments and results are JSON, and each task is
+//! one stream entry.
 //!
 //! A task is an entry of the stream `mp:{QUEUE}:tasks`:
 //!
 //! | field | |
 //! | --- | --- |
-//! | `id` | the task's name for its sender: `CLIENT-NUMBER` |
+//! | `id` | the task's id, given by its sender: `CLIENT-NUMBER` |
 //! | `task` | the function's registered name |
-//! | `args` | its arguments, a JSON array; of a chunk an array of such arrays |
+//! | `args` | its arguments, a JSON array; for a chunk, an array of such arrays |
 //! | `many` | `1` for a chunk |
-//! | `most` | after so many deliveries it is dead |
-//! | `deadline` | for how many milliseconds it may run |
-//! | `expires` | until when it may begin, by the broker's clock in milliseconds |
-//! | `keep` | for how many milliseconds its result can be looked up by its id |
+//! | `most` | the number of deliveries after which it is dead |
+//! | `deadline` | how long it may run, in milliseconds |
+//! | `expires` | the time until which it may begin, by the broker's clock, in milliseconds |
+//! | `keep` | how long its result can be looked up by its id, in milliseconds |
 //!
-//! Its outcome is `{"ok": value}` or `{"error": …}`, of a chunk `{"ok": [outcome, …]}`.
+//! Its outcome is `{"ok": value}` or `{"error": …}`; for a chunk, it is
+//! `{"ok": [outcome, …]}`.
 
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use serde_json::value::RawValue;
 
 use crate::TaskError;
 
-/// How a task ended, on the wire. Each is there or the other.
+/// How a task ended, on the wire. One of the two fields is present.
 #[derive(Serialize, Deserialize)]
 struct Envelope<V> {
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
@@ -40,7 +42,7 @@ fn none<V>() -> Option<V> {
 pub(crate) fn write_args<A: Serialize>(args: &A) -> Result<String, TaskError> {
     let args = serde_json::to_string(args);
     let args = args.map_err(|error| TaskError::Argument(error.to_string()))?;
-    // The empty tuple is the only one that is none.
+    // serde writes the empty tuple, which stands for no arguments, as `null`.
     Ok(if args == "null" { "[]".into() } else { args })
 }
 
@@ -70,7 +72,7 @@ pub(crate) fn write_item<A: Serialize>(
     Ok(())
 }
 
-/// What a chunk's tasks came to, as a JSON array.
+/// The outcomes of a chunk's tasks, as a JSON array.
 pub(super) fn write_list(
     outcomes: impl Iterator<Item = Result<String, TaskError>>,
 ) -> String {
@@ -85,7 +87,7 @@ pub(super) fn write_list(
     list
 }
 
-/// An outcome whose value is JSON already.
+/// An outcome as JSON; its value is JSON already.
 pub(super) fn write_outcome(outcome: &Result<String, TaskError>) -> String {
     match outcome {
         Ok(value) => format!("{{\"ok\":{value}}}"),
@@ -102,7 +104,7 @@ pub(super) fn write_outcome(outcome: &Result<String, TaskError>) -> String {
     }
 }
 
-/// The value's JSON, or why there is none.
+/// The value's JSON, or the error.
 pub(super) fn read_outcome(outcome: &[u8]) -> Result<Vec<u8>, TaskError> {
     let refused = |why: String| TaskError::Result(why);
     let envelope: Envelope<&RawValue> = serde_json::from_slice(outcome)
@@ -140,11 +142,11 @@ pub(crate) fn all_succeeded(values: &[u8]) -> bool {
     values.iter().all(Result::is_ok)
 }
 
-/// A task as it comes from the stream.
+/// A task as it is read from the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct Task {
     pub(super) id: String,
-    pub(super) task: String,
+    pub(super) name: String,
     pub(super) args: String,
     pub(super) many: bool,
     pub(super) deadline: Option<Duration>,
@@ -152,12 +154,12 @@ pub(super) struct Order {
     pub(super) keep: String,
 }
 
-impl Order {
-    /// From the fields and values of an entry; nothing where it is none of ours.
+impl Task {
+    /// Reads the fields and values of an entry. Returns `None` if they are not a task.
     pub(super) fn read(fields: Vec<Vec<u8>>) -> Option<Self> {
-        let mut order = Self {
+        let mut task = Self {
             id: String::new(),
-            task: String::new(),
+            name: String::new(),
             args: String::new(),
             many: false,
             deadline: None,
@@ -169,33 +171,34 @@ impl Order {
         while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
             let value = String::from_utf8(value).ok()?;
             match field.as_slice() {
-                b"id" => (order.id, seen[0]) = (value, true),
-                b"task" => (order.task, seen[1]) = (value, true),
-                b"args" => (order.args, seen[2]) = (value, true),
-                b"many" => order.many = value == "1",
+                b"id" => (task.id, seen[0]) = (value, true),
+                b"task" => (task.name, seen[1]) = (value, true),
+                b"args" => (task.args, seen[2]) = (value, true),
+                b"many" => task.many = value == "1",
                 b"deadline" => {
                     let limit = value.parse().ok()?;
-                    order.deadline = Some(Duration::from_millis(limit));
+                    task.deadline = Some(Duration::from_millis(limit));
                 }
-                b"expires" => order.expires = true,
+                b"expires" => task.expires = true,
                 b"keep" => {
-                    let _number: u64 = value.parse().ok()?;
-                    order.keep = value;
+                    // The broker is given the text, which must be a number.
+                    value.parse::<u64>().ok()?;
+                    task.keep = value;
                 }
                 _ => {}
             }
         }
-        let whole = seen == [true; 3] && order.id.contains('-');
-        whole.then_some(order)
+        let whole = seen == [true; 3] && task.id.contains('-');
+        whole.then_some(task)
     }
 
-    /// Who sent it.
+    /// The name of its sender.
     pub(super) fn client(&self) -> &str {
         client_of(&self.id)
     }
 }
 
-/// The sender in a task's id.
+/// The name of the sender, which is part of a task's id.
 pub(super) fn client_of(id: &str) -> &str {
     id.rsplit_once('-').map_or("", |(client, _)| client)
 }
@@ -229,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_are_an_error_and_no_panic(
+        fn hostile_bytes_are_an_error_and_not_a_panic(
             fields in prop::collection::vec(
                 prop_oneof![
                     prop::collection::vec(any::<u8>(), 0..40),
@@ -242,9 +245,9 @@ mod tests {
             ),
             bytes in prop::collection::vec(any::<u8>(), 0..200),
         ) {
-            let _order = Order::read(fields);
-            let _outcome = read_outcome(&bytes);
-            let _values = read_values::<u64>(&bytes);
+            drop(Task::read(fields));
+            drop(read_outcome(&bytes));
+            drop(read_values::<u64>(&bytes));
         }
     }
 }

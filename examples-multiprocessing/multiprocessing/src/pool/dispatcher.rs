@@ -204,9 +204,9 @@ impl Dispatcher {
             #[cfg(feature = "broker")]
             Workers::Elsewhere(client) => {
                 let args = crate::broker::write_args(args)?;
-                let order =
-                    super::remote::order(client, function, args, false, limit)?;
-                self.submit_elsewhere(client, order, arrivals, waits)
+                let fields =
+                    super::remote::fields(client, function, args, false, limit)?;
+                self.submit_elsewhere(client, fields, arrivals, waits)
             }
         }
     }
@@ -272,9 +272,9 @@ impl Dispatcher {
                 let (args, count) =
                     super::remote::write_chunk(function.takes_one, inputs, size)?;
                 let sent = args.and_then(|args| {
-                    let order =
-                        super::remote::order(client, function, args, true, limit)?;
-                    self.submit_elsewhere(client, order, arrivals, false)
+                    let fields =
+                        super::remote::fields(client, function, args, true, limit)?;
+                    self.submit_elsewhere(client, fields, arrivals, false)
                 });
                 Some((sent, count))
             }

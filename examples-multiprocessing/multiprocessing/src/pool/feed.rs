@@ -1,5 +1,6 @@
-//! A local pool as a worker of a broker uses it: many threads may give tasks, and one
-//! receives the endings of all of them as they come.
+//! The interface by which a worker of a broker uses its local pool: several threads may
+//! submit tasks, and one thread receives all their outcomes in the order in which they
+//! end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use super::error::TaskError;
 use super::function::{Function, Once, PoolFn};
 pub(crate) use super::message::Ticket;
 
-/// The tasks given through it. It must not outlive the pool's use.
+/// Submits tasks to a pool and collects their outcomes. It must not be used after the
+/// pool was dropped.
 pub(crate) struct Feed {
     dispatcher: Arc<Dispatcher>,
-    /// Where the task table lists those that have ended.
+    /// The task table's list of the tasks that were submitted here and have ended.
     arrivals: usize,
 }
 
@@ -30,7 +32,8 @@ impl Feed {
         }
     }
 
-    /// Gives a task. Its ticket is its own until it is [taken](Self::take).
+    /// Submits a task. Its ticket is not used for another task until its outcome is
+    /// [taken](Self::take).
     pub(crate) fn submit<F, A>(
         &self,
         function: F,
@@ -47,8 +50,9 @@ impl Feed {
         (self.dispatcher).submit_call(function, limit, args, arrivals, false)
     }
 
-    /// Waits until tasks have ended, or until `or` when it is asked again: see
-    /// [`wake`](Self::wake).
+    /// Waits until tasks have ended, and returns their tickets. Returns an empty list if
+    /// none has ended and `or` is true; after `or` has changed, [`wake`](Self::wake) has
+    /// it checked again.
     pub(crate) fn ended(&self, or: impl Fn() -> bool) -> Vec<Ticket> {
         let mut ended = Vec::new();
         let (_state, _) = self.dispatcher.wait(None, |tasks| {
@@ -58,7 +62,7 @@ impl Feed {
         ended
     }
 
-    /// How a task has ended that has.
+    /// Takes the outcome of a task that has ended.
     pub(crate) fn take<R: DeserializeOwned>(
         &self,
         ticket: Ticket,
@@ -67,12 +71,12 @@ impl Feed {
         outcome?.value()
     }
 
-    /// Ends tasks that have not ended, as cancelled.
+    /// Cancels those of the tasks that have not ended.
     pub(crate) fn cancel(&self, tickets: &[Ticket]) {
         self.dispatcher.cancel(tickets);
     }
 
-    /// Has whoever waits for [`ended`](Self::ended) ask again.
+    /// Wakes the thread that waits in [`ended`](Self::ended), which checks its `or` again.
     pub(crate) fn wake(&self) {
         let state = self.dispatcher.lock();
         self.dispatcher.announce(state);

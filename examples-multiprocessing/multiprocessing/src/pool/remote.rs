@@ -1,6 +1,6 @@
 //! The dispatcher's side of a broker, whose client sends and receives in threads of its
-//! own: tasks are entered in the same table, and whoever waits for one waits as a
-//! follower of the client's receiving thread.
+//! own. The tasks are entered in the same table as those of a local pool, and a thread
+//! that waits for a task is woken by the client's receiving thread.
 
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::function::Function;
 use super::message::{Payload, TaskId, Ticket};
 use super::result::AsyncResult;
 use super::task_table::PoolState;
-use crate::broker::{self, BrokerError, Client, Fields, Landed, Lands};
+use crate::broker::{self, BrokerError, Client, Fields, Outcome, Outcomes};
 
-/// Nobody here knows how many processes there are elsewhere: a `map` makes chunks for as
-/// many.
+/// The number of processes for which a `map` makes its chunks: the number at the workers
+/// is not known here.
 pub(super) const PROCESSES: usize = 16;
 
-/// What was not sent when a pool is dropped has this long to be.
+/// How long a pool that is dropped may take to send the tasks that are not sent yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// At most `size` inputs as the arguments of a chunk, and the number of inputs; nothing
-/// if there are none.
+/// Writes at most `size` inputs as the arguments of a chunk. Returns them with the number
+/// of inputs, or `None` if there are no inputs.
 pub(super) fn write_chunk<A: Serialize>(
     takes_one: bool,
     inputs: &mut impl Iterator<Item = A>,
@@ -48,8 +48,9 @@ pub(super) fn write_chunk<A: Serialize>(
     (count > 0).then_some((refused.map_or(Ok(list), Err), count))
 }
 
-/// A task that can be submitted, if its function has a name.
-pub(super) fn order(
+/// The fields of a task that can be submitted. It is an error if its function has no
+/// name.
+pub(super) fn fields(
     client: &Client,
     function: Function,
     args: String,
@@ -58,21 +59,21 @@ pub(super) fn order(
 ) -> Result<Fields, TaskError> {
     let name = client.name_of(function.type_id);
     let name = name.ok_or_else(|| TaskError::Unregistered(String::new()))?;
-    client.order(name, args, many, limit)
+    client.fields(name, args, many, limit)
 }
 
 impl Dispatcher {
-    /// Sends a task, which the calling thread is about to wait for or not. Waits while
-    /// too many are still to be sent.
+    /// Submits a task. If the calling thread `waits` for its outcome, this thread sends the
+    /// task itself. Waits while the client has no room for another task.
     pub(super) fn submit_elsewhere(
         &self,
         client: &Client,
-        order: Fields,
+        fields: Fields,
         arrivals: Option<usize>,
         waits: bool,
     ) -> Result<Ticket, TaskError> {
         let (state, task) = self.enter(client, arrivals)?;
-        client.submit(task.to_word(), order, waits);
+        client.submit(task.to_word(), fields, waits);
         drop(state);
         if waits {
             client.send_now(self);
@@ -89,18 +90,19 @@ impl Dispatcher {
         if !self.is_owner() {
             return Err(TaskError::NotTheMaker);
         }
-        // Not with the state locked: results go on being received meanwhile.
+        // The state is not locked during this wait, so that results can be received.
         client.wait_for_room();
         let mut state = self.lock();
         state.check_open()?;
         state.next_ticket()?;
-        // Whoever gives the client another task has the state locked.
+        // Every task is given to the client with the state locked, so that this number is
+        // still the next when the task is submitted.
         let number = client.next_number() as u32;
         let task = state.tasks.insert(number, arrivals);
         Ok((state, task))
     }
 
-    /// A closed pool is over when its last task has ended.
+    /// Ends a closed pool when its last task has ended, and wakes the threads that wait.
     pub(super) fn end_if_done(&self, client: &Client, state: &mut State) {
         if state.tasks.state == PoolState::Closed && client.has_nothing_open() {
             state.tasks.end_all(&TaskError::Closed);
@@ -108,7 +110,8 @@ impl Dispatcher {
         self.notify(state);
     }
 
-    /// The pool is dropped: its tasks stay with the broker, whoever waits here is told.
+    /// Ends the pool when it is dropped. Its tasks stay with the broker; threads that wait
+    /// here get [`TaskError::Terminated`].
     pub(super) fn leave(&self, client: &Client) {
         let mut state = self.lock();
         let callbacks = state.tasks.forget_callbacks();
@@ -120,25 +123,25 @@ impl Dispatcher {
     }
 }
 
-/// Where the client brings what it has received.
-struct Landing {
-    /// Weak, since the dispatcher has the client, which has this.
+/// Passes the client's outcomes to the dispatcher while the pool exists.
+struct Receiver {
+    /// Weak, since the dispatcher owns the client, whose threads own this.
     dispatcher: Weak<Dispatcher>,
 }
 
-impl Lands for Landing {
-    fn land(&self, landed: Vec<Landed>) -> bool {
+impl Outcomes for Receiver {
+    fn deliver(&self, outcomes: Vec<Outcome>) -> bool {
         let dispatcher = self.dispatcher.upgrade();
-        dispatcher.is_some_and(|dispatcher| dispatcher.land(landed))
+        dispatcher.is_some_and(|dispatcher| dispatcher.deliver(outcomes))
     }
 }
 
-impl Lands for Dispatcher {
-    fn land(&self, landed: Vec<Landed>) -> bool {
+impl Outcomes for Dispatcher {
+    fn deliver(&self, outcomes: Vec<Outcome>) -> bool {
         let mut state = self.lock();
-        for (word, outcome) in landed {
+        for (token, outcome) in outcomes {
             let outcome = outcome.map(|outcome| outcome.map(Payload::json));
-            state.tasks.land(TaskId::from_word(word), outcome);
+            state.tasks.land(TaskId::from_word(token), outcome);
         }
         match &self.workers {
             Workers::Elsewhere(client) => self.end_if_done(client, &mut state),
@@ -152,14 +155,14 @@ impl Pool {
     pub(crate) fn elsewhere(client: Arc<Client>) -> Result<Self, BrokerError> {
         let pool = Self::over(Dispatcher::new(Workers::Elsewhere(client.clone())));
         let dispatcher = Arc::downgrade(&pool.dispatcher);
-        client.start(Landing { dispatcher })?;
+        client.start(Receiver { dispatcher })?;
         Ok(pool)
     }
 
-    /// The result of a task that any pool over the same broker and queue has submitted,
-    /// this program or another, by its [id](AsyncResult::id): if it was submitted by a
-    /// pool that [keeps results](crate::broker::BrokerPoolBuilder::result_ttl), and that
-    /// time is not over. Otherwise it is [`TaskError::Forgotten`].
+    /// The result of a task, by its [id](AsyncResult::id). The task may come from any pool
+    /// of this or another program over the same broker and queue, if that pool
+    /// [keeps results](crate::broker::BrokerPoolBuilder::result_ttl) and the time is not
+    /// over. Otherwise, and in a local pool, the result is [`TaskError::Forgotten`].
     ///
     /// ```no_run
     /// // Not run: it needs a broker.
@@ -190,9 +193,9 @@ impl Pool {
 }
 
 impl<T> AsyncResult<T> {
-    /// The task's name at the broker, by which other programs can ask for its
-    /// [result](Pool::result). None for a task of a local pool, and for a `map`, which is
-    /// several tasks.
+    /// The task's id at the broker, by which other programs can ask for its
+    /// [result](Pool::result). It is `None` for a task of a local pool, and for a `map`,
+    /// which may be several tasks.
     #[must_use]
     pub fn id(&self) -> Option<String> {
         let (dispatcher, ticket) = self.single()?;

@@ -1,4 +1,4 @@
-//! Harm of one kind at a time.
+//! One kind of failure in each test.
 
 use std::collections::HashSet;
 use std::thread::sleep;
@@ -33,7 +33,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
     ("a_killed_senders_tasks_go_on", killed_sender),
     ("a_killed_broker_loses_nothing", killed_broker),
     ("an_emptied_broker_ends_what_waits", emptied_broker),
-    ("a_wire_cut_for_a_second_is_mended", short_cut),
+    ("a_connection_cut_for_a_second_loses_nothing", short_cut),
     (
         "a_worker_cut_off_for_longer_than_its_lease_is_replaced",
         long_cut,
@@ -65,7 +65,7 @@ fn killed_process() {
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     let killed = Instant::now();
     until("it began again", || effects(&file).len() == 2);
-    // A second is what is promised; a busy machine may add to it.
+    // It takes less than a second, but a busy machine may add to it.
     assert!(
         killed.elapsed() < Duration::from_secs(8),
         "{:?}",
@@ -125,7 +125,7 @@ fn stopped_worker() {
     let file = server.file("effects");
     let result = pool.apply_async(slow_effect, (file.clone(), 1, 500));
     until("it runs", || !effects(&file).is_empty());
-    // The process that runs it goes on, and its result waits for the worker.
+    // The process that runs the task goes on, and its result waits for the worker.
     first.signal(Signal::SIGSTOP);
     let _second = Worker::start(&server.url(), &options);
     until("another began it", || effects(&file).len() == 2);
@@ -135,12 +135,12 @@ fn stopped_worker() {
     sleep(Duration::from_millis(1500));
     let stats = queue.stats().unwrap();
     assert_eq!((stats.done, stats.failed, stats.held), (1, 0, 0));
-    // The first is one of the two again.
+    // The first worker takes tasks again.
     let results = [(); 4].map(|()| pool.apply_async(nap, (200,)));
     assert!(results.into_iter().all(|result| result.get() == Ok(200)));
 }
 
-/// Between two signs of life, its task is given to a worker that does not exist.
+/// Between two heartbeats of the worker, its task is given to one that does not exist.
 fn taken_away() {
     let server = Server::start();
     let _worker = Worker::start(&server.url(), &[("LEASE", "5000")]);
@@ -154,7 +154,7 @@ fn taken_away() {
         redis::from_redis_value(entries).unwrap();
     let entry = entries[0].0.as_str();
     server.ask(&["XCLAIM", key, "workers", "nobody", "0", entry]);
-    // What the first run makes is dropped; once the lease is over, it is run again.
+    // The first outcome is dropped. Once the lease is over, the task runs again.
     assert_eq!(result.get(), Ok(400));
     assert_eq!(effects(&file).len(), 2);
     let queue = Queue::open(&server.url(), "default").unwrap();
@@ -179,8 +179,8 @@ fn at_most_once() {
     assert_eq!(effects(&file).len(), 1);
 }
 
-/// The harm in which Celery loses a task: the worker waits, is cut off, is given the
-/// task, and is gone.
+/// A failure in which Celery loses a task: the worker waits for tasks, is cut off, is
+/// given one, and dies.
 fn wait_then_die() {
     let server = Server::start();
     let mut worker = Worker::start(&server.url(), &[("LEASE", "1000")]);
@@ -218,15 +218,16 @@ fn killed_sender() {
     assert_eq!(effects(&file).len(), 10);
 }
 
-/// All results, each with its own number.
-fn all_results(results: Vec<AsyncResult<u64>>) {
+/// Checks that each result is its own number.
+fn check_results(results: Vec<AsyncResult<u64>>) {
     for (number, result) in results.into_iter().enumerate() {
         let result = result.get_timeout(HANG).expect("it hangs");
         assert_eq!(result, Ok(number as u64));
     }
 }
 
-fn all_effects(file: &std::path::Path, count: usize) {
+/// Checks that this number of tasks had their effect.
+fn check_effects(file: &std::path::Path, count: usize) {
     let numbers: HashSet<usize> = effects(file)
         .iter()
         .map(|line| line.split_once(' ').unwrap().0.parse().unwrap())
@@ -251,15 +252,18 @@ fn killed_broker() {
         sleep(Duration::from_millis(100));
         server.restart();
         let (back, before) = (Instant::now(), so_far());
-        assert!(before < tasks as usize, "all is done before the harm");
-        // What the processes had when the broker went may still be ending.
+        assert!(
+            before < tasks as usize,
+            "all tasks were done before the kill"
+        );
+        // Tasks that ran when the broker was killed may still have their effects.
         until("all go on", || so_far() > before + 8);
         println!("all went on {:?} after the broker was back", back.elapsed());
     }
     for result in results {
         assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(10));
     }
-    all_effects(&file, tasks as usize);
+    check_effects(&file, tasks as usize);
 }
 
 fn emptied_broker() {
@@ -285,10 +289,10 @@ fn emptied_broker() {
     }
     assert_eq!(watched.get(), Err(TaskError::Forgotten));
     println!(
-        "all were told {:?} after the broker was emptied",
+        "all tasks ended {:?} after the broker was emptied",
         emptied.elapsed()
     );
-    // The group is made anew.
+    // The group is made again.
     assert_eq!(pool.apply(square, (4,)), Ok(16));
 }
 
@@ -306,8 +310,8 @@ fn short_cut() {
         sleep(Duration::from_secs(1));
         relay.mend();
     }
-    all_results(results);
-    all_effects(&file, 2000);
+    check_results(results);
+    check_effects(&file, 2000);
 }
 
 fn long_cut() {
@@ -323,13 +327,13 @@ fn long_cut() {
     relay.cut();
     let _second = Worker::start(&server.url(), &options);
     until("another began it", || effects(&file).len() == 2);
-    // The first has ended what is no longer its own.
+    // The first worker ends the task that it no longer owns.
     until("its process was ended", || {
         processes.iter().all(|pid| kill(*pid, None).is_err())
     });
     relay.mend();
     assert_eq!(long.get(), Ok(6000));
-    // It rejoins.
+    // The first worker takes tasks again.
     let results =
         [(); 6].map(|()| pool.apply_async(slow_effect, (file.clone(), 9, 800)));
     assert!(results.into_iter().all(|result| result.get() == Ok(800)));
@@ -357,8 +361,8 @@ fn lost_answers() {
         sleep(Duration::from_millis(60));
         relay.mend();
     }
-    all_results(results);
-    all_effects(&file, 1000);
+    check_results(results);
+    check_effects(&file, 1000);
     let queue = Queue::open(&server.url(), "default").unwrap();
     let stats = queue.stats().unwrap();
     assert_eq!((stats.done, stats.waiting, stats.held), (1000, 0, 0));
@@ -375,7 +379,7 @@ fn out_of_memory() {
     sleep(Duration::from_millis(500));
     let there = server.number(&["XLEN", "mp:{default}:tasks"]);
     assert!(there < 500, "the broker is full: {there}");
-    // What ends makes room, though the broker has none.
+    // Tasks can end although the broker is out of memory, which makes room.
     let _worker = Worker::start(&server.url(), &[]);
     for result in results {
         let result = result.get_timeout(HANG).expect("it hangs");
@@ -404,7 +408,7 @@ fn hostile_bytes() {
     add(&["id", "x-3", "task", "square", "args", "[1]", "keep", "-7"]);
     let many: Vec<String> = (0..9000).map(|n| n.to_string()).collect();
     add(&many.iter().map(String::as_str).collect::<Vec<_>>());
-    // These are tasks, whose arguments are none.
+    // These are tasks, but their arguments or options are malformed.
     add(&["id", "x-4", "task", "square", "args", &deep]);
     add(&[
         "id", "x-5", "task", "square", "args", "[1]", "many", "1", "most", "nan",
@@ -437,8 +441,8 @@ fn hostile_bytes() {
     assert_eq!(pool.apply(square, (3,)), Ok(9));
 }
 
-/// Two workers and a sender whose clocks differ would tell: what crosses has no time in
-/// it but the broker's.
+/// A test has only one clock. It therefore checks that the only time in a task's entry is
+/// one of the broker's clock.
 fn no_clocks() {
     let server = Server::start();
     let pool = builder(&server.url()).expires(HANG).start().unwrap();

@@ -1,9 +1,9 @@
-//! What a pool over a broker promises, whatever is done to its workers, its sender, its
-//! broker and the wires between them.
+//! What a pool over a broker promises, also when its workers, its sender, its broker or
+//! the connections between them fail.
 //!
-//! Each test starts a `redis-server` of its own. The workers are this program as its own
-//! subject, since they fork and a test has threads. Where no server is installed, the
-//! tests are ignored and say so; with `BROKER_TESTS=required` they fail.
+//! Each test starts a `redis-server` of its own. The workers and senders are further
+//! processes of this program, since a worker forks and a test has threads. If no server
+//! is installed, the tests are ignored and say so; with `BROKER_TESTS=required` they fail.
 
 mod faults;
 mod promises;
@@ -58,10 +58,11 @@ fn main() {
 
 type Claim = (&'static str, fn());
 
-/// No test waits for ever: its end ends everything it started.
+/// Runs a test with a deadline. After it, this process ends, and with it every process
+/// that the test started.
 fn watched(name: &'static str, test: fn()) {
     const LONGEST: Duration = Duration::from_secs(170);
-    let (over, ended) = std::sync::mpsc::channel::<()>();
+    let (finished, ended) = std::sync::mpsc::channel::<()>();
     thread::spawn(move || {
         if ended.recv_timeout(LONGEST)
             == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
@@ -71,7 +72,7 @@ fn watched(name: &'static str, test: fn()) {
         }
     });
     test();
-    drop(over);
+    drop(finished);
 }
 
 fn square(x: u64) -> u64 {
@@ -82,7 +83,7 @@ fn divide(x: u64, y: u64) -> u64 {
     x / y
 }
 
-/// Says that it was run, and by which process.
+/// Appends a line to the file: the number, and the process that ran this.
 fn effect(file: PathBuf, number: u64) -> u64 {
     let mut file = OpenOptions::new()
         .append(true)
@@ -99,13 +100,13 @@ fn nap(millis: u64) -> u64 {
     millis
 }
 
-/// An effect, and then some time.
+/// Has its effect, and then takes some time.
 fn slow_effect(file: PathBuf, number: u64, millis: u64) -> u64 {
     effect(file, number);
     nap(millis)
 }
 
-/// Kills its process, if the number is this one.
+/// Kills its own process if the number is the deadly one.
 fn poison(number: u64, deadly: u64) -> u64 {
     if number == deadly {
         raise(Signal::SIGKILL).unwrap();
@@ -123,7 +124,7 @@ fn length(text: String) -> usize {
 
 fn nothing() {}
 
-/// Known to senders alone.
+/// Is registered by senders, but not by workers unless `KNOWS_ALL` is set.
 fn stranger(x: u64) -> u64 {
     x
 }
@@ -155,9 +156,9 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().and_then(|number| number.parse().ok())
 }
 
-/// A worker by its environment.
+/// A worker whose options are in its environment.
 fn worker() {
-    // However the test ends.
+    // The worker must end with the test, however the test ends.
     prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
     let known = if env::var("KNOWS_ALL").is_ok() {
         tasks().add("stranger", stranger)
@@ -178,7 +179,7 @@ fn worker() {
     }
 }
 
-/// A program that submits tasks, says their ids, and waits for its end.
+/// A program that submits ten tasks, prints their ids, and waits for the outcomes.
 fn sender() {
     prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
     let file = PathBuf::from(env::var("FILE").unwrap());

@@ -1,4 +1,4 @@
-//! What is promised while nothing breaks, or only what tasks break themselves.
+//! The promises that need no failure, or only a failure of a task itself.
 
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
@@ -21,21 +21,27 @@ pub(crate) const CLAIMS: &[Claim] = &[
     ("failures_come_back_as_from_a_local_pool", failures),
     ("a_deadline_and_a_cancel_end_a_task_alone", deadlines),
     ("a_function_without_a_name_is_refused_at_once", unregistered),
-    ("a_name_nobody_knows_waits_for_one_who_does", unknown_names),
     (
-        "a_broker_that_forgets_is_refused_with_what_mends_it",
-        refusals,
+        "an_unknown_name_waits_for_a_worker_that_knows_it",
+        unknown_names,
     ),
-    ("a_poison_ends_as_lost_and_harms_no_other", poisons),
+    ("a_broker_that_forgets_is_refused_with_the_remedy", refusals),
+    ("a_poison_task_ends_as_lost_and_harms_no_other", poisons),
     ("a_dead_task_can_be_tried_again_or_dropped", dead_tasks),
-    ("a_result_can_be_had_by_its_id_from_anywhere", results_by_id),
+    (
+        "a_result_can_be_looked_up_by_id_from_any_program",
+        results_by_id,
+    ),
     ("a_task_that_waits_too_long_expires", expiry),
-    ("capacity_holds_whoever_submits", capacity),
-    ("sigterm_gives_back_what_runs_at_once", sigterm),
-    ("sigterm_lets_end_what_ends_in_time", grace),
+    ("a_full_queue_holds_its_senders_back", capacity),
+    (
+        "sigterm_without_grace_gives_running_tasks_back_at_once",
+        sigterm,
+    ),
+    ("sigterm_lets_tasks_end_within_the_grace", grace),
     ("an_idle_worker_asks_at_most_once_a_second", idle),
     ("a_task_longer_than_the_lease_runs_once", long_tasks),
-    ("stats_tell_what_waits_runs_and_ended", stats),
+    ("stats_report_tasks_that_wait_run_and_ended", stats),
     ("nothing_is_left_at_the_broker", nothing_left),
     ("a_closed_pool_joins_when_its_tasks_have_ended", closing),
 ];
@@ -86,7 +92,7 @@ fn values() {
     );
 }
 
-/// The smallest executor there is.
+/// Runs a future to its end on this thread.
 fn awaited<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -168,13 +174,13 @@ fn unknown_names() {
     let lease = ("LEASE", "1000");
     let _old = Worker::start(&url, &[lease]);
     let pool = pool(&server);
-    // One that no worker knows is dead in the end.
-    let nobodys = pool.apply_async(stranger, (1,));
+    // A task whose name no worker knows is dead in the end.
+    let unknown = pool.apply_async(stranger, (1,));
     assert_eq!(
-        nobodys.get(),
+        unknown.get(),
         Err(TaskError::Unregistered("stranger".into()))
     );
-    // One that the next build knows waits for it.
+    // A task whose name a newer worker knows waits for that worker.
     let result = pool.apply_async(stranger, (5,));
     sleep(Duration::from_millis(300));
     let _new = Worker::start(&url, &[lease, ("KNOWS_ALL", "1")]);
@@ -193,7 +199,7 @@ fn refusals() {
         "{refused}"
     );
     builder(&forgetful.url()).may_forget().start().unwrap();
-    // What the sentence says mends it.
+    // The remedy that the message names works.
     forgetful.ask(&["CONFIG", "SET", "appendonly", "yes"]);
     builder(&forgetful.url()).start().unwrap();
     forgetful.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
@@ -264,7 +270,7 @@ fn dead_tasks() {
     assert!(queue.discard(&dead[0].place).unwrap());
     assert!(!queue.discard(&dead[0].place).unwrap());
     assert!(!queue.retry(&dead[0].place).unwrap());
-    // It dies again, and so it is dead again, at the end of the list.
+    // The task kills its process again, and is dead again, at another place.
     assert!(queue.retry(&dead[1].place).unwrap());
     until("it is dead again", || {
         queue
@@ -294,7 +300,7 @@ fn results_by_id() {
         server.number(&["XLEN", "mp:{default}:tasks"]) == 1
     });
     let other = pool(&server);
-    // Before it runs, while it runs, and after.
+    // The result is asked for before the task runs, while it runs, and after.
     let early = other.result::<u64>(&id);
     let _worker = Worker::start(&url, &[]);
     let during = other.result::<u64>(&id);
@@ -306,7 +312,7 @@ fn results_by_id() {
         other.result::<u64>("no-such-1").get(),
         Err(TaskError::Forgotten)
     );
-    // What is not kept is gone when it has been read.
+    // A result that is not kept is gone once its sender has read it.
     let unkept = other.apply_async(square, (2,));
     let id = unkept.id().unwrap();
     assert_eq!(unkept.get(), Ok(4));
@@ -376,13 +382,13 @@ fn sigterm() {
     first.signal(Signal::SIGTERM);
     assert!(first.wait().success());
     assert_eq!(first.line().as_deref(), Some("over"));
-    let told = Instant::now();
+    let ended = Instant::now();
     until("it began again", || effects(&file).len() == 2);
-    // Far from the lease.
+    // This is far less than the lease.
     assert!(
-        told.elapsed() < Duration::from_secs(10),
+        ended.elapsed() < Duration::from_secs(10),
         "{:?}",
-        told.elapsed()
+        ended.elapsed()
     );
     assert_eq!(result.get(), Ok(1500));
 }
@@ -409,7 +415,7 @@ fn idle() {
     let commands = || {
         let info: String =
             redis::from_redis_value(server.ask(&["INFO", "commandstats"])).unwrap();
-        // Not what scripts call, and not the questions of this test.
+        // Commands inside scripts, and those of this test, do not count.
         let asked = [
             "cmdstat_evalsha:",
             "cmdstat_xreadgroup:",
@@ -442,7 +448,7 @@ fn long_tasks() {
     let results =
         [1, 2, 3].map(|n| pool.apply_async(slow_effect, (file.clone(), n, 3000)));
     sleep(Duration::from_millis(1500));
-    // Renewing a lease is no delivery.
+    // Renewing a lease is not a delivery.
     let queue = Queue::open(&server.url(), "default").unwrap();
     let running = queue.stats().unwrap().running;
     assert!(
@@ -472,7 +478,7 @@ fn stats() {
     until("it runs", || !effects(&file).is_empty());
     let waiting = pool.apply_async(square, (3,));
     let queue = Queue::open(&server.url(), "default").unwrap();
-    until("its worker said so", || {
+    until("its worker has reported it", || {
         queue
             .stats()
             .unwrap()
@@ -528,7 +534,7 @@ fn closing() {
     assert_eq!(pool.apply(square, (1,)), Err(TaskError::Closed));
     pool.join().unwrap();
     assert!(results.into_iter().all(|result| result.get() == Ok(20)));
-    // A pool that is dropped leaves its tasks, a terminated one takes them along.
+    // A pool that is dropped leaves its tasks with the broker.
     let file = server.file("effects");
     let left = crate::pool(&server);
     left.apply_async(effect, (file.clone(), 1));

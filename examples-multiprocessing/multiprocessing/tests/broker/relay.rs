@@ -1,4 +1,5 @@
-//! A wire that can be cut: it copies bytes between a client and the broker, or does not.
+//! A connection that can be made to fail: a relay that copies bytes between a client and
+//! the broker, and can hold them back or drop answers.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,11 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-/// It copies.
+/// Bytes are copied.
 const WHOLE: u8 = 0;
-/// Bytes go nowhere, and nobody is told.
+/// Bytes are held back, and no error is reported.
 const CUT: u8 = 1;
-/// Questions arrive; then the connection closes, and the answer is lost.
+/// Commands arrive; then the connection closes, and the answer is lost.
 const LOSES_ANSWERS: u8 = 2;
 
 pub(crate) struct Relay {
@@ -27,7 +28,7 @@ impl Relay {
             state: Arc::new(AtomicU8::new(WHOLE)),
         };
         let state = Arc::clone(&this.state);
-        // It ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(broker) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -36,10 +37,10 @@ impl Relay {
                 for stream in [&client, &broker] {
                     stream.set_nodelay(true).unwrap();
                 }
-                let there =
+                let copies =
                     (client.try_clone().unwrap(), broker.try_clone().unwrap());
                 let (one, other) = (Arc::clone(&state), Arc::clone(&state));
-                thread::spawn(move || copy(there.0, there.1, &one, false));
+                thread::spawn(move || copy(copies.0, copies.1, &one, false));
                 thread::spawn(move || copy(broker, client, &other, true));
             }
         });

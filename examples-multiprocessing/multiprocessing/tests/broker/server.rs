@@ -1,4 +1,4 @@
-//! A broker of the test's own, and workers that are processes of this program.
+//! A broker for each test, and workers that are processes of this program.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Whoever has not got on after so long hangs.
+/// A test that has waited this long for one thing fails.
 pub(crate) const HANG: Duration = Duration::from_secs(50);
 
-/// A `redis-server` on a free port, with files in a folder of its own.
+/// A `redis-server` on a free port, with its files in its own folder.
 pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) folder: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct Server {
     process: Option<Child>,
 }
 
-/// The program that serves, if one is installed.
+/// The name of the server's program, if one is installed.
 pub(crate) fn program() -> Option<&'static str> {
     ["redis-server", "valkey-server"].into_iter().find(|name| {
         let version = Command::new(name).arg("--version").output();
@@ -32,9 +32,9 @@ pub(crate) fn program() -> Option<&'static str> {
     })
 }
 
-/// One that was free a moment ago, and that the system gives to nobody by itself: while a
-/// server is dead, somebody's connection might have its port otherwise, even one that
-/// was to go to it.
+/// A port that was free a moment ago, below the range from which the system chooses ports
+/// of outgoing connections. In that range, a connection could get the port of a server
+/// that is dead for a moment, even a connection that is made to that server.
 fn free_port(number: u32) -> u16 {
     let first = std::process::id()
         .wrapping_mul(41)
@@ -48,7 +48,7 @@ fn free_port(number: u32) -> u16 {
 }
 
 impl Server {
-    /// One that writes down what it is given before it answers.
+    /// Starts a server that writes its data to an append-only file.
     pub(crate) fn start() -> Self {
         Self::with(&["--appendonly", "yes"])
     }
@@ -71,7 +71,7 @@ impl Server {
         this
     }
 
-    /// Starts it once more, with the files it has, and waits until it answers.
+    /// Starts the server again with its files, and waits until it answers.
     pub(crate) fn restart(&mut self) {
         self.start_again();
         self.wait_until_up();
@@ -79,7 +79,7 @@ impl Server {
 
     pub(crate) fn start_again(&mut self) {
         assert!(self.process.is_none());
-        // It ends with this thread, however that ends.
+        // The server ends with this thread, however the thread ends.
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", program().unwrap()])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
@@ -95,11 +95,11 @@ impl Server {
 
     pub(crate) fn wait_until_up(&self) {
         let start = Instant::now();
-        // It answers, if only that a password is missing.
+        // An answer that a password is missing is an answer.
         let answers = |answer: redis::RedisResult<redis::Value>| {
             answer.map_or_else(
                 |error| !error.is_io_error() && error.code() != Some("LOADING"),
-                |_pong| true,
+                |_| true,
             )
         };
         while !answers(self.try_ask(&["PING"])) {
@@ -133,17 +133,17 @@ impl Server {
         cmd.query(&mut connection)
     }
 
-    /// Has it do one thing.
+    /// Sends one command and returns the answer.
     pub(crate) fn ask(&self, words: &[&str]) -> redis::Value {
         self.try_ask(words).unwrap()
     }
 
-    /// A number that it answers with.
+    /// Sends one command and returns the number that it answers with.
     pub(crate) fn number(&self, words: &[&str]) -> i64 {
         redis::from_redis_value(self.ask(words)).unwrap()
     }
 
-    /// A file in its folder.
+    /// The path of a file in the server's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -158,7 +158,7 @@ impl Drop for Server {
     }
 }
 
-/// A worker: this program as its subject `worker`.
+/// A worker: this program with `SUBJECT=worker`.
 pub(crate) struct Worker {
     process: Child,
     stdout: mpsc::Receiver<String>,
@@ -171,7 +171,7 @@ impl Worker {
             .env("URL", url)
             .envs(options.iter().copied())
             .stdout(Stdio::piped())
-            // It says when its broker goes and comes.
+            // The worker logs there when its broker goes away and comes back.
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -195,7 +195,7 @@ impl Worker {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Its end, which must come.
+    /// Waits until the worker has ended.
     pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         let start = Instant::now();
         loop {
@@ -216,7 +216,7 @@ impl Worker {
         self.process.try_wait().unwrap().is_some()
     }
 
-    /// What it prints next.
+    /// The next line that it prints.
     pub(crate) fn line(&self) -> Option<String> {
         self.stdout.recv_timeout(HANG).ok()
     }
@@ -229,7 +229,7 @@ impl Drop for Worker {
     }
 }
 
-/// The processes whose parent is this one.
+/// The child processes of `of`.
 pub(crate) fn children(of: Pid) -> Vec<Pid> {
     let path = format!("/proc/{of}/task/{of}/children");
     let list = fs::read_to_string(path).unwrap_or_default();
@@ -242,13 +242,13 @@ pub(crate) fn processes_of(worker: Pid) -> Vec<Pid> {
     children(worker).into_iter().flat_map(children).collect()
 }
 
-/// The lines of a file that tasks append to; none while there is no file.
+/// The lines of a file that tasks append to. There are none while there is no file.
 pub(crate) fn effects(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-/// Waits until it is so.
+/// Waits until `so` returns true; `what` names it for the message of a failure.
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {

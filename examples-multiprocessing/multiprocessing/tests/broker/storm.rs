@@ -1,4 +1,4 @@
-//! All harm at once.
+//! Every kind of failure in one test.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,15 +24,15 @@ fn storm() {
     let file = server.file("effects");
     let mut random = Random::seeded();
     let pool = builder(&url).deliveries(1000).start().unwrap();
-    let over = AtomicBool::new(false);
+    let finished = AtomicBool::new(false);
     let start = Instant::now();
 
     let (mut process_kills, mut worker_kills, mut broker_kills) = (0, 0, 0);
     let values: Vec<u64> = thread::scope(|scope| {
-        let (pool, over, file) = (&pool, &over, &file);
+        let (pool, finished, file) = (&pool, &finished, &file);
         let sender = scope.spawn(move || {
             let mut values = Vec::new();
-            // Some at a time, so that it goes on for as long as the killer does.
+            // Tasks are submitted in pieces, so that the kills meet tasks at all stages.
             for piece in 0..TASKS / 500 {
                 let numbers = piece * 500..(piece + 1) * 500;
                 let results: Vec<_> = numbers
@@ -42,12 +42,12 @@ fn storm() {
                     .extend(results.into_iter().map(|result| result.get().unwrap()));
                 sleep(Duration::from_millis(100));
             }
-            over.store(true, Ordering::Release);
+            finished.store(true, Ordering::Release);
             values
         });
         let mut workers: Vec<_> =
             (0..3).map(|_| Worker::start(&url, &options)).collect();
-        while !over.load(Ordering::Acquire) {
+        while !finished.load(Ordering::Acquire) {
             sleep(Duration::from_millis(1 + random.below(50)));
             match random.below(30) {
                 0..24 => {
@@ -70,7 +70,7 @@ fn storm() {
                     sleep(Duration::from_millis(random.below(200)));
                     server.restart();
                     broker_kills += 1;
-                    // A worker that found no broker when it was started has ended.
+                    // A worker that found no broker at its start has ended.
                     for worker in &mut workers {
                         if worker.has_ended() {
                             *worker = Worker::start(&url, &options);

@@ -47,6 +47,18 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts it with a page of this width, 800 high.
     pub(crate) fn open(url: &str, width: u32, dark: bool) -> Self {
+        // Chromium sometimes ends as soon as it is started, above all beside others.
+        for _ in 0..5 {
+            let mut browser = Self::launch();
+            if browser.answers() {
+                browser.start(url, width, dark);
+                return browser;
+            }
+        }
+        panic!("the browser ended as soon as it was started, five times");
+    }
+
+    fn launch() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("side_by_side-browser-{}-{count}", std::process::id());
@@ -92,7 +104,7 @@ impl Browser {
                 }
             }
         });
-        let mut browser = Self {
+        Self {
             child,
             commands,
             messages,
@@ -100,9 +112,14 @@ impl Browser {
             next: 0,
             console: Vec::new(),
             folder,
-        };
-        browser.start(url, width, dark);
-        browser
+        }
+    }
+
+    /// Whether it answers a first question, as a browser does that has not ended.
+    fn answers(&mut self) -> bool {
+        let question = b"{\"id\": 0, \"method\": \"Browser.getVersion\"}\0";
+        self.commands.write_all(question).is_ok()
+            && self.messages.recv_timeout(DEADLINE).is_ok()
     }
 
     fn start(&mut self, url: &str, width: u32, dark: bool) {

@@ -81,6 +81,11 @@ use crate::{registry, wait};
 /// forked child like everything else, and is read there a second time. A generator of
 /// random numbers that the program has used is copied as well, and gives both processes
 /// the same numbers.
+///
+/// In a forked child every signal has its default action. signal-hook, which installs its
+/// handler once for each signal, does not notice that: a signal that the parent has
+/// registered with it cannot be registered again in the child. Start such a child by
+/// spawn.
 pub struct Process<'a> {
     identity: Box<Identity>,
     state: State<'a>,

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, exit};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use std::{env, io};
 
 use libtest_mimic::{Arguments, Trial};
-use multiprocessing::{Pool, Process, Queue, freeze_support, pipe};
+use multiprocessing::{Connection, Pool, Process, Queue, freeze_support, pipe};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::ptrace;
@@ -120,10 +120,7 @@ fn closed() {
     }
     let queue = Queue::new(0).unwrap();
     let (here, there) = pipe(true).unwrap();
-    insist(
-        here.as_raw_fd_is_above_standard() && there.as_raw_fd_is_above_standard(),
-        10,
-    );
+    insist(is_above_standard(&here) && is_above_standard(&there), 10);
     let forked = Process::new(|| put_seven(queue.clone()));
     let spawned = Process::spawned(put_seven, queue.clone());
     for (mut process, code) in [(forked, 20), (spawned, 30)] {
@@ -147,14 +144,8 @@ fn double(number: u32) -> u32 {
     2 * number
 }
 
-trait AboveStandard {
-    fn as_raw_fd_is_above_standard(&self) -> bool;
-}
-
-impl<T: std::os::fd::AsFd> AboveStandard for T {
-    fn as_raw_fd_is_above_standard(&self) -> bool {
-        self.as_fd().as_raw_fd() > 2
-    }
+fn is_above_standard(connection: &Connection) -> bool {
+    connection.as_fd().as_raw_fd() > 2
 }
 
 fn sleep_long(_: ()) {
@@ -196,6 +187,7 @@ fn traced() {
     assert_eq!(process.exitcode(), Some(7));
 }
 
+/// Runs it, and insists on exit code 0.
 fn ends_well(mut process: Process<'_>) {
     process.start().unwrap();
     assert!(process.join_timeout(HANG).unwrap());

@@ -76,11 +76,10 @@ use crate::{registry, wait};
 /// A process that calls `abort`, `_exit` or `exec` does not do that: its children are
 /// killed (by `abort` and `_exit`) or continue as the new program's (`exec`). A forked
 /// child that changes its user or group id is no longer killed with its parent. A fork that
-/// the program makes by itself is not counted among the
-/// children. What the parent has read ahead of its standard input is copied into a
-/// forked child like everything else, and is read there a second time. A generator of
-/// random numbers that the program has used is copied as well, and gives both processes
-/// the same numbers.
+/// the program makes by itself is not counted among the children. What the parent has read
+/// ahead of its standard input is copied into a forked child like everything else, and is
+/// read there a second time. A generator of random numbers that the program has used is
+/// copied as well, and gives both processes the same numbers.
 ///
 /// In a forked child every signal has its default action. signal-hook, which installs its
 /// handler once for each signal, does not notice that: a signal that the parent has

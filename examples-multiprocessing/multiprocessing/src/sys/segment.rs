@@ -126,7 +126,7 @@ fn take_space(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<()> {
 }
 
 /// What no process may do to the file of a segment: make it shorter, for then the memory
-/// behind a mapping of it would be gone, and whoever reads it killed by SIGBUS.
+/// behind a mapping of it would be gone, and SIGBUS would kill a process that reads it.
 const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_SEAL);
 
 /// A file in memory, without a name, sealed.

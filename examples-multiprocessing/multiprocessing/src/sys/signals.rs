@@ -55,7 +55,8 @@ pub(crate) fn survive(signal: Signal) -> io::Result<()> {
 /// SIGINT has a handler or is ignored.
 pub(crate) fn let_interrupt_end_the_first_process() -> io::Result<()> {
     extern "C" fn end(signal: libc::c_int) {
-        // Whoever registers a handler later may call this one first, but has the say.
+        // A handler that was registered later may call this one first: then it decides,
+        // and this one does nothing.
         if handler_of(signal) == Some(end as *const () as usize) {
             // SAFETY: takes a number and touches no memory of this process.
             unsafe { libc::_exit(128 + signal) };

@@ -1,6 +1,90 @@
-//! The multiprocessing section of the tutorials: one listing a file in `src/bin/`, whose
-//! `tests/` run it as a reader would.
-//!
-//! The listings stand on the process library [`multiprocessing`], a package of its own
-//! in this folder.
-#![forbid(unsafe_code)]
+#![doc = include_str!("story.md")]
+
+/// The listings, a page each: its link *Source* leads to the listing itself.
+///
+/// They are programs, and not part of the library that other code uses.
+#[cfg(doc)]
+#[path = "bin"]
+pub mod listings {
+    pub mod anonymous_pipe;
+    pub mod array_access;
+    pub mod bank;
+    #[cfg(feature = "broker")]
+    pub mod broker_master;
+    #[cfg(feature = "broker")]
+    pub mod broker_worker;
+    pub mod child_and_main;
+    pub mod child_first;
+    pub mod compute_or_wait;
+    pub mod daemon_join;
+    pub mod daemon_process;
+    pub mod daemon_too_late;
+    pub mod debug_and_display;
+    pub mod event;
+    pub mod eye_rest;
+    pub mod eye_rest_class;
+    pub mod file_copy;
+    pub mod file_hash;
+    pub mod file_ipc;
+    pub mod fork;
+    pub mod fork_checked;
+    pub mod global_not_shared;
+    pub mod hello;
+    pub mod info;
+    pub mod join_between;
+    pub mod joinable_queue;
+    pub mod mailbox;
+    pub mod main_guard;
+    pub mod manager;
+    pub mod manager_queue_pool;
+    pub mod manager_types;
+    pub mod money_lock;
+    pub mod money_rlock;
+    pub mod named_pipe;
+    pub mod nice;
+    pub mod orphan;
+    pub mod override_overload;
+    pub mod parent_waits;
+    pub mod parking_lot;
+    pub mod pipe_duplex;
+    pub mod pipe_list;
+    pub mod pipe_one_way;
+    pub mod pool;
+    pub mod pool_apply;
+    pub mod pool_apply_async;
+    pub mod pool_callback;
+    pub mod pool_callback_no_wait;
+    pub mod pool_map;
+    pub mod pool_options;
+    pub mod pool_result;
+    pub mod pool_schedule;
+    pub mod process_attributes;
+    pub mod process_booth;
+    pub mod process_info;
+    pub mod process_lock;
+    pub mod process_set;
+    pub mod process_states;
+    pub mod producer_consumer_empty;
+    pub mod producer_consumer_sentinel;
+    pub mod producer_consumer_sleep;
+    pub mod producer_list;
+    pub mod py_id;
+    pub mod queue_list;
+    pub mod queue_methods;
+    pub mod queue_read_write;
+    pub mod queue_workers;
+    pub mod reimport;
+    pub mod run_proc;
+    pub mod saved_uid;
+    pub mod semaphore;
+    pub mod sync_objects;
+    pub mod task_master;
+    pub mod task_worker;
+    pub mod thread_queue_in_process;
+    pub mod thread_vs_process;
+    pub mod two_clocks;
+    pub mod two_processes;
+    pub mod value_array;
+    pub mod value_not_atomic;
+    pub mod zombie;
+}

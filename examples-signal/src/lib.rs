@@ -1,5 +1,4 @@
-//! The signal section of the tutorials, ported to
-//! [signal-hook](https://docs.rs/signal-hook) and [nix](https://docs.rs/nix).
+#![doc = include_str!("story.md")]
 //!
 //! | Python | here |
 //! | --- | --- |
@@ -66,3 +65,22 @@
 mod alarm;
 
 pub use alarm::alarm;
+
+/// The listings, a page each: its link *Source* leads to the listing itself.
+///
+/// They are programs, and not part of the library that other code uses.
+#[cfg(doc)]
+#[path = "bin"]
+pub mod listings {
+    pub mod alarm;
+    pub mod block_signals;
+    pub mod handle_tstp;
+    pub mod handle_while_working;
+    pub mod ignore_and_default;
+    pub mod send_signal;
+    pub mod signal_names;
+}
+
+// In a listing the library has its own name.
+#[cfg(doc)]
+extern crate self as signals;

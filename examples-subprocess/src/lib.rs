@@ -1,5 +1,4 @@
-//! The subprocess section of the tutorials: what its listings need and
-//! [`std::process`] lacks.
+#![doc = include_str!("story.md")]
 //!
 //! | Python | here |
 //! | --- | --- |
@@ -85,3 +84,32 @@ pub use child_program::child_program;
 pub use error::{CalledProcessError, SubprocessError};
 pub use nix::sys::signal::Signal;
 pub use popen::{Captured, Popen};
+
+/// The listings, a page each: its link *Source* leads to the listing itself.
+///
+/// They are programs, and not part of the library that other code uses.
+#[cfg(doc)]
+#[path = "bin"]
+pub mod listings {
+    pub mod call;
+    pub mod call_shell;
+    pub mod check_call;
+    pub mod check_output;
+    pub mod communicate_cat;
+    pub mod communicate_chain;
+    pub mod increment_first;
+    pub mod nslookup_call;
+    pub mod nslookup_communicate;
+    pub mod pipe_ls_wc;
+    pub mod popen_control;
+    pub mod popen_no_wait;
+    pub mod popen_options;
+    pub mod popen_streams;
+    pub mod popen_wait;
+    pub mod protest;
+    pub mod run_functions;
+}
+
+// In a listing the library has its own name.
+#[cfg(doc)]
+extern crate self as subprocess;

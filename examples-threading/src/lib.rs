@@ -1,5 +1,4 @@
-//! The threading section of the tutorials: what its listings need and neither the
-//! standard library nor crossbeam has.
+#![doc = include_str!("story.md")]
 //!
 //! | Python | here |
 //! | --- | --- |
@@ -48,3 +47,61 @@ mod sync {
     pub(crate) use std::sync::{Arc, Condvar, Mutex};
     pub(crate) use std::thread;
 }
+
+/// The listings, a page each: its link *Source* leads to the listing itself.
+///
+/// They are programs, and not part of the library that other code uses.
+#[cfg(doc)]
+#[path = "bin"]
+pub mod listings {
+    pub mod balance_lock;
+    pub mod balance_race;
+    pub mod banker;
+    pub mod booth;
+    pub mod booth_thread;
+    pub mod bounded_semaphore;
+    pub mod busy_cores;
+    pub mod condition;
+    pub mod condition_notify;
+    pub mod condition_oop;
+    pub mod coroutine;
+    pub mod counter_no_lock;
+    pub mod counter_rlock;
+    pub mod deadlock;
+    pub mod deadlock_avoided;
+    pub mod dialogue;
+    pub mod divide_by_first;
+    pub mod door;
+    pub mod join_daemon;
+    pub mod local_variable;
+    pub mod loop_thread;
+    pub mod my_thread;
+    pub mod no_rlock;
+    pub mod poisoned_bottle;
+    pub mod producer_consumer;
+    pub mod producer_join;
+    pub mod queue_kinds;
+    pub mod rlock;
+    pub mod rlock_nested;
+    pub mod scheduler;
+    pub mod shared_global;
+    pub mod show;
+    pub mod squares;
+    pub mod squares_class;
+    pub mod squares_daemon;
+    pub mod squares_join;
+    pub mod student_argument;
+    pub mod student_registry;
+    pub mod thread_attributes;
+    pub mod thread_clock;
+    pub mod thread_clock_class;
+    pub mod thread_local;
+    pub mod thread_pool;
+    pub mod thread_queue;
+    pub mod timer;
+    pub mod traffic_light;
+}
+
+// In a listing the library has its own name.
+#[cfg(doc)]
+extern crate self as threading;

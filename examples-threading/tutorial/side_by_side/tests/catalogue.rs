@@ -152,6 +152,32 @@ fn no_two_programs_have_the_same_name() {
 }
 
 #[test]
+fn every_listing_has_a_page_within_its_section_and_none_beside_it() {
+    let mut faults = Vec::new();
+    for path in files() {
+        let program = program(&path);
+        let (package, _) = path.split_once('/').expect("a path from the root");
+        let library = text(&format!("{package}/src/lib.rs")).unwrap();
+        if !library.contains(&format!("    pub mod {program};\n")) {
+            faults.push(format!("{path}: lib.rs does not have it in `listings`"));
+        }
+        let manifest = text(&format!("{package}/Cargo.toml")).unwrap();
+        if !manifest.contains(&format!("{{ name = \"{program}\", doc = false")) {
+            faults.push(format!(
+                "{path}: Cargo.toml does not say `doc = false` of it"
+            ));
+        }
+        let story = text(&format!("{package}/src/story.md")).unwrap();
+        if !BEYOND_THE_TUTORIAL.contains(&program)
+            && !story.contains(&format!("(listings::{program})"))
+        {
+            faults.push(format!("{path}: story.md does not tell of it"));
+        }
+    }
+    no_faults(&faults);
+}
+
+#[test]
 fn every_listing_has_its_fingerprints_and_only_one_place() {
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::managers::error::{ManagerError, visible};
 use crate::managers::pickle::{Reader, Token, Value};
 use crate::managers::wire::{MessageStream, ReplyKind, Stream, auth};
 use crate::managers::{Address, Digests};
+use crate::poison::lock_unpoisoned;
 use crate::{AuthKey, current_process};
 
 /// How long a server may take to answer on a new connection.
@@ -30,8 +31,7 @@ pub(in crate::managers) struct Link {
 static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
 
 fn links() -> MutexGuard<'static, Vec<Weak<Link>>> {
-    // Nothing that can panic runs under the lock.
-    LINKS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_unpoisoned(&LINKS)
 }
 
 /// What a server replies, unless it is an error.

@@ -4,13 +4,14 @@ use std::fmt;
 use std::mem;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use super::link::{HANDSHAKE, Link, ServerReply};
 use crate::managers::convert::{FromValue, IntoArgs, WrongType};
 use crate::managers::error::ManagerError;
 use crate::managers::pickle::{Keeper, ProxyRef, Token, Value};
+use crate::poison::lock_unpoisoned;
 use crate::process::at_end_of_child;
 
 /// How long dropping a proxy may wait for the server.
@@ -293,8 +294,7 @@ impl fmt::Debug for Proxy {
 static INHERITED: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 
 fn inherited() -> MutexGuard<'static, Vec<Weak<Inner>>> {
-    // Nothing that can panic runs under the lock.
-    INHERITED.lock().unwrap_or_else(PoisonError::into_inner)
+    lock_unpoisoned(&INHERITED)
 }
 
 /// Takes a reference for this process if the one here belongs to the parent that this

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::managers::wire::Stream;
+use crate::poison::lock_unpoisoned;
 
 /// How much a server gives to connections. The defaults are those of [`super::Server`]'s
 /// page; tests use smaller ones.
@@ -65,8 +66,7 @@ impl Table {
 
 impl Connections {
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Nothing that can panic runs under the lock.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.table)
     }
 
     /// Registers a new connection once fewer than `limit` are in the handshake. Returns

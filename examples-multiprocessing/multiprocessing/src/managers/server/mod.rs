@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use super::pickle::{Exception, begin_request};
 use super::wire::{Listener, SocketFile, Stream};
 use super::{Address, Digests};
 use crate::AuthKey;
+use crate::poison::lock_unpoisoned;
 
 use connections::Connections;
 use objects::Objects;
@@ -186,8 +187,7 @@ impl Server {
 
 impl Shared {
     fn objects(&self) -> MutexGuard<'_, Objects> {
-        // Nothing that can panic runs under the lock.
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.objects)
     }
 
     fn read(&self, message: &[u8]) -> Result<Request, String> {

@@ -1,6 +1,6 @@
 //! `array.array`
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::containers::{MAX_ITEMS, Subscript, iterate, place, replace};
 use super::{Call, Outcome, methods};
@@ -8,6 +8,7 @@ use crate::managers::convert::{Arguments, required};
 use crate::managers::managed::Managed;
 use crate::managers::pickle::array::{self, Element};
 use crate::managers::pickle::{Exception, Value};
+use crate::poison::lock_unpoisoned;
 
 /// A fixed number of numbers, or of characters, of one type.
 #[derive(Debug)]
@@ -29,8 +30,7 @@ impl Array {
     }
 
     fn items(&self) -> MutexGuard<'_, Vec<Value>> {
-        // Nothing that can panic runs under the lock.
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.items)
     }
 
     fn length(self: &Arc<Self>, call: Call) -> Outcome {

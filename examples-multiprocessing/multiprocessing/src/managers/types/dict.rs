@@ -1,7 +1,7 @@
 //! `dict`, and the iterator over its keys.
 
 use std::hash::RandomState;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashlink::LinkedHashMap;
 
@@ -11,6 +11,7 @@ use crate::managers::convert::{Arguments, required};
 use crate::managers::managed::{Managed, Reply};
 use crate::managers::pickle::{Exception, Key, Value};
 use crate::managers::server::target_of;
+use crate::poison::lock_unpoisoned;
 
 /// A dictionary, in the order in which its keys were added.
 #[derive(Debug, Default)]
@@ -121,8 +122,7 @@ impl Dict {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        // Nothing that can panic runs under the lock.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.entries)
     }
 
     /// Puts back what was taken out, unless a client has set the key in the meantime.
@@ -358,8 +358,7 @@ impl Keys {
     fn next(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
         let size = self.dict.entries().len();
-        // Nothing that can panic runs under the lock.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock_unpoisoned(&self.state);
         if state.end.is_none() && state.size != size {
             state.end = Some(End::SizeChanged);
         }

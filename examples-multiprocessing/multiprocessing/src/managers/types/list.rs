@@ -1,7 +1,7 @@
 //! `list`
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::containers::{
     Subscript, clamped, integer, is_true, iterate, place, replace,
@@ -12,6 +12,7 @@ use crate::managers::managed::{Managed, Reply};
 use crate::managers::pickle::{
     Exception, MAX_MEMORY, Object, Value, equal, is_less,
 };
+use crate::poison::lock_unpoisoned;
 
 /// A list of any values.
 #[derive(Debug, Default)]
@@ -29,8 +30,7 @@ impl List {
     }
 
     fn items(&self) -> MutexGuard<'_, Vec<Value>> {
-        // Nothing that can panic runs under the lock.
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.items)
     }
 
     fn add(self: &Arc<Self>, call: Call) -> Outcome {

@@ -1,12 +1,13 @@
 //! `Namespace` and `Value`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Call, Outcome, methods};
 use crate::managers::convert::Arguments;
 use crate::managers::managed::{Managed, Reply};
 use crate::managers::pickle::{Exception, Object, Value};
+use crate::poison::lock_unpoisoned;
 
 /// Where Python has the classes of these two.
 const MODULE: &str = "multiprocessing.managers";
@@ -31,10 +32,7 @@ impl Namespace {
     }
 
     fn attributes(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
-        // Nothing that can panic runs under the lock.
-        self.attributes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.attributes)
     }
 }
 
@@ -109,8 +107,7 @@ impl Cell {
     }
 
     fn held(&self) -> MutexGuard<'_, Value> {
-        // Nothing that can panic runs under the lock.
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.value)
     }
 }
 

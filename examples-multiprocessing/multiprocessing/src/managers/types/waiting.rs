@@ -1,11 +1,12 @@
 //! What the types that wait have in common.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::managers::convert::WrongType;
 use crate::managers::managed::{Caller, WaitError};
 use crate::managers::pickle::{Exception, Value};
+use crate::poison::lock_unpoisoned;
 
 /// A state that callers wait for a change of.
 #[derive(Debug, Default)]
@@ -23,8 +24,7 @@ impl<S> Monitor<S> {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, S> {
-        // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 
     /// Changes the state and wakes all callers that wait.

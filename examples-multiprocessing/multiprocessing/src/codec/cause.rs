@@ -1,33 +1,94 @@
-//! Why a value could not be encoded or decoded, in the words of its own `Serialize` or
-//! `Deserialize`.
+//! What postcard lacks: why a value could not be encoded or decoded, in the words of its
+//! own `Serialize` or `Deserialize`, and a bound on what takes no bytes.
 //!
-//! postcard keeps no text of an error. So when it has failed, the value is gone through a
-//! second time by what is here, which does the same work, but keeps the text. A value that
-//! can be sent pays nothing for it.
+//! postcard keeps no text of an error. So when it has failed to encode a value, that is
+//! gone through a second time by what is here, which does the same work, but keeps the
+//! text. A value is decoded once only: handles in it can be taken only once.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
 
+use postcard::de_flavors::{Flavor, Slice};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 use serde::ser::{self, Serialize, Serializer};
 
 /// Why the value cannot be encoded; nothing if it could be this time.
 pub(super) fn of_encoding<T: Serialize + ?Sized>(value: &T) -> Option<String> {
-    value.serialize(Discard).err().map(|Cause(text)| text)
+    value.serialize(Discard).err().map(|cause| *cause.0)
 }
 
-/// Decodes the value at the front of `bytes`, or says why it cannot be decoded.
+/// The most items without bytes, such as `()`, that a message may have. Their number is
+/// all that is sent of them: without a bound, a message of ten bytes takes years.
+const MOST_WITHOUT_BYTES: usize = 1 << 20;
+
+/// Decodes the value at the front of `bytes`, or says why it cannot be decoded. Returns
+/// the bytes behind it, too.
+#[inline]
 pub(super) fn decode_front<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
-) -> Result<T, String> {
-    let cause = &Cell::new(None);
-    let inner = &mut postcard::Deserializer::from_bytes(bytes);
-    T::deserialize(Keep { inner, cause }).map_err(|Cause(text)| text)
+) -> Result<(T, &'de [u8]), String> {
+    let state = &State {
+        cause: Cell::new(None),
+        items: Cell::new(bytes.len().saturating_add(MOST_WITHOUT_BYTES)),
+    };
+    let mut postcard = postcard::Deserializer::from_flavor(Bytes(Slice::new(bytes)));
+    let inner = &mut postcard;
+    let value = T::deserialize(Keep { inner, state }).map_err(|cause| *cause.0)?;
+    let rest = postcard.finalize().map_err(|error| error.to_string())?;
+    Ok((value, rest))
 }
 
-/// An error that is nothing but its text.
+/// The bytes that are not decoded yet. Unlike postcard's own flavor, this one gives no hint
+/// of their number, so that a sequence's hint is always the length that it claims.
+struct Bytes<'de>(Slice<'de>);
+
+impl<'de> Flavor<'de> for Bytes<'de> {
+    type Remainder = &'de [u8];
+    type Source = ();
+
+    #[inline]
+    fn pop(&mut self) -> postcard::Result<u8> {
+        self.0.pop()
+    }
+
+    #[inline]
+    fn try_take_n(&mut self, n: usize) -> postcard::Result<&'de [u8]> {
+        self.0.try_take_n(n)
+    }
+
+    #[inline]
+    fn finalize(self) -> postcard::Result<&'de [u8]> {
+        self.0.finalize()
+    }
+}
+
+/// What is known of a message while it is decoded.
+struct State {
+    /// The text of an error that is on its way through postcard.
+    cause: Cell<Option<String>>,
+    /// The number of items that its sequences and maps may still claim. Items that have
+    /// bytes never use it up: each has a byte that is no other item's.
+    items: Cell<usize>,
+}
+
+impl State {
+    /// Accepts a sequence or map that claims to have this many items.
+    #[inline]
+    fn claim(&self, items: Option<usize>) -> Result<(), Cause> {
+        let left = self.items.get().checked_sub(items.unwrap_or(0));
+        let left = left.ok_or_else(|| {
+            de::Error::custom("it claims more items than there are bytes for")
+        })?;
+        self.items.set(left);
+        Ok(())
+    }
+}
+
+/// An error that is nothing but its text: one word, so that a value is returned in
+/// registers in spite of it.
 #[derive(Debug)]
-struct Cause(String);
+#[expect(clippy::box_collection, reason = "a text of its own has three words")]
+struct Cause(Box<String>);
 
 impl Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,13 +100,13 @@ impl std::error::Error for Cause {}
 
 impl ser::Error for Cause {
     fn custom<T: Display>(text: T) -> Self {
-        Self(text.to_string())
+        Self(Box::new(text.to_string()))
     }
 }
 
 impl de::Error for Cause {
     fn custom<T: Display>(text: T) -> Self {
-        Self(text.to_string())
+        Self(Box::new(text.to_string()))
     }
 }
 
@@ -171,7 +232,9 @@ impl Serializer for Discard {
 fn known(length: Option<usize>, what: &str) -> Result<Discard, Cause> {
     match length {
         Some(_) => Ok(Discard),
-        None => Err(Cause(format!("{what} must know its length beforehand"))),
+        None => Err(ser::Error::custom(format_args!(
+            "{what} must know its length beforehand"
+        ))),
     }
 }
 
@@ -232,46 +295,55 @@ impl ser::SerializeMap for Discard {
 /// wrapped that the text of an error is kept while the error passes through postcard.
 struct Keep<'a, T> {
     inner: T,
-    cause: &'a Cell<Option<String>>,
+    state: &'a State,
 }
 
 impl<'a, T> Keep<'a, T> {
+    #[inline]
     fn wrap<U>(&self, inner: U) -> Keep<'a, U> {
-        let cause = self.cause;
-        Keep { inner, cause }
+        let state = self.state;
+        Keep { inner, state }
     }
 }
 
 /// An error on its way into postcard: its text stays here.
+#[inline]
 fn into_inner<R, E: de::Error>(
-    cause: &Cell<Option<String>>,
+    state: &State,
     result: Result<R, Cause>,
 ) -> Result<R, E> {
     result.map_err(|Cause(text)| {
+        let text = *text;
         let error = E::custom(&text);
-        cause.set(Some(text));
+        state.cause.set(Some(text));
         error
     })
 }
 
 /// An error on its way out of postcard: it gets its text back, or keeps its own.
+#[inline]
 fn out_of_inner<R, E: Display>(
-    cause: &Cell<Option<String>>,
+    state: &State,
     result: Result<R, E>,
 ) -> Result<R, Cause> {
-    result.map_err(|error| Cause(cause.take().unwrap_or_else(|| error.to_string())))
+    result.map_err(|error| {
+        Cause(Box::new(
+            state.cause.take().unwrap_or_else(|| error.to_string()),
+        ))
+    })
 }
 
 macro_rules! forward_deserializer {
     ($($method:ident($($argument:ident: $type:ty),*)),*) => {
-        $(fn $method<V: Visitor<'de>>(
+        $(#[inline]
+        fn $method<V: Visitor<'de>>(
             self,
             $($argument: $type,)*
             visitor: V,
         ) -> Result<V::Value, Cause> {
             let visitor = self.wrap(visitor);
             let result = self.inner.$method($($argument,)* visitor);
-            out_of_inner(self.cause, result)
+            out_of_inner(self.state, result)
         })*
     };
 }
@@ -287,7 +359,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Keep<'_, D> {
         deserialize_string(), deserialize_bytes(), deserialize_byte_buf(),
         deserialize_option(), deserialize_unit(),
         deserialize_unit_struct(name: &'static str),
-        deserialize_newtype_struct(name: &'static str), deserialize_seq(),
+        deserialize_newtype_struct(name: &'static str),
         deserialize_tuple(length: usize),
         deserialize_tuple_struct(name: &'static str, length: usize),
         deserialize_map(),
@@ -296,6 +368,16 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Keep<'_, D> {
         deserialize_identifier(), deserialize_ignored_any()
     );
 
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, Cause> {
+        let visitor = Sequence(self.wrap(visitor));
+        out_of_inner(self.state, self.inner.deserialize_seq(visitor))
+    }
+
+    #[inline]
     fn is_human_readable(&self) -> bool {
         self.inner.is_human_readable()
     }
@@ -303,11 +385,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Keep<'_, D> {
 
 macro_rules! forward_visitor {
     ($($method:ident($($value:ident: $type:ty)?)),*) => {
-        $(fn $method<E: de::Error>(
+        $(#[inline]
+        fn $method<E: de::Error>(
             self,
             $($value: $type,)?
         ) -> Result<Self::Value, E> {
-            into_inner(self.cause, self.inner.$method($($value)?))
+            into_inner(self.state, self.inner.$method($($value)?))
         })*
     };
 }
@@ -330,62 +413,92 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Keep<'_, V> {
         visit_byte_buf(value: Vec<u8>), visit_none(), visit_unit()
     );
 
+    #[inline]
     fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<V::Value, D::Error> {
         let value = self.wrap(d);
-        into_inner(self.cause, self.inner.visit_some(value))
+        into_inner(self.state, self.inner.visit_some(value))
     }
 
+    #[inline]
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         d: D,
     ) -> Result<V::Value, D::Error> {
         let value = self.wrap(d);
-        into_inner(self.cause, self.inner.visit_newtype_struct(value))
+        into_inner(self.state, self.inner.visit_newtype_struct(value))
     }
 
+    #[inline]
     fn visit_seq<A: de::SeqAccess<'de>>(
         self,
         access: A,
     ) -> Result<V::Value, A::Error> {
         let access = self.wrap(access);
-        into_inner(self.cause, self.inner.visit_seq(access))
+        into_inner(self.state, self.inner.visit_seq(access))
     }
 
+    #[inline]
     fn visit_map<A: de::MapAccess<'de>>(
         self,
         access: A,
     ) -> Result<V::Value, A::Error> {
+        let claimed = self.state.claim(access.size_hint());
+        into_inner(self.state, claimed)?;
         let access = self.wrap(access);
-        into_inner(self.cause, self.inner.visit_map(access))
+        into_inner(self.state, self.inner.visit_map(access))
     }
 
+    #[inline]
     fn visit_enum<A: de::EnumAccess<'de>>(
         self,
         access: A,
     ) -> Result<V::Value, A::Error> {
         let access = self.wrap(access);
-        into_inner(self.cause, self.inner.visit_enum(access))
+        into_inner(self.state, self.inner.visit_enum(access))
+    }
+}
+
+/// The visitor of a sequence whose length is part of the message, unlike a tuple's.
+struct Sequence<'a, V>(Keep<'a, V>);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Sequence<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    #[inline]
+    fn visit_seq<A: de::SeqAccess<'de>>(
+        self,
+        access: A,
+    ) -> Result<V::Value, A::Error> {
+        let state = self.0.state;
+        into_inner(state, state.claim(access.size_hint()))?;
+        self.0.visit_seq(access)
     }
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Keep<'_, S> {
     type Value = S::Value;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<S::Value, D::Error> {
         let deserializer = self.wrap(d);
-        into_inner(self.cause, self.inner.deserialize(deserializer))
+        into_inner(self.state, self.inner.deserialize(deserializer))
     }
 }
 
 impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for Keep<'_, A> {
     type Error = Cause;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Cause> {
         let seed = self.wrap(seed);
-        out_of_inner(self.cause, self.inner.next_element_seed(seed))
+        out_of_inner(self.state, self.inner.next_element_seed(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -396,20 +509,22 @@ impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for Keep<'_, A> {
 impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for Keep<'_, A> {
     type Error = Cause;
 
+    #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Cause> {
         let seed = self.wrap(seed);
-        out_of_inner(self.cause, self.inner.next_key_seed(seed))
+        out_of_inner(self.state, self.inner.next_key_seed(seed))
     }
 
+    #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<S::Value, Cause> {
         let seed = self.wrap(seed);
-        out_of_inner(self.cause, self.inner.next_value_seed(seed))
+        out_of_inner(self.state, self.inner.next_value_seed(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -421,48 +536,53 @@ impl<'a, 'de, A: de::EnumAccess<'de>> de::EnumAccess<'de> for Keep<'a, A> {
     type Error = Cause;
     type Variant = Keep<'a, A::Variant>;
 
+    #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
     ) -> Result<(S::Value, Self::Variant), Cause> {
-        let (seed, cause) = (self.wrap(seed), self.cause);
+        let (seed, state) = (self.wrap(seed), self.state);
         let result = self.inner.variant_seed(seed);
-        let (value, inner) = out_of_inner(cause, result)?;
-        Ok((value, Keep { inner, cause }))
+        let (value, inner) = out_of_inner(state, result)?;
+        Ok((value, Keep { inner, state }))
     }
 }
 
 impl<'de, A: de::VariantAccess<'de>> de::VariantAccess<'de> for Keep<'_, A> {
     type Error = Cause;
 
+    #[inline]
     fn unit_variant(self) -> Result<(), Cause> {
-        out_of_inner(self.cause, self.inner.unit_variant())
+        out_of_inner(self.state, self.inner.unit_variant())
     }
 
+    #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
     ) -> Result<S::Value, Cause> {
         let seed = self.wrap(seed);
-        out_of_inner(self.cause, self.inner.newtype_variant_seed(seed))
+        out_of_inner(self.state, self.inner.newtype_variant_seed(seed))
     }
 
+    #[inline]
     fn tuple_variant<V: Visitor<'de>>(
         self,
         length: usize,
         visitor: V,
     ) -> Result<V::Value, Cause> {
         let visitor = self.wrap(visitor);
-        out_of_inner(self.cause, self.inner.tuple_variant(length, visitor))
+        out_of_inner(self.state, self.inner.tuple_variant(length, visitor))
     }
 
+    #[inline]
     fn struct_variant<V: Visitor<'de>>(
         self,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Cause> {
         let visitor = self.wrap(visitor);
-        out_of_inner(self.cause, self.inner.struct_variant(fields, visitor))
+        out_of_inner(self.state, self.inner.struct_variant(fields, visitor))
     }
 }
 
@@ -551,6 +671,32 @@ mod tests {
         let error = decoding_error::<(u8, String)>(&[1, 3, b'x']);
         assert!(error.contains("end of buffer"), "{error}");
         assert!(take_front::<Deep>(&mut &[0][..]) == Ok(Deep::Unit));
+    }
+
+    #[test]
+    #[expect(clippy::zero_sized_map_values, reason = "it is what is asked about")]
+    fn items_without_bytes_are_bounded() {
+        let claim = |items: u64| encode(&items).unwrap();
+        // Not bounded, each of these would take years.
+        let error = decoding_error::<Vec<()>>(&claim(1 << 60));
+        assert!(error.contains("more items than"), "{error}");
+        decoding_error::<BTreeMap<(), ()>>(&claim(1 << 60));
+        let many = vec![claim(1 << 20); 4];
+        decoding_error::<Vec<Vec<()>>>(&[claim(4), many.concat()].concat());
+
+        let most = MOST_WITHOUT_BYTES;
+        let few = take_front::<Vec<()>>(&mut &*encode(&vec![(); most]).unwrap());
+        assert_eq!(few.map(|items| items.len()), Ok(most));
+    }
+
+    #[test]
+    fn items_with_bytes_are_not_bounded() {
+        // Deep in tuples, which have no bytes of their own, and sequences in sequences.
+        type Item = ((((u8,),),), [Vec<u8>; 1], BTreeMap<u8, u8>);
+        let item: Item = ((((1,),),), [vec![0; 20]], [(1, 1)].into());
+        let items = vec![item; MOST_WITHOUT_BYTES / 8];
+        let bytes = encode(&items).unwrap();
+        assert!(take_front::<Vec<Item>>(&mut &*bytes).is_ok_and(|got| got == items));
     }
 
     #[test]

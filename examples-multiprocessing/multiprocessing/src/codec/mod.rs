@@ -93,11 +93,11 @@ pub(crate) fn append<T: Serialize + ?Sized>(
 }
 
 /// Takes the value at the front of `bytes`.
+#[inline]
 pub(crate) fn take_front<T: DeserializeOwned>(
     bytes: &mut &[u8],
 ) -> Result<T, DecodeError> {
-    let (value, rest) = postcard::take_from_bytes(bytes)
-        .map_err(|error| DecodeError::of::<T>(bytes, &error))?;
+    let (value, rest) = cause::decode_front(bytes).map_err(DecodeError)?;
     *bytes = rest;
     Ok(value)
 }
@@ -111,15 +111,6 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
         return Err(DecodeError(cause.into()));
     }
     Ok(value)
-}
-
-/// The value at the front of `bytes`, which is gone through only once even if it cannot
-/// be decoded. For values with handles in them: those can be taken only once, and a second
-/// pass would not find the cause of the error but the lack of them.
-pub(crate) fn decode_once<T: DeserializeOwned>(
-    bytes: &[u8],
-) -> Result<T, DecodeError> {
-    cause::decode_front(bytes).map_err(DecodeError)
 }
 
 /// A value cannot be encoded: its own `Serialize` refused, or it is a sequence that does
@@ -163,7 +154,8 @@ impl fmt::Display for EncodeError {
 impl std::error::Error for EncodeError {}
 
 /// A message arrived whole, but its bytes do not make a value of the type that was asked
-/// for. The message is taken; the next one can be received.
+/// for, or claim more than a million items that have no bytes, such as `()`. The message is
+/// taken; the next one can be received.
 ///
 /// ```
 /// use multiprocessing::{RecvError, pipe};
@@ -182,14 +174,6 @@ pub struct DecodeError(
     /// Why, in the words of the type's own `Deserialize`.
     String,
 );
-
-impl DecodeError {
-    #[cold]
-    fn of<T: DeserializeOwned>(bytes: &[u8], error: &postcard::Error) -> Self {
-        let cause = cause::decode_front::<T>(bytes).err();
-        Self(cause.unwrap_or_else(|| error.to_string()))
-    }
-}
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

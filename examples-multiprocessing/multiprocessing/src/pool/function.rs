@@ -170,7 +170,7 @@ where
     fn run(function: F, args: &[u8], answer: &mut Vec<u8>) {
         append_value(answer, |_nothing| {
             catch(|| {
-                let args = codec::decode_once(args).map_err(TaskError::argument)?;
+                let args = codec::decode(args).map_err(TaskError::argument)?;
                 function.call(args);
                 Ok(())
             })

@@ -92,7 +92,7 @@ where
         // SAFETY: an `F` has no bytes that could be wrong, as the assertion has seen to,
         // and there is one: `of` was given it, and it may be copied and sent.
         let function: F = unsafe { ptr::NonNull::dangling().read() };
-        let argument = handover::receive(handles, || codec::decode_once(argument))?;
+        let argument = handover::receive(handles, || codec::decode(argument))?;
         Ok(function(argument).report())
     }
 }

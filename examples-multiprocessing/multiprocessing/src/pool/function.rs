@@ -27,10 +27,22 @@ use crate::sys::routine::{Routine, Runner};
 /// # }
 /// ```
 ///
-/// There are three ways out. What changes from task to task, or is small, becomes another
-/// argument; what is the same for all tasks and costs much to send goes to each worker
-/// once, by the pool's [`initializer`](crate::PoolBuilder::initializer); and what is
-/// known beforehand is a `static` or `const`.
+/// ```compile_fail
+/// # use multiprocessing::Pool;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pool = Pool::new(1)?;
+/// # let captured = 7;
+/// pool.apply(move |x: i32| x + captured, (1,))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The compiler says so when it makes the call (`cargo build`, not `cargo check`), in the
+/// words of an assertion that names the ways out. There are three. What changes from task
+/// to task, or is small, becomes another argument; what is the same for all tasks and costs
+/// much to send goes to each worker once, by the pool's
+/// [`initializer`](crate::PoolBuilder::initializer); and what is known beforehand is a
+/// `static` or `const`.
 ///
 /// ```no_run
 /// # // Not run: a test has threads.

@@ -178,8 +178,8 @@ pub use queue::{
     TasksLost,
 };
 pub use shared::{
-    Array, ArrayGuard, Number, RawArray, RawValue, SharedMemory, Slot, Value,
-    ValueGuard,
+    Array, ArrayGuard, Number, RawArray, RawValue, Scalar, SharedMemory, Slot,
+    Value, ValueGuard,
 };
 pub use sync::{
     Barrier, BarrierBroken, BoundedSemaphore, Condition, Event, Lock, LockGuard,

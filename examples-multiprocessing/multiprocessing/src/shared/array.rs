@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::error::Error;
 use crate::handover::handle;
-use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
+use crate::sys::numbers::{Number, Numbers, NumbersGuard, Scalar, Slot};
 
 /// Numbers in a row that processes share, with the lock that protects them: Python's
 /// [`multiprocessing.Array`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Array).
@@ -94,6 +94,40 @@ impl<T: Number> Array<T> {
     }
 }
 
+/// ```
+/// use multiprocessing::Array;
+///
+/// let squares: Array<u64> = (1..=3).map(|n| n * n).collect();
+/// assert_eq!(squares.to_vec(), [1, 4, 9]);
+/// ```
+///
+/// # Panics
+///
+/// If memory or descriptors are short: a collection has no way to say so.
+/// [`Array::new`] returns the error.
+impl<T: Number> FromIterator<T> for Array<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(numbers: I) -> Self {
+        Self::new(numbers)
+            .unwrap_or_else(|error| panic!("no array was made: {error}"))
+    }
+}
+
+/// ```
+/// use multiprocessing::Array;
+///
+/// assert_eq!(Array::from(vec![1.5, 2.5]).to_vec(), [1.5, 2.5]);
+/// ```
+///
+/// # Panics
+///
+/// If memory or descriptors are short, as with [`collect`](Iterator::collect).
+/// [`Array::new`] returns the error.
+impl<T: Number> From<Vec<T>> for Array<T> {
+    fn from(numbers: Vec<T>) -> Self {
+        numbers.into_iter().collect()
+    }
+}
+
 impl<T: Number> fmt::Debug for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
@@ -175,13 +209,13 @@ impl<T: Number> fmt::Debug for ArrayGuard<'_, T> {
 ///
 /// It is a slice of [`Slot`]s. A process that dies leaves the numbers that it wrote.
 #[derive(Clone)]
-pub struct RawArray<T: Number> {
+pub struct RawArray<T: Scalar> {
     numbers: Numbers<T, false>,
 }
 
-handle!(RawArray<T: Number> { numbers });
+handle!(RawArray<T: Scalar> { numbers });
 
-impl<T: Number> RawArray<T> {
+impl<T: Scalar> RawArray<T> {
     /// An array of these numbers.
     ///
     /// # Errors
@@ -205,7 +239,7 @@ impl<T: Number> RawArray<T> {
     }
 }
 
-impl<T: Number> Deref for RawArray<T> {
+impl<T: Scalar> Deref for RawArray<T> {
     type Target = [Slot<T>];
 
     #[inline]
@@ -214,7 +248,7 @@ impl<T: Number> Deref for RawArray<T> {
     }
 }
 
-impl<T: Number> fmt::Debug for RawArray<T> {
+impl<T: Scalar> fmt::Debug for RawArray<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RawArray").field(&&**self).finish()
     }

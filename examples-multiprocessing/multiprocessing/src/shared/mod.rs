@@ -5,7 +5,7 @@ mod block;
 mod shared_memory;
 mod value;
 
-pub use crate::sys::numbers::{Number, Slot};
+pub use crate::sys::numbers::{Number, Scalar, Slot};
 pub use array::{Array, ArrayGuard, RawArray};
 pub use shared_memory::SharedMemory;
 pub use value::{RawValue, Value, ValueGuard};

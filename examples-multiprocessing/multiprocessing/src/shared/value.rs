@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::error::Error;
 use crate::handover::handle;
-use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
+use crate::sys::numbers::{Numbers, NumbersGuard, Scalar, Slot};
 
 /// A number that processes share, with the lock that protects it: Python's
 /// [`multiprocessing.Value`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Value).
@@ -34,15 +34,16 @@ use crate::sys::numbers::{Number, Numbers, NumbersGuard, Slot};
 ///
 /// # When a process dies
 ///
-/// If it dies with the lock held, the next process gets the lock, and its guard says so.
+/// If it dies with the lock held, the number stays as it was when the lock was taken. The
+/// next process gets the lock, and its guard says so.
 #[derive(Clone)]
-pub struct Value<T: Number> {
+pub struct Value<T: Scalar> {
     number: Numbers<T, true>,
 }
 
-handle!(Value<T: Number> { number });
+handle!(Value<T: Scalar> { number });
 
-impl<T: Number> Value<T> {
+impl<T: Scalar> Value<T> {
     /// A number for processes to share.
     ///
     /// # Errors
@@ -57,20 +58,22 @@ impl<T: Number> Value<T> {
     /// The number, read under the lock: Python's `value`.
     #[must_use]
     pub fn get(&self) -> T {
-        *self.lock()
+        self.number.lock().slots()[0].get()
     }
 
     /// Puts another number there, under the lock.
     pub fn set(&self, number: T) {
-        *self.lock() = number;
+        self.number.lock().slots()[0].set(number);
     }
 
     /// The number until the guard is dropped: Python's `with num.get_lock():`.
     #[must_use = "a guard that is not kept releases the lock at once"]
     #[inline]
     pub fn lock(&self) -> ValueGuard<'_, T> {
+        let shared = self.number.lock();
         ValueGuard {
-            number: self.number.lock(),
+            number: shared.slots()[0].get(),
+            shared,
         }
     }
 
@@ -80,25 +83,29 @@ impl<T: Number> Value<T> {
     }
 }
 
-impl<T: Number> fmt::Debug for Value<T> {
+impl<T: Scalar> fmt::Debug for Value<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value").finish_non_exhaustive()
     }
 }
 
-/// A [`Value`]'s number under its lock, released when dropped.
+/// A [`Value`]'s number under its lock. When dropped it puts the number, as it is then,
+/// back for the other processes, and releases the lock.
 ///
 /// While it lives no process can be forked, because the child would have it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
-pub struct ValueGuard<'a, T: Number> {
-    number: NumbersGuard<'a, T>,
+pub struct ValueGuard<'a, T: Scalar> {
+    shared: NumbersGuard<'a, T>,
+    /// A copy, which is a `T` for certain: the bytes of a `bool` in shared memory may be
+    /// changed to something else.
+    number: T,
 }
 
-impl<T: Number> ValueGuard<'_, T> {
+impl<T: Scalar> ValueGuard<'_, T> {
     /// Whether the holder before this one ended without releasing the lock.
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
-        self.number.predecessor_died()
+        self.shared.predecessor_died()
     }
 
     /// The number itself, which Python reaches by `num.get_obj()` inside of
@@ -117,29 +124,36 @@ impl<T: Number> ValueGuard<'_, T> {
     }
 }
 
-impl<T: Number> Deref for ValueGuard<'_, T> {
+impl<T: Scalar> Deref for ValueGuard<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
-        &self.number[0]
+        &self.number
     }
 }
 
-impl<T: Number> DerefMut for ValueGuard<'_, T> {
+impl<T: Scalar> DerefMut for ValueGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.number[0]
+        &mut self.number
     }
 }
 
-impl<T: Number> fmt::Debug for ValueGuard<'_, T> {
+impl<T: Scalar> Drop for ValueGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.shared.slots()[0].set(self.number);
+    }
+}
+
+impl<T: Scalar> fmt::Debug for ValueGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-impl<T: Number + fmt::Display> fmt::Display for ValueGuard<'_, T> {
+impl<T: Scalar + fmt::Display> fmt::Display for ValueGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&**self, f)
     }
@@ -164,13 +178,13 @@ impl<T: Number + fmt::Display> fmt::Display for ValueGuard<'_, T> {
 ///
 /// It is its [`Slot`]. A process that dies leaves the number that it wrote last.
 #[derive(Clone)]
-pub struct RawValue<T: Number> {
+pub struct RawValue<T: Scalar> {
     number: Numbers<T, false>,
 }
 
-handle!(RawValue<T: Number> { number });
+handle!(RawValue<T: Scalar> { number });
 
-impl<T: Number> RawValue<T> {
+impl<T: Scalar> RawValue<T> {
     /// A number for processes to share.
     ///
     /// # Errors
@@ -183,7 +197,7 @@ impl<T: Number> RawValue<T> {
     }
 }
 
-impl<T: Number> Deref for RawValue<T> {
+impl<T: Scalar> Deref for RawValue<T> {
     type Target = Slot<T>;
 
     #[inline]
@@ -192,7 +206,7 @@ impl<T: Number> Deref for RawValue<T> {
     }
 }
 
-impl<T: Number> fmt::Debug for RawValue<T> {
+impl<T: Scalar> fmt::Debug for RawValue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RawValue").field(&**self).finish()
     }

@@ -21,9 +21,24 @@ use crate::poison::lock_unpoisoned;
 use crate::registry;
 use crate::wait::{Acquired, RawGuard, RawLock};
 
-/// What [`Value`](crate::Value) and [`Array`](crate::Array) hold: the integers of up to
-/// 64 bits and the floats, as with Python's
-/// [type codes](https://docs.python.org/3/library/array.html).
+/// What [`Value`](crate::Value) and [`RawArray`](crate::RawArray) hold: the [`Number`]s and
+/// `bool`.
+///
+/// ```
+/// use multiprocessing::Value;
+///
+/// # fn main() -> multiprocessing::Result<()> {
+/// let done = Value::new(false)?;
+/// *done.lock() = true;
+/// assert!(done.get());
+/// # Ok(())
+/// # }
+/// ```
+pub trait Scalar: sealed::Plain + Copy + Default + fmt::Debug {}
+
+/// What an [`Array`](crate::Array) holds: the integers of up to 64 bits and the floats, as
+/// with Python's [type codes](https://docs.python.org/3/library/array.html). A `bool` is
+/// none: whatever another process writes must be a number.
 ///
 /// ```
 /// fn zero<T: multiprocessing::Number>() -> T {
@@ -31,25 +46,26 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 /// }
 /// assert_eq!(zero::<f64>(), 0.0);
 /// ```
-pub trait Number: sealed::Plain + Copy + Default + fmt::Debug {}
+pub trait Number: Scalar + sealed::AnyBits {}
 
 mod sealed {
-    /// # Safety
-    ///
-    /// Every bit pattern is a value, and it is as large as its atomic and no more
-    /// strictly aligned.
-    pub unsafe trait Plain: Send + Sync + 'static {
+    pub trait Plain: Send + Sync + 'static {
         type Atomic: super::Shareable + std::fmt::Debug;
         fn load(atomic: &Self::Atomic) -> Self;
         fn store(self, atomic: &Self::Atomic);
     }
-}
-use sealed::Plain;
 
-macro_rules! number {
-    ($($number:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
-        // SAFETY: a primitive number, next to the atomic of its size.
-        unsafe impl Plain for $number {
+    /// # Safety
+    ///
+    /// Every bit pattern is a value, and it is as large as its atomic and no more
+    /// strictly aligned.
+    pub unsafe trait AnyBits: Plain {}
+}
+use sealed::{AnyBits, Plain};
+
+macro_rules! scalar {
+    ($($scalar:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
+        impl Plain for $scalar {
             type Atomic = $atomic;
             #[inline]
             fn load(atomic: &$atomic) -> Self {
@@ -60,6 +76,19 @@ macro_rules! number {
                 atomic.store($to(self), Ordering::Relaxed);
             }
         }
+        impl Scalar for $scalar {}
+    )* };
+}
+// Any byte but 0 is true: another process may have written it.
+scalar! {
+    bool: AtomicU8, u8::from, |byte| byte != 0_u8;
+}
+
+macro_rules! number {
+    ($($number:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
+        scalar! { $number: $atomic, $to, $from; }
+        // SAFETY: a primitive number, next to the atomic of its size.
+        unsafe impl AnyBits for $number {}
         impl Number for $number {}
     )* };
 }
@@ -94,12 +123,12 @@ number! {
 /// # }
 /// ```
 #[repr(transparent)]
-pub struct Slot<T: Number>(T::Atomic);
+pub struct Slot<T: Scalar>(T::Atomic);
 
 // SAFETY: nothing but an atomic that is shareable.
-unsafe impl<T: Number> Shareable for Slot<T> {}
+unsafe impl<T: Scalar> Shareable for Slot<T> {}
 
-impl<T: Number> Slot<T> {
+impl<T: Scalar> Slot<T> {
     /// The number.
     #[must_use]
     #[inline]
@@ -114,13 +143,13 @@ impl<T: Number> Slot<T> {
     }
 }
 
-impl<T: Number> fmt::Debug for Slot<T> {
+impl<T: Scalar> fmt::Debug for Slot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.get().fmt(f)
     }
 }
 
-impl<T: Number + fmt::Display> fmt::Display for Slot<T> {
+impl<T: Scalar + fmt::Display> fmt::Display for Slot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.get(), f)
     }
@@ -145,7 +174,7 @@ pub(crate) struct Numbers<T, const LOCKED: bool> {
     of: PhantomData<T>,
 }
 
-impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
+impl<T: Scalar, const LOCKED: bool> Numbers<T, LOCKED> {
     /// This number of zeroes.
     pub(crate) fn zeroed(len: usize) -> Result<Self, Error> {
         registry::ensure_registry()?;
@@ -183,7 +212,7 @@ impl<T: Number, const LOCKED: bool> Numbers<T, LOCKED> {
     }
 }
 
-impl<T: Number> Numbers<T, false> {
+impl<T: Scalar> Numbers<T, false> {
     /// The numbers, which have no lock.
     #[inline]
     pub(crate) fn slots(&self) -> &[Slot<T>] {
@@ -191,7 +220,7 @@ impl<T: Number> Numbers<T, false> {
     }
 }
 
-impl<T: Number> Numbers<T, true> {
+impl<T: Scalar> Numbers<T, true> {
     /// Takes the lock.
     #[inline]
     pub(crate) fn lock(&self) -> NumbersGuard<'_, T> {
@@ -208,7 +237,7 @@ impl<T, const LOCKED: bool> Serialize for Numbers<T, LOCKED> {
     }
 }
 
-impl<'de, T: Number, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED> {
+impl<'de, T: Scalar, const LOCKED: bool> Deserialize<'de> for Numbers<T, LOCKED> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let header = as_kind(type_name::<T>(), || {
             Shared::<Header>::deserialize(deserializer)
@@ -261,7 +290,13 @@ pub(super) fn locked() -> bool {
         .any(|known| known.0.lock.is_mine())
 }
 
-impl<T: Number> NumbersGuard<'_, T> {
+impl<T: Scalar> NumbersGuard<'_, T> {
+    /// The numbers one by one, whatever other processes have written there.
+    #[inline]
+    pub(crate) fn slots(&self) -> &[Slot<T>] {
+        self.numbers.memory()
+    }
+
     pub(crate) fn predecessor_died(&self) -> bool {
         self.lock.acquired == Acquired::PredecessorDied
     }
@@ -309,5 +344,21 @@ mod tests {
         .join()
         .unwrap();
         assert!(locked());
+    }
+
+    #[test]
+    fn whatever_another_process_writes_is_a_bool() {
+        let (raw, locked) = (
+            Numbers::<bool, false>::new([false]).unwrap(),
+            Numbers::<bool, true>::new([false]).unwrap(),
+        );
+        let guard = locked.lock();
+        for slot in [&raw.slots()[0], &guard.slots()[0]] {
+            slot.0.store(0xFE, Ordering::Relaxed);
+            // Its bits, which those of a `bool` made of the byte would not be.
+            assert_eq!(u8::from(std::hint::black_box(slot.get())), 1);
+            slot.set(false);
+            assert_eq!(slot.0.load(Ordering::Relaxed), 0);
+        }
     }
 }

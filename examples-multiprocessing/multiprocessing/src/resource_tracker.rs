@@ -39,9 +39,10 @@ pub(crate) struct Tracked {
 }
 
 impl Tracked {
-    /// Tracks a block that is about to be made, and gives it a random number. If the block
-    /// cannot be made because there is one of that number, drop this and try again.
-    pub(crate) fn new(name: &str) -> Result<Self, Error> {
+    /// Tracks a block that is about to be made and has this number, which is not 0: that is
+    /// a free entry. If the block cannot be made because there is one of that number, drop
+    /// this and try another.
+    pub(crate) fn new(name: &str, number: u64) -> Result<Self, Error> {
         let mut tracker = lock_unpoisoned(&TRACKER);
         let generation = registry::generation();
         if (tracker.as_ref()).is_some_and(|known| known.generation != generation) {
@@ -51,10 +52,6 @@ impl Tracked {
             generation,
             lists: Vec::new(),
         });
-        let mut number = [0; size_of::<u64>()];
-        number.copy_from_slice(&random::bytes()[..size_of::<u64>()]);
-        // 0 is a free entry.
-        let number = u64::from_ne_bytes(number).max(1);
         let free = tracker
             .lists
             .iter()
@@ -87,6 +84,13 @@ impl Tracked {
     pub(crate) fn own_name(&self) -> String {
         format!("{PREFIX}{:016x}", self.number)
     }
+}
+
+/// A number for a block, which is another each time.
+pub(crate) fn random_number() -> u64 {
+    let mut number = [0; size_of::<u64>()];
+    number.copy_from_slice(&random::bytes()[..size_of::<u64>()]);
+    u64::from_ne_bytes(number).max(1)
 }
 
 impl Drop for Tracked {

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 
 use crate::error::Error;
-use crate::resource_tracker::Tracked;
+use crate::resource_tracker::{self, Tracked};
 use crate::sys::memory;
 use crate::sys::named::NamedMapping;
 use crate::sys::numbers::Slot;
@@ -43,12 +43,21 @@ enum Role {
 impl Block {
     /// Makes a block, with a name of its own if none is given.
     pub(super) fn create(name: Option<&str>, size: usize) -> Result<Self, Error> {
+        Self::create_numbered(name, size, resource_tracker::random_number)
+    }
+
+    /// The same, with the numbers that it may have from `number`.
+    fn create_numbered(
+        name: Option<&str>,
+        size: usize,
+        mut number: impl FnMut() -> u64,
+    ) -> Result<Self, Error> {
         const DOING: &str = "make a block of shared memory";
         memory::check_file_size(size).map_err(Error::system(DOING))?;
         // Tracked first: a process that is killed leaves nothing that its watcher does
         // not know.
         let (tracked, own_name, mapping) = loop {
-            let tracked = Tracked::new(name.unwrap_or_default())?;
+            let tracked = Tracked::new(name.unwrap_or_default(), number())?;
             let own_name = tracked.own_name();
             match NamedMapping::create(&own_name, size) {
                 Ok(mapping) => break (tracked, own_name, mapping),
@@ -171,5 +180,22 @@ impl Drop for Block {
             }
             Role::Maker { .. } | Role::Guest => self.mapping.disown(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_whose_name_is_taken_gets_another() {
+        let first = resource_tracker::random_number();
+        let mut numbers = [first, first, first + 1].into_iter();
+        let mut block =
+            || Block::create_numbered(None, 1, || numbers.next().unwrap()).unwrap();
+        let (one, other) = (block(), block());
+        one.bytes().unwrap()[0].set(7);
+        assert_eq!(other.bytes().unwrap()[0].get(), 0);
+        assert_ne!(one.name(), other.name());
     }
 }

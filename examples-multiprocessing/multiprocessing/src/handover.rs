@@ -292,8 +292,9 @@ fn add<S: Serializer>(
     let position = GIVEN.with_borrow_mut(|given| {
         let Some(given) = given else {
             return Err(S::Error::custom(
-                "a lock, queue or pipe can only be sent as the argument of a \
-                 process that is being spawned",
+                "a lock, queue or pipe can only be sent in the argument of a process \
+                 that is being spawned or of a pool's initializer, not in a message, \
+                 a task or a file",
             ));
         };
         let mut entry = entry(given).map_err(S::Error::custom)?;
@@ -395,8 +396,8 @@ fn with_entry<'de, D: Deserializer<'de>, R>(
     RECEIVED.with_borrow_mut(|received| {
         let received = received.as_mut().ok_or_else(|| {
             D::Error::custom(
-                "a lock, queue or pipe can only be received as the argument that a \
-                 spawned process starts with",
+                "a lock, queue or pipe can only be received in the argument that a \
+                 spawned process or a pool's initializer starts with",
             )
         })?;
         let entry = received.entries.get(position).copied();

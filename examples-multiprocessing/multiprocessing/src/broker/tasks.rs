@@ -148,6 +148,7 @@ impl fmt::Debug for Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry;
 
     fn square(x: u64) -> u64 {
         x * x
@@ -161,6 +162,9 @@ mod tests {
     fn nothing() {}
 
     fn tasks() -> Tasks {
+        // As in a pool's workers. A process that asks for its id before there is a registry
+        // never gets a place there.
+        registry::ensure_registry().unwrap();
         Tasks::new()
             .add("square", square)
             .add("divide", divide)

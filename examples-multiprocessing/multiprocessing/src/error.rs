@@ -1,8 +1,50 @@
 //! What can go wrong, each with what to do about it.
 
-use std::{fmt, io};
+use std::{error, fmt, io, result};
 
-/// What the process library can fail with.
+use crate::codec::{DecodeError, EncodeError};
+use crate::pipe::{RecvError, SendError};
+use crate::pool::{PoolError, TaskError};
+use crate::process::ProcessError;
+use crate::queue::{GetError, PutError, TaskDoneTooOften, TasksLost};
+use crate::sync::{BarrierBroken, NotLocked, NotOwner, ReleasedTooOften};
+
+/// What a function returns that can fail with any error of the library.
+///
+/// ```
+/// use multiprocessing::{Pool, Process, Queue, pipe};
+///
+/// fn double(n: u64) -> u64 {
+///     2 * n
+/// }
+///
+/// fn main() -> multiprocessing::Result<()> {
+/// #   // A test has threads, and a process that has threads must not fork.
+/// #   if std::env::var_os("RUN_ME").is_none() {
+/// #       let me = std::env::current_exe()?;
+/// #       let status = std::process::Command::new(me).env("RUN_ME", "").status()?;
+/// #       assert!(status.success());
+/// #       return Ok(());
+/// #   }
+///     let (receiver, sender) = pipe(false)?;
+///     let mut child = Process::new(|| sender.send(&21).unwrap());
+///     child.start()?;
+///     let number = receiver.recv()?;
+///     child.join()?;
+///
+///     let pool = Pool::new(1)?;
+///     let q = Queue::new(0)?;
+///     q.put(pool.apply(double, (number,))?)?;
+///     assert_eq!(q.get()?, 42);
+///     Ok(())
+/// }
+/// ```
+///
+/// The examples of the managers and of the broker use it, too.
+pub type Result<T, E = Error> = result::Result<T, E>;
+
+/// What the process library can fail with. Every other error of the library converts into
+/// it: see [`Result`].
 ///
 /// ```
 /// use multiprocessing::Error;
@@ -50,6 +92,49 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A process could not be started, waited for or signalled.
+    Process(ProcessError),
+    /// There is no pool, or it could not be joined.
+    Pool(Box<PoolError>),
+    /// A task ended other than by its value.
+    Task(TaskError),
+    /// An item was not put into a queue. The item itself is dropped: match on
+    /// [`PutError`] to keep it.
+    Put(Box<PutError<()>>),
+    /// No item was got from a queue.
+    Get(GetError),
+    /// Tasks of a [`JoinableQueue`](crate::JoinableQueue) are lost.
+    TasksLost(TasksLost),
+    /// More tasks of a [`JoinableQueue`](crate::JoinableQueue) were reported than put.
+    TaskDoneTooOften(TaskDoneTooOften),
+    /// A message was not sent.
+    Send(SendError),
+    /// No message was received.
+    Recv(RecvError),
+    /// A value cannot be encoded.
+    Encode(EncodeError),
+    /// A message cannot be decoded.
+    Decode(DecodeError),
+    /// A barrier is broken.
+    BarrierBroken(BarrierBroken),
+    /// A lock was released that nobody held.
+    NotLocked(NotLocked),
+    /// A lock was released by another than its owner.
+    NotOwner(NotOwner),
+    /// A bounded semaphore was released too often.
+    ReleasedTooOften(ReleasedTooOften),
+    /// The system refused, as [`wait`](crate::wait()), [`poll`](crate::Connection::poll) and
+    /// [`NamedPipe`](crate::NamedPipe) say it.
+    Io(io::Error),
+    /// A manager or a proxy could not do what it was asked to.
+    #[cfg(feature = "managers")]
+    Manager(Box<crate::managers::ManagerError>),
+    /// A text is not the address of a manager.
+    #[cfg(feature = "managers")]
+    NotAnAddress(crate::managers::NotAnAddress),
+    /// A broker cannot be used.
+    #[cfg(feature = "broker")]
+    Broker(Box<crate::broker::BrokerError>),
 }
 
 impl Error {
@@ -64,8 +149,81 @@ impl Error {
     }
 }
 
+/// The errors that are passed on as they are, each with the variant that holds it.
+macro_rules! passed_on {
+    ($($(#[$cfg:meta])? $variant:ident: $error:ty;)*) => {
+        $(
+            $(#[$cfg])?
+            impl From<$error> for Error {
+                fn from(error: $error) -> Self {
+                    Self::$variant(error.into())
+                }
+            }
+        )*
+
+        impl Error {
+            /// The error that is passed on, if this is none of its own.
+            fn passed_on(&self) -> Option<&(dyn error::Error + 'static)> {
+                Some(match self {
+                    $($(#[$cfg])? Self::$variant(error) => error,)*
+                    Self::Put(error) => error,
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+passed_on! {
+    Process: ProcessError;
+    Pool: PoolError;
+    Task: TaskError;
+    Get: GetError;
+    TasksLost: TasksLost;
+    TaskDoneTooOften: TaskDoneTooOften;
+    Send: SendError;
+    Recv: RecvError;
+    Encode: EncodeError;
+    Decode: DecodeError;
+    BarrierBroken: BarrierBroken;
+    NotLocked: NotLocked;
+    NotOwner: NotOwner;
+    ReleasedTooOften: ReleasedTooOften;
+    Io: io::Error;
+    #[cfg(feature = "managers")] Manager: crate::managers::ManagerError;
+    #[cfg(feature = "managers")] NotAnAddress: crate::managers::NotAnAddress;
+    #[cfg(feature = "broker")] Broker: crate::broker::BrokerError;
+}
+
+impl<T> From<PutError<T>> for Error {
+    fn from(error: PutError<T>) -> Self {
+        Self::Put(Box::new(error.map(drop)))
+    }
+}
+
+/// Through [`ManagerError`](crate::managers::ManagerError), which they convert into.
+#[cfg(feature = "managers")]
+mod of_managers {
+    use super::Error;
+    use crate::managers::{Exception, ManagerError, PickleError, WrongType};
+
+    macro_rules! through_manager_error {
+        ($($error:ty),*) => { $(
+            impl From<$error> for Error {
+                fn from(error: $error) -> Self {
+                    ManagerError::from(error).into()
+                }
+            }
+        )* };
+    }
+    through_manager_error!(Exception, PickleError, WrongType);
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = self.passed_on() {
+            return write!(f, "{error}");
+        }
         match self {
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::TooManyParties { most } => {
@@ -89,15 +247,19 @@ impl fmt::Display for Error {
                 "shared memory cannot be named {name:?}: take a short name without a \
                  slash"
             ),
+            // It was passed on above.
+            _ => Ok(()),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+/// An error that is passed on speaks for itself: its cause is the next one, not the error
+/// once more.
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::System { source, .. } => Some(source),
-            _ => None,
+            _ => self.passed_on()?.source(),
         }
     }
 }

@@ -102,8 +102,9 @@
 //!
 //! # Layout
 //!
-//! Each row uses only the rows above it, with one exception: a slice of shared numbers is
-//! sound only under its lock, so `sys/numbers` uses `wait/` and `registry`.
+//! Each row uses only the rows above it, with two exceptions: `error` names the errors of
+//! all rows, which convert into [`Error`]; and a slice of shared numbers is sound only under
+//! its lock, so `sys/numbers` uses `wait/` and `registry`.
 //!
 //! | | |
 //! | --- | --- |
@@ -163,7 +164,7 @@ mod sys;
 mod wait;
 
 pub use codec::{DecodeError, EncodeError};
-pub use error::Error;
+pub use error::{Error, Result};
 pub use pipe::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 pub use pool::{
     AsyncResult, Imap, Pool, PoolBuilder, PoolCall, PoolError, PoolFn, StartMethod,

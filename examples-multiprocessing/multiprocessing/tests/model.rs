@@ -11,7 +11,7 @@
 #![allow(unreachable_pub, reason = "the files are public in the library")]
 #![allow(missing_docs, reason = "the library documents them")]
 
-#[path = "../src/error.rs"]
+#[path = "model_sys/error.rs"]
 mod error;
 /// No handle of a model is handed to another program.
 mod handover {

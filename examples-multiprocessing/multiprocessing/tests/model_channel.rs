@@ -10,7 +10,7 @@
 
 #[path = "../src/channel/mod.rs"]
 mod channel;
-#[path = "../src/error.rs"]
+#[path = "model_sys/error.rs"]
 mod error;
 #[path = "model_sys/mod.rs"]
 mod sys;

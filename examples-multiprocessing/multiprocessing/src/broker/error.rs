@@ -133,7 +133,8 @@ impl fmt::Display for BrokerError {
 impl std::error::Error for BrokerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Pool(error) => Some(error),
+            // It speaks for itself: its cause is the next one.
+            Self::Pool(error) => error.source(),
             _ => None,
         }
     }

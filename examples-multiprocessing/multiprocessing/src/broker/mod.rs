@@ -19,7 +19,7 @@
 //!     Tasks::new().add("square", square)
 //! }
 //!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! fn main() -> multiprocessing::Result<()> {
 //!     if let Some(url) = std::env::args().nth(1) {
 //!         // On every host: PROGRAM redis://master:6379/0
 //!         return Ok(tasks().worker(&url)?.processes(4).serve()?);

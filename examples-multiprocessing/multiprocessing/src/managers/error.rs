@@ -171,8 +171,20 @@ pub(super) fn visible(text: &str) -> String {
     visible
 }
 
-// The system's message is part of the sentence.
-impl Error for ManagerError {}
+// The system's message is part of the sentence, too: the source is for a program that asks
+// what kind of failure it was.
+impl Error for ManagerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Absent { source, .. } | Self::Bind { source, .. } => Some(source),
+            Self::Raised(exception) => Some(exception),
+            // These speak for themselves.
+            Self::Pickle(error) => error.source(),
+            Self::Process(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<Exception> for ManagerError {
     fn from(exception: Exception) -> Self {

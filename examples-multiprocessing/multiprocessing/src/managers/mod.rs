@@ -27,7 +27,7 @@
 //! assert_eq!(d.get::<Option<i64>>("two")?, Some(2));
 //! assert_eq!(format!("{:?}", d.value()?), r#"{"one": 1, "two": 2}"#);
 //! manager.shutdown()?;
-//! # Ok::<(), multiprocessing::managers::ManagerError>(())
+//! # Ok::<(), multiprocessing::Error>(())
 //! ```
 //!
 //! # Layout

@@ -352,7 +352,14 @@ impl fmt::Display for SendError {
     }
 }
 
-impl Error for SendError {}
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<EncodeError> for SendError {
     fn from(error: EncodeError) -> Self {
@@ -404,7 +411,14 @@ impl fmt::Display for RecvError {
     }
 }
 
-impl Error for RecvError {}
+impl Error for RecvError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<io::Error> for RecvError {
     fn from(error: io::Error) -> Self {

@@ -220,11 +220,12 @@ impl fmt::Display for PoolError {
     }
 }
 
+// The errors that are passed on are their own sentence: their cause is the next one.
 impl std::error::Error for PoolError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Process(error) => Some(error),
-            Self::System(error) => Some(error),
+            Self::Process(error) => error.source(),
+            Self::System(error) => error.source(),
             _ => None,
         }
     }

@@ -358,6 +358,16 @@ impl<T> PutError<T> {
         | Self::System(item, _)) = self;
         item
     }
+
+    /// The same with another item.
+    pub(crate) fn map<U>(self, function: impl FnOnce(T) -> U) -> PutError<U> {
+        match self {
+            Self::Full(item) => PutError::Full(function(item)),
+            Self::Closed(item) => PutError::Closed(function(item)),
+            Self::Encode(item, error) => PutError::Encode(function(item), error),
+            Self::System(item, error) => PutError::System(function(item), error),
+        }
+    }
 }
 
 // By hand, so that the error can be printed although the item cannot.
@@ -383,7 +393,15 @@ impl<T> fmt::Display for PutError<T> {
     }
 }
 
-impl<T> error::Error for PutError<T> {}
+impl<T> error::Error for PutError<T> {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Full(_) | Self::Closed(_) => None,
+            Self::Encode(_, error) => error.source(),
+            Self::System(_, error) => error.source(),
+        }
+    }
+}
 
 /// Why no item was got. An example is at [`Queue`].
 #[derive(Debug, Clone, PartialEq, Eq)]

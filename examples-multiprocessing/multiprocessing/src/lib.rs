@@ -175,8 +175,8 @@ pub use process::{
     cpu_count, current_process, freeze_support, parent_process, set_authkey,
 };
 pub use queue::{
-    GetError, JoinableQueue, PutError, Queue, SimpleQueue, TaskDoneTooOften,
-    TasksLost,
+    GetError, JoinableQueue, PutError, Queue, QueueIter, SimpleQueue,
+    TaskDoneTooOften, TasksLost,
 };
 pub use shared::{
     Array, ArrayGuard, Number, RawArray, RawValue, Scalar, SharedMemory, Slot,

@@ -291,3 +291,75 @@ fn a_simple_queue_keeps_the_order() {
     (0..100).for_each(|i| assert_eq!(q.get(), Ok(i)));
     assert!(q.empty());
 }
+
+#[test]
+fn iterating_ends_when_the_last_producer_is_gone() {
+    let q = Queue::new(0).unwrap();
+    q.put(1).unwrap();
+    thread::scope(|s| {
+        s.spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            q.put(2).unwrap();
+            q.close();
+        });
+        let mut got = Vec::new();
+        for item in &q {
+            got.push(item.unwrap());
+        }
+        assert_eq!(got, [1, 2]);
+    });
+    let mut items = q.iter();
+    assert_eq!((items.next(), items.next()), (None, None));
+
+    let simple = SimpleQueue::new().unwrap();
+    simple.put("only".to_string()).unwrap();
+    simple.close();
+    let items: Vec<_> = simple.iter().collect();
+    assert_eq!(items, [Ok("only".to_string())]);
+}
+
+/// Is sent as a number, and is a value only if that is even.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+struct Even(u8);
+
+impl From<Even> for u8 {
+    fn from(Even(n): Even) -> Self {
+        n
+    }
+}
+
+impl TryFrom<u8> for Even {
+    type Error = String;
+
+    fn try_from(n: u8) -> Result<Self, String> {
+        n.is_multiple_of(2).then_some(Self(n)).ok_or("odd".into())
+    }
+}
+
+#[test]
+fn an_item_that_is_no_value_is_an_error_and_the_next_one_follows() {
+    let q = Queue::new(0).unwrap();
+    for n in 1..=3 {
+        q.put(Even(n)).unwrap();
+    }
+    q.close();
+    let mut items = q.iter();
+    assert!(matches!(items.next(), Some(Err(GetError::Decode(_)))));
+    assert_eq!(items.next(), Some(Ok(Even(2))));
+    assert!(matches!(items.next(), Some(Err(GetError::Decode(_)))));
+    assert_eq!(items.next(), None);
+}
+
+#[test]
+fn iterating_over_a_joinable_queue_takes_tasks() {
+    let q = JoinableQueue::new(0).unwrap();
+    (0..3).for_each(|n| q.put(n).unwrap());
+    q.close();
+    for task in &q {
+        task.unwrap();
+        q.task_done().unwrap();
+    }
+    q.join().unwrap();
+    assert_eq!(q.task_done(), Err(TaskDoneTooOften));
+}

@@ -6,6 +6,7 @@
 //! whose items nobody has got yet ends all the same and can be joined, unlike one of
 //! Python's, whose feeder thread would still be writing to a pipe.
 
+mod iter;
 mod joinable;
 mod lifeline;
 mod simple;
@@ -26,6 +27,7 @@ use crate::handover::{self, as_kind};
 use crate::sys::futex::Deadline;
 use lifeline::Lifeline;
 
+pub use iter::QueueIter;
 pub use joinable::{JoinableQueue, TaskDoneTooOften, TasksLost};
 pub use simple::SimpleQueue;
 

@@ -26,7 +26,7 @@ use crate::handover::handle;
 /// ```
 #[derive(Debug)]
 pub struct SimpleQueue<T> {
-    queue: Queue<T>,
+    pub(super) queue: Queue<T>,
 }
 
 handle!(SimpleQueue<T> { queue });

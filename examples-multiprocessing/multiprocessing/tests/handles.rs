@@ -17,6 +17,7 @@ fn main() {
     every_handle_stays_connected_in_a_spawned_process();
     a_handle_arrives_as_nothing_but_what_it_was_sent_as();
     clones_of_a_queue_are_clones_in_a_spawned_process();
+    one_connection_serves_several_children();
     memory_cannot_be_cut_short();
     a_lock_that_a_spawned_process_died_with_is_noticed();
     guards_in_a_forked_process_release_nothing();
@@ -149,6 +150,49 @@ fn clones_of_a_queue_are_clones_in_a_spawned_process() {
     let queues = (queue.clone(), queue.clone(), other.clone());
     assert_eq!(run(Process::spawned(work, queues)), Some(0));
     assert_eq!((queue.qsize(), other.get()), (0, Ok(2)));
+}
+
+fn report((sender, n): (Connection, u32)) {
+    sender.send(&n).unwrap();
+}
+
+/// An end that is in an argument twice is closed with the second.
+fn report_twice((first, second): (Connection, Connection)) {
+    first.send(&1_u32).unwrap();
+    first.close();
+    second.send(&2_u32).unwrap();
+}
+
+fn one_connection_serves_several_children() {
+    let received = |start: &dyn Fn(&Connection) -> Vec<Process<'static>>| {
+        let (receiver, sender) = pipe(false).unwrap();
+        let children: Vec<_> = start(&sender).into_iter().map(run).collect();
+        assert!(children.iter().all(|code| *code == Some(0)), "{children:?}");
+        drop(sender);
+        // It ends only if no clone was left behind here.
+        let mut numbers: Vec<u32> =
+            std::iter::from_fn(|| receiver.recv().ok()).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let numbers = received(&|sender| {
+        let child = |n| Process::spawned(report, (sender.clone(), n));
+        (1..=3).map(child).collect()
+    });
+    assert_eq!(numbers, [1, 2, 3]);
+    let numbers = received(&|sender| {
+        let child = |n| {
+            let sender = sender.clone();
+            Process::new(move || report((sender, n)))
+        };
+        (1..=3).map(child).collect()
+    });
+    assert_eq!(numbers, [1, 2, 3]);
+    let numbers = received(&|sender| {
+        let argument = (sender.clone(), sender.clone());
+        vec![Process::spawned(report_twice, argument)]
+    });
+    assert_eq!(numbers, [1, 2]);
 }
 
 /// As every program may try, by the names of its own descriptors.

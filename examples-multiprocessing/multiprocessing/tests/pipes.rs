@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{IoSlice, Write};
+use std::io::{ErrorKind, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
@@ -211,4 +211,27 @@ fn a_receiver_that_sleeps_is_woken() {
         });
         assert_eq!(a.recv::<String>().unwrap(), "here");
     });
+}
+
+#[test]
+fn an_end_that_only_sends_is_not_polled() {
+    let (_receiver, sender) = pipe(false).unwrap();
+    // At once: it would be ready for ever as soon as the receiver is gone.
+    for timeout in [Duration::ZERO, Duration::MAX] {
+        let error = sender.poll(timeout).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), RecvError::SendsOnly.to_string());
+    }
+}
+
+#[test]
+fn an_end_is_closed_with_its_last_clone() {
+    let (receiver, sender) = pipe(false).unwrap();
+    let clone = sender.clone();
+    drop(sender);
+    assert!(matches!(clone.recv::<i32>(), Err(RecvError::SendsOnly)));
+    clone.send(&1).unwrap();
+    assert_eq!(receiver.recv::<i32>().unwrap(), 1);
+    clone.close();
+    assert!(matches!(receiver.recv::<i32>(), Err(RecvError::EndOfFile)));
 }

@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -100,11 +101,37 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
 /// copies of all ends, and the other side learns of the end only when the last copy is
 /// gone. So both processes drop the end that is not theirs.
 ///
+/// A clone is the same end for the same process, which closes it with the last of them. So
+/// one end can be given to any number of spawned processes:
+///
+/// ```no_run
+/// // Not run: the main of a test does not begin with freeze_support.
+/// use multiprocessing::{Connection, Process, freeze_support, pipe};
+///
+/// fn report((to_parent, n): (Connection, u32)) {
+///     to_parent.send(&(n * n)).unwrap();
+/// }
+///
+/// fn main() -> multiprocessing::Result<()> {
+///     freeze_support();
+///     let (from_children, to_parent) = pipe(false)?;
+///     for n in 1..=3 {
+///         Process::spawned(report, (to_parent.clone(), n)).start()?;
+///     }
+///     drop(to_parent); // or the loop would wait for this process's own messages
+///     while let Ok(square) = from_children.recv::<u32>() {
+///         println!("{square}");
+///     }
+///     Ok(())
+/// }
+/// ```
+///
 /// Its descriptor can be given to poll and its like: it is readable when
 /// [`recv`](Self::recv) would not wait. It is closed on exec.
 #[derive(Debug)]
 pub struct Connection {
-    socket: OwnedFd,
+    /// The descriptor, which is that of the clones, too.
+    socket: Arc<OwnedFd>,
     direction: Direction,
     /// If the other side answers at once, probing again is faster than sleeping.
     spin: Spin,
@@ -129,7 +156,7 @@ impl Direction {
 impl Connection {
     fn new(socket: OwnedFd, direction: Direction) -> Self {
         Self {
-            socket,
+            socket: Arc::new(socket),
             direction,
             spin: Spin::new(SpinLimits::BY_CALL),
         }
@@ -228,7 +255,7 @@ impl Connection {
         Ok(!wait(&[self], Some(timeout))?.is_empty())
     }
 
-    /// Closes this end: the same as dropping it.
+    /// Closes this end, or this clone of it: the same as dropping it.
     pub fn close(self) {}
 
     /// Takes one message and returns what `read` makes of it.
@@ -287,6 +314,16 @@ fn assemble<R>(
     message.resize(length as usize, 0);
     rest.read_exact_at(&mut message[first.len()..], 0)?;
     Ok(read(&message))
+}
+
+impl Clone for Connection {
+    fn clone(&self) -> Self {
+        Self {
+            socket: Arc::clone(&self.socket),
+            direction: self.direction,
+            spin: Spin::new(SpinLimits::BY_CALL),
+        }
+    }
 }
 
 impl AsFd for Connection {

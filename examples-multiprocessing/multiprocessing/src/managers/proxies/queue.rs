@@ -7,7 +7,8 @@ use crate::managers::convert::FromValue;
 use crate::managers::{ManagerError, Proxy, Value};
 
 proxy_type! {
-    /// A queue in a manager's server: Python's `manager.Queue()`.
+    /// A queue in a manager's server: Python's `manager.Queue()`. How it differs from
+    /// [`multiprocessing::Queue`](crate::Queue) is said [there](crate::Queue#which-queue).
     ///
     /// An item that was taken for a client which has died in the meantime goes back to its
     /// place.

@@ -100,6 +100,10 @@
 //! started while threads run. It needs one call of [`freeze_support`] at the top of
 //! `main`.
 //!
+//! # Ctrl+C and SIGTERM
+//!
+//! How a program finishes its work before it ends is said in [`graceful_end`].
+//!
 //! # Layout
 //!
 //! Each row uses only the rows above it, with two exceptions: `error` names the errors of
@@ -108,6 +112,7 @@
 //!
 //! | | |
 //! | --- | --- |
+//! | `graceful_end` | a page of documentation |
 //! | `error`, `codec`, `handover`, `poison` | what can go wrong; values as bytes; handles for a spawned child; mutexes of this process |
 //! | `sys/` | shared segments, futex, fork, spawn, signals, pidfds: the only `unsafe`, and no policy |
 //! | `registry` | which of the related processes are alive |
@@ -148,6 +153,7 @@ pub mod broker;
 mod channel;
 mod codec;
 mod error;
+pub mod graceful_end;
 mod handover;
 #[cfg(feature = "managers")]
 pub mod managers;

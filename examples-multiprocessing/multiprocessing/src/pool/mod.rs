@@ -188,7 +188,7 @@ pub use submit::PoolCall;
 /// set a flag, by which the program stops submitting and then
 /// [`close`](Self::close)s and [`join`](Self::join)s the pool. A function that handles
 /// SIGINT in a worker too can be its
-/// [`initializer`](PoolBuilder::initializer).
+/// [`initializer`](PoolBuilder::initializer). See also [`graceful_end`](crate::graceful_end).
 ///
 /// ```no_run
 /// // Not run: a test has threads, and a process that has threads must not fork.

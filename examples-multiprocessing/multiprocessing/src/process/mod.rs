@@ -84,7 +84,7 @@ use crate::{registry, wait};
 /// In a forked child every signal has its default action. signal-hook, which installs its
 /// handler once for each signal, does not notice that: a signal that the parent has
 /// registered with it cannot be registered again in the child. Start such a child by
-/// spawn.
+/// spawn, or see the other [ways round it](crate::graceful_end#a-handler-in-a-forked-child).
 pub struct Process<'a> {
     identity: Box<Identity>,
     state: State<'a>,

@@ -43,8 +43,36 @@ fn longest(mut wait: impl FnMut()) -> (Duration, Duration) {
     })
 }
 
+/// Stops a process at many moments, in some of which it holds what lies under a semaphore.
+fn a_process_that_is_stopped_in_a_semaphore_delays_nobody() {
+    let semaphore = Semaphore::new(1).unwrap();
+    let mut user = Process::builder().daemon(true).target(|| {
+        loop {
+            semaphore.acquire();
+            semaphore.release();
+        }
+    });
+    user.start().unwrap();
+    let id = Pid::from_raw(user.pid().unwrap());
+    for _ in 0..ROUNDS {
+        std::thread::sleep(Duration::from_millis(1));
+        signal::kill(id, Signal::SIGSTOP).unwrap();
+        // The alarm ends a wait that does not end.
+        if semaphore.acquire_timeout(TIMEOUT) {
+            semaphore.release();
+        }
+        if semaphore.try_acquire() {
+            semaphore.release();
+        }
+        signal::kill(id, Signal::SIGCONT).unwrap();
+    }
+    user.kill().unwrap();
+    user.join().unwrap();
+}
+
 fn main() {
     alarm::set(110);
+    a_process_that_is_stopped_in_a_semaphore_delays_nobody();
     let pool = Pool::new(1).unwrap();
     let empty: Queue<u32> = Queue::new(0).unwrap();
     let full: Queue<u32> = Queue::new(1).unwrap();

@@ -116,7 +116,17 @@ impl<const N: usize> State<N> {
 
     /// Takes the lock, and corrects the count if its last holder died.
     fn lock(&self) -> RawGuard<'_> {
-        let guard = self.lock.lock();
+        self.repaired(self.lock.lock())
+    }
+
+    /// The same for an operation with a deadline: a process that is stopped while it holds
+    /// the lock delays it by half a slice. There is no guard then.
+    fn lock_until(&self, deadline: Deadline) -> Option<RawGuard<'_>> {
+        let acquired = self.lock.acquire(deadline.or_later(SLICE / 2))?;
+        Some(self.repaired(RawGuard::new(&self.lock, acquired)))
+    }
+
+    fn repaired<'a>(&self, guard: RawGuard<'a>) -> RawGuard<'a> {
         if guard.acquired == Acquired::PredecessorDied {
             let taken = |place: &&AtomicU32| place.load(Ordering::Relaxed) != 0;
             let held = self.holders.iter().filter(taken).count();
@@ -136,7 +146,7 @@ impl<const N: usize> State<N> {
         deadline: Deadline,
         mut slept: Slept,
     ) -> Option<Place> {
-        let mut guard = self.lock();
+        let mut guard = self.lock_until(deadline)?;
         loop {
             // If permits come and go, each waiter is woken within its slice, and none of
             // them would search. So the time since the last search counts, too.
@@ -157,7 +167,8 @@ impl<const N: usize> State<N> {
             // A release after the lock was given up is not lost: it changes `releases`,
             // and the sleep does not begin.
             slept = futex::wait(&self.releases, releases, deadline);
-            guard = self.lock();
+            // Without the lock it stays among those that wait, which costs system calls.
+            guard = self.lock_until(deadline)?;
             subtract(&self.waiting, 1);
         }
     }
@@ -279,7 +290,7 @@ impl Semaphore {
     #[must_use = "without a permit there is nothing to release"]
     pub fn try_acquire(&self) -> bool {
         let (hold, slept) = (Hold::Anonymous, Slept::Deadline);
-        self.state.acquire(hold, Deadline::Never, slept).is_some()
+        self.state.acquire(hold, Deadline::NOW, slept).is_some()
     }
 
     /// Takes a permit, waiting for one for at most this long: `acquire(timeout=…)`.

@@ -4,7 +4,7 @@ use std::io;
 
 /// In the place of `multiprocessing::Error`.
 #[derive(Debug)]
-#[expect(dead_code, reason = "no model reads them")]
+#[allow(dead_code, reason = "one model makes both, and none reads them")]
 pub enum Error {
     /// The system refused.
     System {

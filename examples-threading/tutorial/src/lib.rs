@@ -7,11 +7,14 @@
 //! | `time.ctime()` | [`ctime()`] |
 //! | a chart of what each worker did and when | [`Timeline`] |
 //!
-//! Two features serve some packages only: `tree` is the folder that listing D57
-//! copies, `harness` runs listings from outside, for their tests.
+//! Three features serve some packages only: `tree` is the folder that listing D57
+//! copies, `harness` runs listings from outside, and `browser` looks at pages, for their
+//! tests.
 // Not `forbid`: the macro that reads `TEMPO` before `main` allows itself unsafe code.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "browser")]
+pub mod browser;
 mod ctime;
 mod failure;
 #[cfg(feature = "harness")]

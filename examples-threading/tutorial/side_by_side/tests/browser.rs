@@ -3,19 +3,16 @@
 //! `SCREENSHOTS` names a folder for pictures of what was looked at; `TUTORIALS` names
 //! the folder of real tutorials, of which the pictures then are.
 
-mod chromium;
-
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::LazyLock;
 
-use chromium::Browser;
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 use side_by_side::{Document, page, project_sections, rows, sections, text};
+use tutorial::browser::{self, Browser};
 
 /// Stands in for a tutorial: it has something of listing V17 and of listing V18.
 const DOCUMENT: &str = r#"import threading
@@ -112,10 +109,9 @@ fn it_fits_narrow_and_wide_windows_light_and_dark() {
                 let colour = "getComputedStyle(document.body).backgroundColor";
                 colours.push((dark, browser.evaluate(colour)));
                 silent(&browser);
-                if let Some(folder) = env::var_os("SCREENSHOTS") {
-                    let scheme = if dark { "dark" } else { "light" };
-                    let name = format!("page-{index}-{width}-{scheme}.png");
-                    browser.screenshot(&Path::new(&folder).join(name));
+                let name = format!("page-{index}");
+                if let Some(path) = browser::screenshot(&name, width, dark) {
+                    browser.screenshot(&path);
                 }
             }
         }
@@ -238,6 +234,7 @@ fn what_is_not_found_is_listed_and_its_port_shown() {
 }
 
 fn main() {
+    let clean = || fs::remove_dir_all(&FILES.folder).unwrap();
     let tests: [(&str, fn()); 8] = [
         (
             "it_fits_narrow_and_wide_windows_light_and_dark",
@@ -266,23 +263,5 @@ fn main() {
             what_is_not_found_is_listed_and_its_port_shown,
         ),
     ];
-    let ignored = chromium::program().is_none();
-    if ignored {
-        eprintln!("NO chromium HERE: the page was not looked at.");
-    }
-    let tests = tests.map(|(name, test)| {
-        let run = move || {
-            test();
-            Ok::<(), Failed>(())
-        };
-        Trial::test(name, run).with_ignored_flag(ignored)
-    });
-    let mut arguments = Arguments::from_args();
-    // Each has a browser of its own, and a browser takes several cores.
-    arguments.test_threads.get_or_insert(2);
-    let end = libtest_mimic::run(&arguments, tests.into());
-    if !ignored && !arguments.list {
-        fs::remove_dir_all(&FILES.folder).unwrap();
-    }
-    end.exit();
+    browser::run(tests, clean)
 }

@@ -1,4 +1,19 @@
-//! Chromium without a window, driven by its `DevTools` protocol over two named pipes.
+//! Pages in a real browser, for their tests: Chromium without a window, driven by its
+//! `DevTools` protocol over two named pipes.
+//!
+//! A test program that looks at pages has no harness of its own but [`run`]:
+//!
+//! ```no_run
+//! use tutorial::browser::{self, Browser};
+//!
+//! fn it_has_a_title() {
+//!     let mut browser = Browser::open("file:///tmp/page.html", 390, false);
+//!     assert_eq!(browser.evaluate("document.title"), "A page");
+//!     assert!(browser.console.is_empty(), "{:?}", browser.console);
+//! }
+//!
+//! browser::run([("it_has_a_title", it_has_a_title)], || ());
+//! ```
 //!
 //! See <https://chromedevtools.github.io/devtools-protocol/>.
 
@@ -12,6 +27,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
 
 /// Far beyond what any answer takes, so that only a hang meets it.
@@ -21,7 +37,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// The browser's program, if there is one here.
-pub(crate) fn program() -> Option<&'static str> {
+fn program() -> Option<&'static str> {
     NAMES.into_iter().find(|name| {
         let mut version = Command::new(name);
         version
@@ -32,21 +48,59 @@ pub(crate) fn program() -> Option<&'static str> {
     })
 }
 
+/// Runs the tests of this program as the command line asks, and ends it. Without a
+/// browser they are printed as ignored. `clean` removes what they left; it is called
+/// if they ran.
+pub fn run<const N: usize>(tests: [(&str, fn()); N], clean: impl FnOnce()) -> ! {
+    let ignored = program().is_none();
+    if ignored {
+        eprintln!("NO chromium HERE: the pages were not looked at.");
+    }
+    let tests = tests.map(|(name, test)| {
+        let run = move || {
+            test();
+            Ok::<(), Failed>(())
+        };
+        Trial::test(name, run).with_ignored_flag(ignored)
+    });
+    let mut arguments = Arguments::from_args();
+    // Each has a browser of its own, and a browser takes several cores.
+    arguments.test_threads.get_or_insert(2);
+    let end = libtest_mimic::run(&arguments, tests.into());
+    if !ignored && !arguments.list {
+        clean();
+    }
+    end.exit()
+}
+
+/// Where pictures of the pages are to be kept, if they are: the folder that
+/// `SCREENSHOTS` names, and in it this name, the width and the colour scheme.
+#[must_use]
+pub fn screenshot(name: &str, width: u32, dark: bool) -> Option<PathBuf> {
+    let scheme = if dark { "dark" } else { "light" };
+    let folder = PathBuf::from(env::var_os("SCREENSHOTS")?);
+    Some(folder.join(format!("{name}-{width}-{scheme}.png")))
+}
+
 /// A browser with one page.
-pub(crate) struct Browser {
+pub struct Browser {
     child: Child,
     commands: File,
     messages: Receiver<Value>,
     session: String,
     next: u64,
     /// What the page wrote to its console, and its uncaught errors.
-    pub(crate) console: Vec<String>,
+    pub console: Vec<String>,
     folder: PathBuf,
 }
 
 impl Browser {
     /// Starts it with a page of this width, 800 high.
-    pub(crate) fn open(url: &str, width: u32, dark: bool) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// If there is no browser, or it does not answer: a test cannot go on then.
+    pub fn open(url: &str, width: u32, dark: bool) -> Self {
         // Chromium sometimes ends as soon as it is started, above all beside others.
         for _ in 0..5 {
             let mut browser = Self::launch();
@@ -61,7 +115,7 @@ impl Browser {
     fn launch() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("side_by_side-browser-{}-{count}", std::process::id());
+        let name = format!("tutorial-browser-{}-{count}", std::process::id());
         let folder = env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
         let [input, output] = ["input", "output"].map(|name| folder.join(name));
@@ -202,13 +256,13 @@ impl Browser {
     }
 
     /// The value of an expression in the page.
-    pub(crate) fn evaluate(&mut self, script: &str) -> Value {
+    pub fn evaluate(&mut self, script: &str) -> Value {
         let value = self.try_evaluate(script);
         value.unwrap_or_else(|| panic!("{script} has no value"))
     }
 
     /// Presses and releases keys, as a person types them.
-    pub(crate) fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         for key in keys.chars() {
             let key = key.to_string();
             for (kind, text) in [("keyDown", json!(key)), ("keyUp", Value::Null)] {
@@ -222,8 +276,25 @@ impl Browser {
     }
 
     /// Writes a picture of what is seen.
-    pub(crate) fn screenshot(&mut self, path: &Path) {
-        let picture = self.call("Page.captureScreenshot", &json!({}));
+    pub fn screenshot(&mut self, path: &Path) {
+        self.capture(path, &json!({}));
+    }
+
+    /// Writes a picture of the whole page, also of what is below the window.
+    pub fn screenshot_whole(&mut self, path: &Path) {
+        let height = "document.documentElement.scrollHeight";
+        let (width, height) = (self.evaluate("innerWidth"), self.evaluate(height));
+        let clip = json!({
+            "x": 0, "y": 0, "width": width, "height": height, "scale": 1,
+        });
+        self.capture(
+            path,
+            &json!({ "captureBeyondViewport": true, "clip": clip }),
+        );
+    }
+
+    fn capture(&mut self, path: &Path, parameters: &Value) {
+        let picture = self.call("Page.captureScreenshot", parameters);
         let picture = base64(picture["data"].as_str().unwrap());
         fs::write(path, picture).unwrap();
     }

@@ -16,7 +16,7 @@ use crate::parallel::Neighbours;
 use crate::python::{self, Pythons};
 use crate::record::Record;
 use crate::results::{Cell, Line, Results};
-use crate::rounds::{self, Rounds};
+use crate::rounds::{self, Extent, Rounds};
 use crate::scenario::{Row, Scenario};
 use crate::summary;
 
@@ -30,6 +30,10 @@ const SAMPLES: usize = 10;
 /// chooses how many iterations it asks for at a time by the time of the first.
 const ITERATIONS_PER_SAMPLE: u64 = 8;
 
+/// After so much time the further scenarios of a question have as few rounds as will do,
+/// so that a question ends within two minutes.
+const QUESTION_TIME: Duration = Duration::from_secs(85);
+
 /// One run of the bench.
 pub struct Bench {
     criterion: Criterion<Nanoseconds>,
@@ -41,6 +45,8 @@ pub struct Bench {
     /// The run that this one is to be compared with.
     baseline: Option<Record>,
     start: Instant,
+    /// How long each question has taken so far.
+    took: Vec<(&'static str, Duration)>,
     warnings: Vec<String>,
     facts: Facts,
     results: Vec<Results>,
@@ -88,6 +94,7 @@ impl Bench {
         let mut facts = machine::facts();
         let pythons = Pythons::start();
         facts.extend(pythons.facts());
+        facts.push(("command".into(), command(&arguments)));
         facts.push(("in use by others before the run".into(), cores(busy)));
         Ok(Self {
             criterion: Criterion::default()
@@ -105,6 +112,7 @@ impl Bench {
             directory,
             baseline,
             start: Instant::now(),
+            took: Vec::new(),
             warnings,
             facts,
             results: Vec::new(),
@@ -116,7 +124,16 @@ impl Bench {
     /// A contender that fails or gives a wrong answer ends the run. A Python that does
     /// so is reported in place of its time.
     pub fn scenario(&mut self, mut scenario: Scenario<'_>) {
-        let id = format!("{}/{}", scenario.question, scenario.name());
+        let start = Instant::now();
+        let extent = if self.once {
+            Extent::Once
+        } else if *self.took(scenario.question) > QUESTION_TIME {
+            Extent::Least
+        } else {
+            Extent::Whole
+        };
+        let question = scenario.question;
+        let id = format!("{question}/{}", scenario.name());
         let labels: Vec<(usize, String)> = scenario
             .rows
             .iter()
@@ -135,7 +152,7 @@ impl Bench {
                     let neighbours = neighbours
                         .unwrap_or_else(|why| stop(&format!("{id}: {why}")));
                     let rounds =
-                        rounds::measure(&mut scenario, &mut self.pythons, self.once);
+                        rounds::measure(&mut scenario, &mut self.pythons, extent);
                     (rounds, neighbours)
                 });
                 if let Cell::Failed(why) = &rounds.cells[line][0] {
@@ -155,11 +172,22 @@ impl Bench {
         group.finish();
         if let Some((rounds, neighbours)) = measured {
             drop(neighbours);
-            self.keep(scenario, rounds);
+            self.keep(scenario, rounds, extent);
+            *self.took(question) += start.elapsed();
         }
     }
 
-    fn keep(&mut self, scenario: Scenario<'_>, rounds: Rounds) {
+    /// How long a question has taken so far.
+    fn took(&mut self, question: &'static str) -> &mut Duration {
+        let known = self.took.iter().position(|(other, _)| *other == question);
+        let index = known.unwrap_or_else(|| {
+            self.took.push((question, Duration::ZERO));
+            self.took.len() - 1
+        });
+        &mut self.took[index].1
+    }
+
+    fn keep(&mut self, scenario: Scenario<'_>, rounds: Rounds, extent: Extent) {
         let lines = scenario
             .rows
             .into_iter()
@@ -190,6 +218,7 @@ impl Bench {
             lines,
             pythons: self.pythons.names(),
             quotes: scenario.quotes,
+            shortened: extent == Extent::Least,
             sentences: Vec::new(),
         };
         let sentences = scenario.says.iter().filter_map(|says| says(&results));
@@ -210,6 +239,7 @@ impl Bench {
             directory,
             baseline,
             start,
+            took: questions,
             mut warnings,
             mut facts,
             results,
@@ -226,7 +256,13 @@ impl Bench {
         let busy = machine::busy_cores();
         warnings.extend(machine::warning(busy, "after"));
         facts.push(("in use by others after the run".into(), cores(busy)));
-        facts.push(("the run took".into(), format!("{took} s")));
+        let questions: Vec<String> = questions
+            .iter()
+            .filter(|(_, took)| !took.is_zero())
+            .map(|(question, took)| format!("{question} {} s", took.as_secs()))
+            .collect();
+        let took = format!("{took} s: {}", questions.join(", "));
+        facts.push(("the run took".into(), took));
         let record = Record {
             warnings,
             facts,
@@ -237,6 +273,20 @@ impl Bench {
             .transpose()?;
         summary::report(&record, comparison, &directory)?;
         Ok(code)
+    }
+}
+
+/// The command of this run. Cargo adds `--bench` by itself.
+fn command(arguments: &[OsString]) -> String {
+    let quoted = arguments
+        .iter()
+        .filter(|argument| *argument != "--bench")
+        .map(|argument| format!(" '{}'", argument.to_string_lossy()));
+    let arguments: String = quoted.collect();
+    if arguments.is_empty() {
+        "cargo bench -p bench".into()
+    } else {
+        format!("cargo bench -p bench --{arguments}")
     }
 }
 
@@ -349,6 +399,18 @@ mod tests {
         assert_eq!([three(), three()], [30, 60]);
         drop(row);
         assert_eq!(calls.into_inner(), [300, 300]);
+    }
+
+    #[test]
+    fn the_report_names_the_command_that_makes_it_again() {
+        let command = |arguments: &[&str]| {
+            let words: Vec<OsString> =
+                arguments.iter().map(OsString::from).collect();
+            super::command(&words)
+        };
+        assert_eq!(command(&["--bench"]), "cargo bench -p bench");
+        let one = command(&["^pool/", "--bench"]);
+        assert_eq!(one, "cargo bench -p bench -- '^pool/'");
     }
 
     #[test]

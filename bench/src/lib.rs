@@ -14,8 +14,8 @@
 //! | file | what |
 //! | --- | --- |
 //! | `summary.md` | the report, with a link from each row to its lines of code |
-//! | `summary.html` | the same with charts |
-//! | `readme.md` | the comparisons that the project's page quotes |
+//! | `summary.html` | the same with charts, in one file |
+//! | `readme.md`, `pictures/` | what the project's page quotes |
 //! | `samples.json` | each sample, and what it was measured on: a `--baseline` |
 //! | `samples.csv` | each sample, one a line |
 //!
@@ -28,7 +28,9 @@
 //! *Interleaved.* Each round runs every row once, those of Python included, and every
 //! other round in the opposite order, so that a machine that slows down does so for all
 //! of them. The report quotes medians, and each of its ratios is one of two medians of
-//! the same rounds. Rows that take Python seconds take part in some of the rounds only.
+//! the same rounds. Rows that take Python seconds take part in some of the rounds only. A
+//! question that has taken 85 seconds measures what is left of it in fewer
+//! rounds, and says so.
 //!
 //! *As users run.* Nothing is pinned to a core. Two sides that wait for each other are
 //! measured in each [`Placement`]: not pinned, on one core, apart, and not pinned beside
@@ -40,10 +42,12 @@
 //! that all processes share.
 //!
 //! *Tails.* A 99th percentile is taken over 10 000 calls on every side, by the nearest
-//! rank, three times, apart from the timed samples.
+//! rank, apart from the timed samples: three times, or as often as begins within five
+//! seconds.
 //!
-//! *Ceilings and limits.* Busy loops in the same rounds show how many cores there really
-//! were; if too few, nothing is concluded from the table. A limit is what the machine
+//! *Ceilings and limits.* Busy loops in the same rounds, pinned to a core each, show how
+//! many cores there really were; if too few, nothing is concluded from the table, nor from a table without them
+//! if the machine was busy. A limit is what the machine
 //! itself takes. A row that beats it by more than the spread is reported as a broken
 //! limit.
 //!
@@ -67,7 +71,10 @@
 //! | `src/parallel.rs` | placements, and work split over threads and processes |
 //! | `src/python.rs`, `python/` | the interpreters, and what they run |
 //! | `src/statistics.rs`, `src/results.rs` | what came out, and what may be said of it |
-//! | `src/summary.rs`, `src/charts.rs`, `src/chart.rs`, `src/record.rs` | the report |
+//! | `src/record.rs` | a run as a file, and the comparison of two |
+//! | `src/summary.rs`, `src/page.rs`, `src/words.rs` | the report as text and as a page |
+//! | `src/charts.rs`, `src/chart.rs` | what its charts show, and how they are drawn |
+//! | `src/readme.rs`, `src/comparison.rs` | what the project's page quotes |
 //! | `src/machine.rs` | what it was measured on |
 //! | `src/sys.rs` | what the machine itself takes |
 //! | `benches/questions/` | the questions, one a file |
@@ -75,10 +82,13 @@
 
 mod chart;
 mod charts;
+mod comparison;
 mod harness;
 mod machine;
+mod page;
 mod parallel;
 mod python;
+mod readme;
 mod record;
 mod results;
 mod rounds;
@@ -86,10 +96,14 @@ mod scenario;
 mod statistics;
 mod summary;
 pub mod sys;
+mod words;
 mod work;
 
 pub use harness::Bench;
+pub use page::page;
 pub use parallel::{By, Part, Placement, Race, processes, share, worker_counts};
+pub use readme::update;
+pub use record::Record;
 pub use results::{Of, Results};
 pub use scenario::{Row, Scenario};
 pub use statistics::{Ratio, Verdict, percentile_99};

@@ -27,7 +27,8 @@ pub(crate) fn facts() -> Facts {
     .into()
 }
 
-const UNKNOWN: &str = "not reported";
+/// What is said of a fact that could not be found out.
+pub(crate) const UNKNOWN: &str = "not reported";
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or(UNKNOWN.into(), |text| text.trim().to_owned())

@@ -7,14 +7,15 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Facts;
+use crate::machine::{Facts, UNKNOWN};
+use crate::parallel::Placement;
 use crate::results::{Cell, Results, Role};
 use crate::statistics::{Ratio, Verdict, factor, time};
 use crate::summary::align;
 
 /// All that a run has found out.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// Why the whole of it may be wrong.
     pub(crate) warnings: Vec<String>,
     pub(crate) facts: Facts,
@@ -22,10 +23,49 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let path_text = || format!("the baseline {}", path.display());
+    /// Reads a `samples.json`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is none.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let path_text = || format!("the samples {}", path.display());
         let text = fs::read_to_string(path).with_context(path_text)?;
         serde_json::from_str(&text).with_context(path_text)
+    }
+
+    /// A fact about the run by its name.
+    pub(crate) fn fact(&self, name: &str) -> &str {
+        let fact = self.facts.iter().find(|(other, _)| other == name);
+        fact.map_or(UNKNOWN, |(_, fact)| fact)
+    }
+
+    /// How many cores the machine had.
+    pub(crate) fn cores(&self) -> u64 {
+        self.fact("cores").parse().unwrap_or(1)
+    }
+
+    /// A scenario that was measured, not pinned.
+    pub(crate) fn find(&self, question: &str, family: &str) -> Option<&Results> {
+        self.results.iter().find(|results| {
+            results.question == question
+                && results.family == family
+                && results.placement == Placement::Free
+        })
+    }
+
+    /// Why nothing may be concluded from a scenario: its busy loops found too few cores,
+    /// or it has none and the machine was busy.
+    pub(crate) fn doubt(&self, results: &Results) -> Option<String> {
+        let has_loops = results.lines.iter().any(|line| line.role == Role::Ceiling);
+        if has_loops {
+            return results.missing_cores(self.cores());
+        }
+        (!self.warnings.is_empty()).then(|| {
+            "The machine was busy, and no busy loops in the same rounds show how many \
+             cores were left, so nothing is concluded from this table."
+                .into()
+        })
     }
 
     /// Writes `samples.json`, which is the whole record, and `samples.csv`, one sample
@@ -167,9 +207,36 @@ fn quoted(field: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::results::Line;
     use crate::results::tests::{line, results};
+
+    /// A run on two cores.
+    pub(crate) fn run(warnings: &[&str], results: Vec<Results>) -> Record {
+        Record {
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            facts: vec![("cores".into(), "2".into())],
+            results,
+        }
+    }
+
+    #[test]
+    fn a_busy_machine_concludes_only_from_tables_that_show_their_cores() {
+        let busy = |workers, median| Line {
+            workers: Some(workers),
+            ..line("busy loops", Role::Ceiling, median)
+        };
+        let without = results(vec![line("row", Role::Contender, 1.0)]);
+        let with = results(vec![busy(1, 10.0), busy(2, 10.0)]);
+        let short = results(vec![busy(1, 10.0), busy(2, 20.0)]);
+        let doubts = |warnings: &[&str]| {
+            let record = run(warnings, Vec::new());
+            [&without, &with, &short].map(|it| record.doubt(it).is_some())
+        };
+        assert_eq!(doubts(&[]), [false, false, true]);
+        assert_eq!(doubts(&["THIS MACHINE WAS BUSY"]), [true, false, true]);
+    }
 
     fn record(medians: [f64; 2]) -> Record {
         let lines = vec![

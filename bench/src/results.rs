@@ -1,5 +1,7 @@
 //! What came out of the rounds.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::parallel::Placement;
@@ -70,6 +72,21 @@ pub(crate) struct Line {
 pub(crate) struct Place {
     pub(crate) file: String,
     pub(crate) line: u32,
+}
+
+/// The name of its file and its number.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.file.rsplit('/').next().unwrap_or(&self.file);
+        write!(f, "{short}:{}", self.line)
+    }
+}
+
+impl Place {
+    /// A link to it, from where the repository's root is `root`.
+    pub(crate) fn link(&self, root: &str) -> String {
+        format!("{root}{}#L{}", self.file, self.line)
+    }
 }
 
 impl Line {
@@ -145,6 +162,8 @@ pub struct Results {
     pub(crate) lines: Vec<Line>,
     pub(crate) pythons: Vec<String>,
     pub(crate) quotes: Vec<Quote>,
+    /// Whether it has fewer rounds, since its question had taken its time already.
+    pub(crate) shortened: bool,
     pub(crate) sentences: Vec<String>,
 }
 
@@ -231,22 +250,40 @@ impl Results {
         Some(time(self.line(label)?.median()? / count as f64))
     }
 
+    /// The time that a row takes in the first Python, for a sentence.
+    pub(crate) fn time_in_python(&self, label: &str) -> Option<String> {
+        Some(time(self.middle(Of::Python(label))?.median))
+    }
+
     /// The first row: what the others are compared with.
     pub(crate) fn baseline(&self) -> Option<&Line> {
         self.lines.first()
     }
 
+    fn ceiling_line(&self, workers: u64) -> Option<&Line> {
+        self.lines
+            .iter()
+            .find(|line| line.role == Role::Ceiling && line.workers == Some(workers))
+    }
+
     /// How many times the work of one worker `workers` of them can do at all.
     pub(crate) fn ceiling(&self, workers: u64) -> Option<f64> {
-        let median = |workers| {
-            self.lines
-                .iter()
-                .find(|line| {
-                    line.role == Role::Ceiling && line.workers == Some(workers)
-                })?
-                .median()
-        };
-        Some(workers as f64 * median(1)? / median(workers)?)
+        let line = self.ceiling_line(workers)?;
+        Some(self.speed_up(line, 0)?.of_medians())
+    }
+
+    /// How many times as fast as the first row another one is, in the language of this
+    /// column: Rust, or one of the Pythons. A row of busy loops is compared with the row
+    /// of one busy loop.
+    pub(crate) fn speed_up(&self, line: &Line, column: usize) -> Option<Ratio> {
+        let middle = |line: &Line| line.cells.get(column)?.middle();
+        match (line.role, line.workers) {
+            (Role::Ceiling, Some(workers)) => {
+                let one = middle(self.ceiling_line(1)?)?;
+                Some(Ratio::new(one, middle(line)?).scaled(workers as f64))
+            }
+            _ => Some(Ratio::new(middle(self.baseline()?)?, middle(line)?)),
+        }
     }
 
     /// Why nothing may be concluded, if the ceiling rows show fewer cores than the
@@ -338,6 +375,7 @@ pub(crate) mod tests {
             lines,
             pythons: Vec::new(),
             quotes: Vec::new(),
+            shortened: false,
             sentences: Vec::new(),
         }
     }

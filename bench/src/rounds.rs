@@ -1,6 +1,6 @@
 //! The interleaved rounds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::python::{NotRun, Pythons};
 use crate::results::{Cell, Role};
@@ -125,8 +125,26 @@ impl Entrant<'_, '_> {
 /// Over how many calls a 99th percentile is taken, on every side.
 const TAIL_CALLS: u64 = 10_000;
 
-/// How many times it is taken.
+/// How many times it is taken, unless that takes longer than [`TAIL_TIME`].
 const TAIL_PASSES: usize = 3;
+
+/// After so much time no further pass begins.
+const TAIL_TIME: Duration = Duration::from_secs(5);
+
+/// How many rounds are enough for a middle half, where there is no time for more.
+const LEAST_ROUNDS: usize = 5;
+
+/// How much of a scenario is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of its rounds.
+    Whole,
+    /// As few rounds and tails as give a result, since its question has used its time
+    /// up.
+    Least,
+    /// Each entrant only runs for its answer, and its cell holds a single sample.
+    Once,
+}
 
 impl Entrant<'_, '_> {
     /// The 99th percentile of single calls, in nanoseconds, if it can time them.
@@ -168,20 +186,22 @@ pub(crate) struct Rounds {
     pub(crate) times: Vec<u64>,
 }
 
-/// Measures a scenario. With `once` each entrant only runs for its answer, and its cell
-/// holds a single sample.
+/// Measures a scenario.
 pub(crate) fn measure(
     scenario: &mut Scenario<'_>,
     pythons: &mut Pythons,
-    once: bool,
+    extent: Extent,
 ) -> Rounds {
     sys::trim_memory();
     let repetitions = scenario.repetitions;
     let times = match repetitions {
-        Repetitions::Exactly(_) if once => 1,
+        Repetitions::Exactly(_) if extent == Extent::Once => 1,
         Repetitions::Exactly(times) | Repetitions::ByTime(times) => times,
     };
-    let rounds = scenario.rounds;
+    let rounds = match extent {
+        Extent::Whole | Extent::Once => scenario.rounds,
+        Extent::Least => scenario.rounds.min(LEAST_ROUNDS),
+    };
     let columns = 1 + pythons.count();
     let mut cells: Vec<Vec<Cell>> = Vec::new();
     let mut entrants: Vec<((usize, usize), Entrant<'_, '_>)> = Vec::new();
@@ -222,7 +242,7 @@ pub(crate) fn measure(
     // Those in Rust first, then those of each Python.
     entrants.sort_by_key(|((line, column), _)| (*column, *line));
 
-    if once {
+    if extent == Extent::Once {
         for (_, entrant) in &mut entrants {
             entrant.sample(pythons);
         }
@@ -241,12 +261,16 @@ pub(crate) fn measure(
         }
     }
     let mut tails = vec![vec![Cell::Empty; columns]; cells.len()];
-    let (passes, tail_calls) = if once {
-        (1, 1)
-    } else {
-        (TAIL_PASSES, TAIL_CALLS)
+    let (passes, tail_calls) = match extent {
+        Extent::Once => (1, 1),
+        Extent::Least => (1, TAIL_CALLS),
+        Extent::Whole => (TAIL_PASSES, TAIL_CALLS),
     };
-    for _ in 0..passes {
+    let start = Instant::now();
+    for pass in 0..passes {
+        if pass > 0 && start.elapsed() > TAIL_TIME {
+            break;
+        }
         for ((line, column), entrant) in &mut entrants {
             add(
                 &mut tails[*line][*column],
@@ -292,7 +316,8 @@ mod tests {
             .row(Row::timed("right", || Ok(7)))
             .row(Row::timed("wrong", || Ok(8)))
             .row(Row::timed("its own", || Ok(9)).answer(9));
-        let cells = measure(&mut scenario, &mut Pythons::none(), false).cells;
+        let cells =
+            measure(&mut scenario, &mut Pythons::none(), Extent::Whole).cells;
         assert!(matches!(cells[0][0], Cell::Samples(_)));
         assert!(matches!(cells[1][0], Cell::Failed(_)));
         assert!(matches!(cells[2][0], Cell::Samples(_)));
@@ -308,7 +333,8 @@ mod tests {
                 if runs < 5 { 7 * times } else { 0 },
             ))
         }));
-        let cells = measure(&mut scenario, &mut Pythons::none(), false).cells;
+        let cells =
+            measure(&mut scenario, &mut Pythons::none(), Extent::Whole).cells;
         assert!(matches!(cells[0][0], Cell::Failed(_)));
     }
 
@@ -323,7 +349,7 @@ mod tests {
             })
         };
         let mut scenario = scenario().row(row("a")).row(row("b")).row(row("c"));
-        measure(&mut scenario, &mut Pythons::none(), false);
+        measure(&mut scenario, &mut Pythons::none(), Extent::Whole);
         drop(scenario);
         let runs = runs.into_inner();
         assert_eq!(runs.len(), 3 + 3 * ROUNDS);
@@ -341,7 +367,7 @@ mod tests {
             })
         };
         let mut scenario = scenario().rounds(6).row(row("all"));
-        let rounds = measure(&mut scenario, &mut Pythons::none(), false);
+        let rounds = measure(&mut scenario, &mut Pythons::none(), Extent::Whole);
         assert_eq!(rounds.cells[0][0], Cell::Samples(vec![1e6; 6]));
         let entrant = Entrant {
             runner: Runner::Rust(&mut scenario.rows[0]),
@@ -357,6 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn a_question_without_time_left_has_fewer_rounds() {
+        let mut scenario = scenario().exactly(1).row(Row::new("row", |times| {
+            Ok((Duration::from_millis(1), 7 * times))
+        }));
+        let mut samples =
+            |extent| match &measure(&mut scenario, &mut Pythons::none(), extent)
+                .cells[0][0]
+            {
+                Cell::Samples(samples) => samples.len(),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(samples(Extent::Whole), ROUNDS);
+        assert_eq!(samples(Extent::Least), LEAST_ROUNDS);
+        assert_eq!(samples(Extent::Once), 1);
+    }
+
+    #[test]
     fn every_side_does_exactly_as_many_repetitions() {
         let runs = RefCell::new(Vec::new());
         let mut scenario = scenario()
@@ -367,7 +410,7 @@ mod tests {
                 runs.borrow_mut().push(times);
                 Ok((Duration::from_nanos(1), 7 * times))
             }));
-        measure(&mut scenario, &mut Pythons::none(), false);
+        measure(&mut scenario, &mut Pythons::none(), Extent::Whole);
         drop(scenario);
         // One to warm up, and one a round.
         assert_eq!(runs.into_inner(), [20; 4]);
@@ -382,7 +425,7 @@ mod tests {
                 most.replace_with(|most| times.max(*most));
                 Ok((Duration::from_nanos(10 * times), 7 * times))
             }));
-        measure(&mut scenario, &mut Pythons::none(), false);
+        measure(&mut scenario, &mut Pythons::none(), Extent::Whole);
         drop(scenario);
         // A millisecond a sample, or not much less than half of it.
         assert!((50_000..=200_000).contains(&most.into_inner()));
@@ -398,7 +441,7 @@ mod tests {
                 let late = Duration::from_millis(2);
                 Ok((late + Duration::from_nanos(10 * times), 7 * times))
             }));
-        measure(&mut scenario, &mut Pythons::none(), false);
+        measure(&mut scenario, &mut Pythons::none(), Extent::Whole);
         drop(scenario);
         assert!(most.into_inner() >= 100_000);
     }

@@ -94,10 +94,36 @@ impl Ratio {
         }
     }
 
+    /// So many times this ratio.
+    pub(crate) fn scaled(self, by: f64) -> Self {
+        Self {
+            median: by * self.median,
+            low: by * self.low,
+            high: by * self.high,
+        }
+    }
+
+    /// The ratio of the medians, and how far it may be off.
+    pub(crate) fn middle(self) -> Middle {
+        Middle {
+            low: self.low,
+            median: self.median,
+            high: self.high,
+        }
+    }
+
     /// The ratio of the medians.
     #[must_use]
     pub fn of_medians(self) -> f64 {
         self.median
+    }
+
+    /// For a table: the factor, marked if the two are equal within the spread.
+    pub(crate) fn short(self) -> String {
+        match self.verdict() {
+            Verdict::Equal => format!("≈ {}", factor(self.median)),
+            Verdict::Less | Verdict::More => factor(self.median),
+        }
     }
 
     /// Which of the two takes longer. Two things differ only if the middle halves of
@@ -147,6 +173,18 @@ pub(crate) fn time(nanos: f64) -> String {
         v if v >= 100.0 => format!("{v:.0} {unit}"),
         v if v >= 10.0 => format!("{v:.1} {unit}"),
         v => format!("{v:.2} {unit}"),
+    }
+}
+
+/// A time without the zeros of its fraction.
+pub(crate) fn round_time(nanos: f64) -> String {
+    let text = time(nanos);
+    match text.split_once(' ') {
+        Some((value, unit)) if value.contains('.') => {
+            let value = value.trim_end_matches('0').trim_end_matches('.');
+            format!("{value} {unit}")
+        }
+        _ => text,
     }
 }
 

@@ -1,17 +1,16 @@
-//! The report: printed, as Markdown, and as a page with charts.
+//! The report: its tables and what stands below them, printed and as Markdown.
 
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
-use multiprocessing::cpu_count;
-
-use crate::chart::escape;
-use crate::charts::charts_of;
 use crate::machine::Facts;
+use crate::page::page;
+use crate::readme;
 use crate::record::Record;
-use crate::results::{Cell, Line, Place, Quote, Results, Role, ShareOfLimit};
-use crate::statistics::{Middle, Ratio, Verdict, factor, time};
+use crate::results::{Cell, Line, Place, Results, Role, ShareOfLimit};
+use crate::statistics::{Middle, Ratio, factor, time};
+use crate::words::{Language, answers, question};
 
 /// Prints the report and writes it, its page and the raw samples.
 pub(crate) fn report(
@@ -25,35 +24,27 @@ pub(crate) fn report(
     let root = to_root(directory);
     let linked = markdown(record, comparison.as_deref(), Some(&root))?;
     fs::write(directory.join("summary.md"), linked)?;
-    fs::write(directory.join("readme.md"), readme(record)?)?;
+    readme::write(record, directory)?;
     record.write(directory)?;
-    // The charts of another run are not to be taken for this one's.
-    let charts = directory.join("charts");
-    if charts.exists() {
-        fs::remove_dir_all(&charts)?;
-    }
-    fs::create_dir(&charts)?;
-    for (name, chart) in charts_of(&record.results) {
-        fs::write(charts.join(name), chart.svg())?;
-    }
-    let page = directory.join("summary.html");
-    fs::write(&page, html(record, &root)?)?;
-    println!("With charts: {}", page.display());
+    let file = directory.join("summary.html");
+    fs::write(&file, page(record, comparison.as_deref(), &root))?;
+    println!("With charts: {}", file.display());
     println!("Raw samples: {}", directory.join("samples.json").display());
     Ok(())
 }
 
-const TITLE: &str = "What leaving the GIL buys";
+pub(crate) const TITLE: &str = "What leaving the GIL buys";
 
-const LEGEND: &str = "Each time is the median of interleaved samples; the spread is the \
+pub(crate) const LEGEND: &str = "Each time is the median of interleaved samples; the spread is the \
     width of their middle half. Two rows differ only if their middle halves do not \
     overlap. A factor says how many times as fast as the first row of its table the row \
     is; one in a Python column, how many times as fast as that Python Rust is; one of \
-    busy loops, how many times the work of one they did in the same time. Nothing is \
-    pinned to a core unless the name of the table says so.";
+    busy loops, how many times the work of one they did in the same time. Nothing but \
+    the busy loops is pinned to a core unless the name of the table says so.";
 
 /// The heading and the rows of a scenario's table.
-fn table(results: &Results) -> Vec<Vec<String>> {
+pub(crate) fn table(record: &Record, results: &Results) -> Vec<Vec<String>> {
+    let cores = record.cores();
     let baseline = results.baseline();
     let several = results
         .lines
@@ -63,7 +54,7 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     let ceiling =
         several && results.lines.iter().any(|line| line.role == Role::Ceiling);
     let limit = results.limit().is_some();
-    let conclusive = results.missing_cores(cpu_count() as u64).is_none();
+    let conclusive = record.doubt(results).is_none();
     let changes =
         (results.lines.iter()).any(|line| line.changes.iter().any(Option::is_some));
 
@@ -99,16 +90,17 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     for line in &results.lines {
         let spread = line.cells[0].middle().map(Middle::spread);
         let mut row = vec![name(line), own(line), percent(spread)];
-        let faster = speed_up(results, line);
+        let faster = results.speed_up(line, 0).map(Ratio::of_medians);
         row.push(faster.map_or("–".into(), factor));
         row.extend(line.cells[1..].iter().map(|cell| python(cell, line)));
         if results.pythons.is_empty() {
             row.push("none".into());
         }
         if scales {
-            row.push(percent(line.workers.and_then(|workers| {
-                Some(faster? / workers.min(cpu_count() as u64) as f64)
-            })));
+            row.push(percent(
+                line.workers
+                    .and_then(|workers| Some(faster? / workers.min(cores) as f64)),
+            ));
         }
         if ceiling {
             let reached = line.workers.filter(|_| line.role == Role::Contender);
@@ -144,16 +136,8 @@ fn table(results: &Results) -> Vec<Vec<String>> {
     rows
 }
 
-/// How many times as fast as the first row it is.
-pub(crate) fn speed_up(results: &Results, line: &Line) -> Option<f64> {
-    match (line.role, line.workers) {
-        (Role::Ceiling, Some(workers)) => results.ceiling(workers),
-        _ => Some(results.baseline()?.median()? / line.median()?),
-    }
-}
-
 /// The mark of a row that a note explains.
-const MARK: &str = " †";
+pub(crate) const MARK: &str = " †";
 
 fn name(line: &Line) -> String {
     let explained = line.note.is_some() || matches!(line.cells[0], Cell::Absent(_));
@@ -197,8 +181,8 @@ fn percent(share: Option<f64>) -> String {
     share.map_or("–".into(), |share| format!("{:.0} %", share * 100.0))
 }
 
-/// What stands below a table: what its marks mean, and what it means itself.
-fn paragraphs(results: &Results) -> Vec<String> {
+/// What the marks of a table mean, and what else is to be known about its rows.
+pub(crate) fn notes(results: &Results) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for line in &results.lines {
         let name = &line.name;
@@ -240,10 +224,21 @@ fn paragraphs(results: &Results) -> Vec<String> {
     }
     notes.sort();
     notes.dedup();
-    if let Some(why) = results.missing_cores(cpu_count() as u64) {
-        notes.push(why);
-        return notes;
+    if results.shortened {
+        notes.push(
+            "Its question had taken long already, so this table is of fewer rounds."
+                .into(),
+        );
     }
+    notes
+}
+
+/// What a table means, or why nothing is concluded from it.
+pub(crate) fn conclusions(record: &Record, results: &Results) -> Vec<String> {
+    if let Some(why) = record.doubt(results) {
+        return vec![why];
+    }
+    let mut conclusions: Vec<String> = Vec::new();
     let broken: Vec<String> = results
         .lines
         .iter()
@@ -251,7 +246,7 @@ fn paragraphs(results: &Results) -> Vec<String> {
         .map(Line::label)
         .collect();
     if let (Some(limit), false) = (results.limit(), broken.is_empty()) {
-        notes.push(format!(
+        conclusions.push(format!(
             "BROKEN LIMIT: {} took less time than {} by more than the spread, so that \
              row is not a limit.",
             broken.join(", "),
@@ -259,13 +254,13 @@ fn paragraphs(results: &Results) -> Vec<String> {
         ));
     }
     if !results.sentences.is_empty() {
-        notes.push(results.sentences.join(" "));
+        conclusions.push(results.sentences.join(" "));
     }
-    notes
+    conclusions
 }
 
 /// The medians of a scenario that is measured in several placements, side by side.
-fn by_placement(family: &[&Results]) -> Vec<Vec<String>> {
+pub(crate) fn by_placement(family: &[&Results]) -> Vec<Vec<String>> {
     let mut header = vec!["contender".to_owned()];
     header.extend(family.iter().map(|results| results.placement.to_string()));
     let mut rows = vec![header];
@@ -294,7 +289,10 @@ fn by_placement(family: &[&Results]) -> Vec<Vec<String>> {
 }
 
 /// The scenarios that are the same but for their placement.
-fn family_of<'r>(results: &'r [Results], first: &Results) -> Vec<&'r Results> {
+pub(crate) fn family_of<'r>(
+    results: &'r [Results],
+    first: &Results,
+) -> Vec<&'r Results> {
     results
         .iter()
         .filter(|it| it.question == first.question && it.family == first.family)
@@ -302,7 +300,7 @@ fn family_of<'r>(results: &'r [Results], first: &Results) -> Vec<&'r Results> {
 }
 
 /// Where the code of each row stands.
-fn code(results: &Results) -> Vec<(String, &[Place])> {
+pub(crate) fn code(results: &Results) -> Vec<(String, &[Place])> {
     let mut rows: Vec<(String, &[Place])> = Vec::new();
     for line in &results.lines {
         let known = rows.iter().any(|(name, places)| {
@@ -335,16 +333,19 @@ fn markdown(
     for warning in &record.warnings {
         writeln!(text, "**{warning}**\n")?;
     }
+    for answer in answers(record, Language::English) {
+        writeln!(text, "**{answer}**\n")?;
+    }
     write_facts(&mut text, &record.facts)?;
     writeln!(text, "\n{LEGEND}")?;
     if let Some(comparison) = comparison {
         writeln!(text, "\n{comparison}")?;
     }
-    let (mut question, mut family) = ("", "");
+    let (mut asked, mut family) = ("", "");
     for result in &record.results {
-        if result.question != question {
-            question = &result.question;
-            writeln!(text, "\n## {question}")?;
+        if result.question != asked {
+            asked = &result.question;
+            writeln!(text, "\n## {asked}: {}", question(asked))?;
         }
         if result.placed && result.family != family {
             let heading = format!("{}: {}", result.family, result.work);
@@ -354,18 +355,15 @@ fn markdown(
         }
         family = &result.family;
         writeln!(text, "\n### {}: {}\n", result.name(), result.work)?;
-        text.push_str(&align(&table(result)));
-        for paragraph in paragraphs(result) {
+        text.push_str(&align(&table(record, result)));
+        for paragraph in notes(result).iter().chain(&conclusions(record, result)) {
             writeln!(text, "\n{paragraph}")?;
         }
         if let Some(root) = root {
             let rows = code(result).into_iter().map(|(name, places)| {
                 let places: Vec<String> = places
                     .iter()
-                    .map(|Place { file, line }| {
-                        let short = file.rsplit('/').next().unwrap_or(file);
-                        format!("[{short}:{line}]({root}{file}#L{line})")
-                    })
+                    .map(|place| format!("[{place}]({})", place.link(root)))
                     .collect();
                 format!("{name} {}", places.join(" "))
             });
@@ -376,107 +374,11 @@ fn markdown(
     Ok(text)
 }
 
-fn write_facts(text: &mut String, facts: &Facts) -> fmt::Result {
+pub(crate) fn write_facts(text: &mut String, facts: &Facts) -> fmt::Result {
     for (name, fact) in facts {
         writeln!(text, "- {name}: {fact}")?;
     }
     Ok(())
-}
-
-/// The comparisons that the project's page quotes, as one table.
-fn readme(record: &Record) -> Result<String, fmt::Error> {
-    let mut text = String::new();
-    for warning in &record.warnings {
-        writeln!(text, "**{warning}**\n")?;
-    }
-    write_facts(&mut text, &record.facts)?;
-    text.push('\n');
-    let header = [
-        "what",
-        "where",
-        "here",
-        "beside",
-        "here takes",
-        "CPython",
-        "CPython takes",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let mut shared_cores = false;
-    for result in &record.results {
-        let short = result.missing_cores(cpu_count() as u64).is_some();
-        for quote in &result.quotes {
-            let quoted = quoted(result, quote);
-            shared_cores |= short && !quoted.is_empty();
-            rows.extend(quoted.into_iter().map(|mut row| {
-                if short {
-                    row[0].push_str(MARK);
-                }
-                row
-            }));
-        }
-    }
-    text.push_str(&align(&rows));
-    if shared_cores {
-        writeln!(
-            text,
-            "\n† Busy loops in the same rounds found fewer cores than there should be."
-        )?;
-    }
-    Ok(text)
-}
-
-fn quoted(results: &Results, quote: &Quote) -> Vec<Vec<String>> {
-    let dash = || String::from("–");
-    let middles = |line: &Line| {
-        let (ours, theirs) = quote.of.cells(line).split_first()?;
-        Some((ours.middle()?, theirs.iter().find_map(Cell::middle)))
-    };
-    let Some((ours, theirs)) = results.line(&quote.ours).and_then(middles) else {
-        return Vec::new();
-    };
-    let place = results.placement.to_string();
-    let python = match theirs {
-        Some(theirs) => [time(theirs.median), short(Ratio::new(theirs, ours))],
-        None => [dash(), dash()],
-    };
-    let row = |beside: String, ratio: String, python: [String; 2]| {
-        let mut row = vec![quote.what.clone(), place.clone(), time(ours.median)];
-        row.extend([beside, ratio]);
-        row.extend(python);
-        row
-    };
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for label in &quote.beside {
-        let Some(line) = results.line(label) else {
-            continue;
-        };
-        let Some((beside, _)) = middles(line) else {
-            continue;
-        };
-        let role = match line.role {
-            Role::Limit => ", a limit",
-            Role::Contender | Role::Ceiling => "",
-        };
-        let python = if rows.is_empty() {
-            python.clone()
-        } else {
-            [String::new(), String::new()]
-        };
-        let name = format!("{label}{role}: {}", time(beside.median));
-        rows.push(row(name, short(Ratio::new(ours, beside)), python));
-    }
-    if rows.is_empty() {
-        rows.push(row(dash(), dash(), python));
-    }
-    rows
-}
-
-/// A ratio for a table.
-fn short(ratio: Ratio) -> String {
-    match ratio.verdict() {
-        Verdict::Equal => format!("≈ {}", factor(ratio.of_medians())),
-        Verdict::Less | Verdict::More => factor(ratio.of_medians()),
-    }
 }
 
 /// A Markdown table whose columns stand below each other in a terminal, too.
@@ -514,86 +416,10 @@ pub(crate) fn align(table: &[Vec<String>]) -> String {
     text
 }
 
-const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:62em;margin:2em auto;\
-    padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;\
-    border-bottom:1px solid #ddd;text-align:right}td:first-child,th:first-child\
-    {text-align:left}img{width:100%;max-width:800px}";
-
-fn html_table(page: &mut String, table: &[Vec<String>]) -> fmt::Result {
-    page.push_str("<table>\n");
-    for (number, row) in table.iter().enumerate() {
-        let tag = if number == 0 { "th" } else { "td" };
-        page.push_str("<tr>");
-        for cell in row {
-            write!(page, "<{tag}>{}</{tag}>", escape(cell))?;
-        }
-        page.push('\n');
-    }
-    page.push_str("</table>\n");
-    Ok(())
-}
-
-fn html(record: &Record, root: &str) -> Result<String, fmt::Error> {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n\
-         <title>{TITLE}</title>\n<style>{STYLE}</style>\n<h1>{TITLE}</h1>\n"
-    );
-    for warning in &record.warnings {
-        writeln!(page, "<p><b>{}</b>", escape(warning))?;
-    }
-    page.push_str("<ul>\n");
-    for (name, fact) in &record.facts {
-        writeln!(page, "<li>{}: {}", escape(name), escape(fact))?;
-    }
-    writeln!(page, "</ul>\n<p>{LEGEND}")?;
-    let charts = charts_of(&record.results);
-    let (mut question, mut family) = ("", "");
-    for result in &record.results {
-        if result.question != question {
-            question = &result.question;
-            writeln!(page, "<h2>{question}</h2>")?;
-            for (name, chart) in &charts {
-                if name.starts_with(&format!("{question}-")) {
-                    let title = escape(&chart.title);
-                    writeln!(
-                        page,
-                        "<p><a href=\"charts/{name}\">\
-                         <img src=\"charts/{name}\" alt=\"{title}\"></a>"
-                    )?;
-                }
-            }
-        }
-        let work = escape(&result.work);
-        if result.placed && result.family != family {
-            let name = escape(&result.family);
-            writeln!(page, "<h3>{name}: {work}, by placement</h3>")?;
-            let family = family_of(&record.results, result);
-            html_table(&mut page, &by_placement(&family))?;
-        }
-        family = &result.family;
-        writeln!(page, "<h3>{}: {work}</h3>", escape(&result.name()))?;
-        html_table(&mut page, &table(result))?;
-        for paragraph in paragraphs(result) {
-            writeln!(page, "<p>{}", escape(&paragraph))?;
-        }
-        page.push_str("<p>Code:");
-        for (name, places) in code(result) {
-            write!(page, " {}", escape(&name))?;
-            for Place { file, line } in places {
-                let short = file.rsplit('/').next().unwrap_or(file);
-                write!(page, " <a href=\"{root}{file}\">{short}:{line}</a>")?;
-            }
-            page.push_str(" ·");
-        }
-        page.push('\n');
-    }
-    Ok(page)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Quoted;
+    use crate::record::tests::run;
     use crate::results::tests::{line, results};
 
     #[test]
@@ -605,12 +431,13 @@ mod tests {
         let concluded = |two| {
             let mut results = results(vec![busy(1, 10.0), busy(2, two)]);
             results.sentences = vec!["A sentence.".into()];
-            paragraphs(&results).join(" ").contains("A sentence.")
+            let record = run(&[], Vec::new());
+            conclusions(&record, &results)
+                .join(" ")
+                .contains("A sentence.")
         };
-        let cores = cpu_count() as u64;
         assert!(concluded(10.0));
-        // A machine with one core expects no more than that.
-        assert_eq!(concluded(20.0), cores == 1);
+        assert!(!concluded(20.0));
     }
 
     #[test]
@@ -628,29 +455,10 @@ mod tests {
             line("ours", Role::Contender, 50.0),
             line("limit", Role::Limit, 100.0),
         ]);
-        assert_eq!(table(&results)[1].last().unwrap(), "limit broken");
-        assert!(paragraphs(&results)[0].starts_with("BROKEN LIMIT: ours took"));
-    }
-
-    #[test]
-    fn a_quote_names_its_placement_and_what_is_equal() {
-        let mut results = results(vec![
-            line("ours", Role::Contender, 100.0),
-            line("equal", Role::Contender, 105.0),
-            line("limit", Role::Limit, 50.0),
-        ]);
-        results.placed = true;
-        let quote = Quote {
-            what: "a thing".into(),
-            ours: "ours".into(),
-            beside: vec!["equal".into(), "limit".into(), "unknown".into()],
-            of: Quoted::Median,
-        };
-        let rows = quoted(&results, &quote);
-        let of = |row: usize| rows[row][1..5].to_vec();
-        assert_eq!(of(0), ["not pinned", "100 ns", "equal: 105 ns", "≈ 0.95 ×"]);
-        let limit = "limit, a limit: 50.0 ns";
-        assert_eq!(of(1), ["not pinned", "100 ns", limit, "2.00 ×"]);
-        assert_eq!(rows.len(), 2);
+        let record = run(&[], Vec::new());
+        assert_eq!(table(&record, &results)[1].last().unwrap(), "limit broken");
+        assert!(
+            conclusions(&record, &results)[0].starts_with("BROKEN LIMIT: ours took")
+        );
     }
 }

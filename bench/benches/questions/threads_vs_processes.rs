@@ -189,12 +189,12 @@ fn squares(bench: &mut Bench) {
         .ceiling(worker_counts());
     let workers = |name: &str| format!("{name}/{cores}");
     for (what, name) in [
-        ("threads", "thread::scope"),
-        ("processes", "Process"),
-        ("a pool, started and ended", "Pool"),
+        (format!("{cores} threads"), "thread::scope"),
+        (format!("{cores} processes"), "Process"),
+        (format!("a pool of {cores}, started and ended"), "Pool"),
     ] {
         scenario = scenario.quote(
-            format!("sums of squares, {cores} {what}"),
+            format!("sums of squares, {what}"),
             workers(name),
             ["one thread"],
         );

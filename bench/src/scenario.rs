@@ -104,7 +104,9 @@ impl<'a> Scenario<'a> {
 
     /// Adds rows of independent busy loops, by one thread and by each of these numbers:
     /// they show how many cores there really were. Two cores of a shared or
-    /// hyper-threaded machine are rarely two.
+    /// hyper-threaded machine are rarely two. They are pinned, each to a core, even where
+    /// nothing else is: threads that were just started may share a core for some
+    /// milliseconds while another one is idle.
     #[must_use]
     pub fn ceiling(mut self, workers: impl IntoIterator<Item = usize>) -> Self {
         /// About a millisecond, so that the start of a thread hardly counts.
@@ -115,7 +117,10 @@ impl<'a> Scenario<'a> {
         for count in counts {
             let race = Race {
                 by: By::Threads,
-                placement: self.placement,
+                placement: match self.placement {
+                    Placement::Free => Placement::Apart,
+                    other => other,
+                },
                 warm: 1,
             };
             let mut row = Row::new("busy loops", move |times| {

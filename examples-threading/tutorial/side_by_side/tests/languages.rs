@@ -1,6 +1,6 @@
 //! Both READMEs have the same commands, listings and figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use side_by_side::{rows, text};
 
@@ -86,6 +86,27 @@ fn both_have_the_same_figures() {
         assert_eq!(chinese.get(figure), Some(count), "the figure {figure}");
     }
     assert_eq!(english, chinese);
+}
+
+/// The names of the rows that the table calls limits.
+fn limits(readme: &str) -> BTreeSet<&str> {
+    let cells = measured(readme).lines().flat_map(|line| line.split(" | "));
+    let limits = cells.filter_map(|cell| cell.split_once(", a limit: "));
+    // Without the number of workers.
+    limits
+        .filter_map(|(name, _)| name.split('/').next())
+        .collect()
+}
+
+#[test]
+fn every_limit_of_the_table_is_explained() {
+    for readme in readmes() {
+        let limits = limits(&readme);
+        assert!(limits.len() > 3, "{limits:?}");
+        for name in limits {
+            assert!(readme.contains(&format!("**{name}**")), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -313,11 +313,11 @@ impl Lines {
         numbers.dedup();
         html! {
             @for tick in up.ticks() {
-                line.(if tick == 1.0 { "one" } else { "rule" })
-                    x1=(format!("{GUTTER}%")) x2="100%" y1=(y(tick)) y2=(y(tick)) {}
+                line.rule x1=(format!("{GUTTER}%")) x2="100%" y1=(y(tick)) y2=(y(tick)) {}
                 text.soft x=(format!("{}%", GUTTER - 2.0)) y=(y(tick) + 4.0)
                     text-anchor="end" { (tick) }
             }
+            line.one x1=(format!("{GUTTER}%")) x2="100%" y1=(y(1.0)) y2=(y(1.0)) {}
             @for number in numbers {
                 line.rule x1=(x(number)) x2=(x(number)) y1=(BOTTOM) y2=(BOTTOM + 5.0) {}
                 text.soft x=(x(number)) y=(BOTTOM + 18.0) text-anchor="middle" {

@@ -69,7 +69,7 @@ pub(crate) fn dots(results: &Results, styles: &Styles) -> Option<Dots> {
             let dots: Vec<Dot> = cells
                 .filter_map(|(column, cell)| {
                     Some(Dot {
-                        name: language(results, column).to_owned(),
+                        name: results.language(column).to_owned(),
                         mark: styles.mark(line, column),
                         middle: cell.middle()?,
                     })
@@ -94,13 +94,6 @@ pub(crate) fn dots(results: &Results, styles: &Styles) -> Option<Dots> {
         })
         .collect();
     (!rows.is_empty()).then_some(Dots { rows })
-}
-
-fn language(results: &Results, column: usize) -> &str {
-    match column {
-        0 => "Rust",
-        _ => &results.pythons[column - 1],
-    }
 }
 
 /// Gathers the points of lines by the lines' names.
@@ -145,7 +138,7 @@ pub(crate) fn scaling(results: &Results, styles: &Styles) -> Option<Lines> {
             };
             let name = match column {
                 0 => line.name.clone(),
-                _ => format!("{} in {}", line.name, language(results, column)),
+                _ => format!("{} in {}", line.name, results.language(column)),
             };
             points.add(name, styles.mark(line, column), workers as f64, faster);
         }

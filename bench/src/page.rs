@@ -133,19 +133,19 @@ fn lines_chart(lines: &Lines) -> Markup {
 fn section(record: &Record, name: &str, styles: &Styles, root: &str) -> Markup {
     let results = record.results.iter();
     let results: Vec<&Results> = results.filter(|it| it.question == name).collect();
-    let mut family = "";
     html! {
         section id=(name) {
             h2 { (question(name)) }
             @for lines in crossovers(&results, styles) {
                 (lines_chart(&lines))
             }
-            @for result in &results {
-                @if result.placed && result.family != family {
+            @for (number, result) in results.iter().enumerate() {
+                @let first = number == 0 || results[number - 1].family != result.family;
+                @if result.placed && first {
                     h3 { (sentence(&result.work)) ", by placement" }
                     (html_table(&by_placement(&family_of(&record.results, result))))
                 }
-                ({ family = &result.family; scenario(record, result, styles, root) })
+                (scenario(record, result, styles, root))
             }
         }
     }

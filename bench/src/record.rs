@@ -114,10 +114,7 @@ impl Record {
                         question: &results.question,
                         scenario: &scenario,
                         row: &row,
-                        language: match column {
-                            0 => "Rust",
-                            _ => &results.pythons[column - 1],
-                        },
+                        language: results.language(column),
                     };
                     visit(id, line.role, cell);
                 }

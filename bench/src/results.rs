@@ -181,6 +181,14 @@ impl Results {
         }
     }
 
+    /// The language of a column of cells.
+    pub(crate) fn language(&self, column: usize) -> &str {
+        match column {
+            0 => "Rust",
+            _ => &self.pythons[column - 1],
+        }
+    }
+
     pub(crate) fn line(&self, label: &str) -> Option<&Line> {
         self.lines.iter().find(|line| line.label() == label)
     }

@@ -100,6 +100,7 @@ impl Browser {
     /// # Panics
     ///
     /// If there is no browser, or it does not answer: a test cannot go on then.
+    #[must_use]
     pub fn open(url: &str, width: u32, dark: bool) -> Self {
         // Chromium sometimes ends as soon as it is started, above all beside others.
         for _ in 0..5 {

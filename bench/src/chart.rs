@@ -170,7 +170,7 @@ fn error_bar(from: &str, to: &str, y: f64) -> Markup {
 }
 
 /// Times on one axis, a row for each thing that takes them.
-pub(crate) struct Dots {
+pub(crate) struct DotChart {
     pub(crate) rows: Vec<DotRow>,
 }
 
@@ -196,7 +196,7 @@ const LABEL: f64 = 14.0;
 const STRIP: f64 = 24.0;
 const AXIS: f64 = 22.0;
 
-impl Dots {
+impl DotChart {
     pub(crate) fn height(&self) -> f64 {
         self.rows.iter().map(DotRow::height).sum::<f64>() + AXIS
     }
@@ -272,7 +272,7 @@ impl DotRow {
 }
 
 /// Factors over a number, both on logarithmic axes.
-pub(crate) struct Lines {
+pub(crate) struct LineChart {
     pub(crate) title: String,
     pub(crate) x: String,
     /// What the y axis is. It stands outside of the drawing, where it can be broken.
@@ -291,7 +291,7 @@ const GUTTER: f64 = 13.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 268.0;
 
-impl Lines {
+impl LineChart {
     pub(crate) const HEIGHT: f64 = BOTTOM + 40.0;
 
     /// Without the `svg` element around it.
@@ -408,7 +408,7 @@ mod tests {
             remark: String::new(),
             dots,
         };
-        let drawn = Dots { rows: vec![row] }.draw().into_string();
+        let drawn = DotChart { rows: vec![row] }.draw().into_string();
         assert!(drawn.contains("a &lt; b") && drawn.contains("a &amp; b: 100 ns"));
         assert_eq!(drawn.matches("class=\"error\"").count(), 3);
         assert_eq!(drawn.matches("<path").count(), 3);

@@ -2,7 +2,7 @@
 //! lines of a question cross, and the pictures of the project's page.
 
 use crate::chart::{
-    COLOURS, Dot, DotRow, Dots, Line as ChartLine, Lines, Mark, Shape, Style,
+    COLOURS, Dot, DotChart, DotRow, Line as ChartLine, LineChart, Mark, Shape, Style,
 };
 use crate::comparison::{Comparison, comparisons};
 use crate::parallel::Placement;
@@ -59,7 +59,7 @@ impl Styles {
 }
 
 /// The times of a scenario's rows, in Rust and in Python, on one axis.
-pub(crate) fn dots(results: &Results, styles: &Styles) -> Option<Dots> {
+pub(crate) fn dots(results: &Results, styles: &Styles) -> Option<DotChart> {
     let rows: Vec<DotRow> = results
         .lines
         .iter()
@@ -93,7 +93,7 @@ pub(crate) fn dots(results: &Results, styles: &Styles) -> Option<Dots> {
             })
         })
         .collect();
-    (!rows.is_empty()).then_some(Dots { rows })
+    (!rows.is_empty()).then_some(DotChart { rows })
 }
 
 /// Gathers the points of lines by the lines' names.
@@ -114,10 +114,10 @@ impl Points {
     }
 
     /// A chart of those that are more than a point, if a contender is among them.
-    fn chart(mut self, title: String, x: &str, y: String) -> Option<Lines> {
+    fn chart(mut self, title: String, x: &str, y: String) -> Option<LineChart> {
         self.0.retain(|line| line.points.len() > 1);
         let contends = |line: &ChartLine| line.mark != Mark::Bar;
-        self.0.iter().any(contends).then(|| Lines {
+        self.0.iter().any(contends).then(|| LineChart {
             title,
             x: x.into(),
             y,
@@ -127,7 +127,7 @@ impl Points {
 }
 
 /// How the contenders of a scenario gain from workers.
-pub(crate) fn scaling(results: &Results, styles: &Styles) -> Option<Lines> {
+pub(crate) fn scaling(results: &Results, styles: &Styles) -> Option<LineChart> {
     let mut points = Points::default();
     for column in 0..=results.pythons.len() {
         for line in &results.lines {
@@ -152,7 +152,7 @@ pub(crate) fn scaling(results: &Results, styles: &Styles) -> Option<Lines> {
 }
 
 /// The charts of a question whose scenarios lie on an axis.
-pub(crate) fn crossovers(results: &[&Results], styles: &Styles) -> Vec<Lines> {
+pub(crate) fn crossovers(results: &[&Results], styles: &Styles) -> Vec<LineChart> {
     let mut axes: Vec<&str> = Vec::new();
     for (axis, _) in results.iter().filter_map(|result| result.at.as_ref()) {
         if !axes.contains(&axis.as_str()) {
@@ -231,7 +231,7 @@ pub(crate) const DOUBTFUL: &str = "† measured with fewer cores at times";
 
 impl Picture {
     /// `None` if nothing of it was measured.
-    pub(crate) fn dots(&self, record: &Record) -> Option<Dots> {
+    pub(crate) fn dots(&self, record: &Record) -> Option<DotChart> {
         let rows: Vec<DotRow> = comparisons(record)
             .iter()
             .filter(|comparison| {
@@ -241,7 +241,7 @@ impl Picture {
             })
             .map(compared)
             .collect();
-        (!rows.is_empty()).then_some(Dots { rows })
+        (!rows.is_empty()).then_some(DotChart { rows })
     }
 }
 

@@ -276,6 +276,9 @@ impl Bench {
     }
 }
 
+/// The command of a run of all questions.
+pub(crate) const WHOLE: &str = "cargo bench -p bench";
+
 /// The command of this run. Cargo adds `--bench` by itself.
 fn command(arguments: &[OsString]) -> String {
     let quoted = arguments
@@ -284,9 +287,9 @@ fn command(arguments: &[OsString]) -> String {
         .map(|argument| format!(" '{}'", argument.to_string_lossy()));
     let arguments: String = quoted.collect();
     if arguments.is_empty() {
-        "cargo bench -p bench".into()
+        WHOLE.into()
     } else {
-        format!("cargo bench -p bench --{arguments}")
+        format!("{WHOLE} --{arguments}")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::chart::{DARK, Dots, LIGHT, Lines, Mark, STYLE, Shape, Style};
+use crate::chart::{DARK, DotChart, LIGHT, LineChart, Mark, STYLE, Shape, Style};
 use crate::charts::{
     DOUBTFUL, PICTURE_LEGEND, PICTURES, Styles, crossovers, dots, scaling,
 };
@@ -104,7 +104,7 @@ fn legend(marks: &[(Mark, &str)], remark: &str) -> Markup {
     }
 }
 
-fn dots_chart(title: &str, dots: &Dots) -> Markup {
+fn dots_chart(title: &str, dots: &DotChart) -> Markup {
     html! {
         svg role="img" aria-label=(title) width="100%" height=(dots.height()) {
             (dots.draw())
@@ -112,13 +112,13 @@ fn dots_chart(title: &str, dots: &Dots) -> Markup {
     }
 }
 
-fn lines_chart(lines: &Lines) -> Markup {
+fn lines_chart(lines: &LineChart) -> Markup {
     html! {
         figure {
             h3 { (lines.title) }
             p.legend { (lines.y) }
             svg role="img" aria-label=(lines.title) width="100%"
-                height=(Lines::HEIGHT) {
+                height=(LineChart::HEIGHT) {
                 (lines.draw())
             }
             p.legend {

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use maud::html;
 
-use crate::chart::{DARK, Dots, LIGHT, Mark, STYLE};
+use crate::chart::{DARK, DotChart, LIGHT, Mark, STYLE};
 use crate::charts::{DOUBTFUL, PICTURE_LEGEND, PICTURES};
 use crate::comparison::{Comparison, comparisons};
+use crate::harness::WHOLE;
 use crate::record::Record;
 use crate::results::Role;
 use crate::statistics::{Ratio, time};
@@ -30,13 +31,18 @@ pub(crate) fn write(record: &Record, directory: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// If the run does not answer all that is quoted, was on a busy machine or of code that
-/// was not committed, or if a file cannot be read or written.
+/// If the run was not of the whole bench, on a busy machine or of code that was not
+/// committed, or if a file cannot be read or written.
 pub fn update(record: &Record, root: &Path) -> anyhow::Result<()> {
     ensure!(
         record.warnings.is_empty(),
         "the machine was busy during this run, so it is not to be quoted: {}",
         record.warnings.join(" ")
+    );
+    let command = record.fact("command");
+    ensure!(
+        command == WHOLE,
+        "a run of the whole bench is to be quoted, and this one was of `{command}`"
     );
     let commit = record.fact("commit");
     ensure!(
@@ -65,7 +71,7 @@ fn updated(
     let answers = answers(record, language);
     ensure!(
         answers.len() == 2,
-        "the run lacks one of the questions: run the whole bench"
+        "the run lacks an answer: the rows that it needs have other names now"
     );
     let page = replaced(page, "answers", &bold(&answers))?;
     let page = replaced(&page, "run", &origin(record, language))?;
@@ -175,7 +181,7 @@ fn write_pictures(record: &Record, directory: &Path) -> anyhow::Result<()> {
 }
 
 /// A picture that stands by itself.
-fn drawing(title: &str, dots: &Dots, colours: &str) -> String {
+fn drawing(title: &str, dots: &DotChart, colours: &str) -> String {
     const WIDTH: f64 = 400.0;
     const HEAD: f64 = 56.0;
     const MARGIN: f64 = 10.0;
@@ -252,6 +258,25 @@ mod tests {
         assert_eq!(replaced(&new, "run", "new").unwrap(), expected);
         let error = replaced(page, "table", "new").unwrap_err().to_string();
         assert!(error.contains("<!-- bench: table -->"), "{error}");
+    }
+
+    #[test]
+    fn a_run_of_one_question_or_of_uncommitted_code_is_not_quoted() {
+        let refused = |command: &str, commit: &str| {
+            let mut record = run(&[], Vec::new());
+            let fact = |name: &str, fact: &str| (name.to_owned(), fact.to_owned());
+            record
+                .facts
+                .extend([fact("command", command), fact("commit", commit)]);
+            update(&record, Path::new("/nonexistent"))
+                .unwrap_err()
+                .to_string()
+        };
+        let one = refused("cargo bench -p bench -- '^pool/'", "abc");
+        assert!(one.contains("whole bench"), "{one}");
+        let dirty = refused(WHOLE, "abc-dirty");
+        assert!(dirty.contains("commit first"), "{dirty}");
+        assert_eq!(refused(WHOLE, "abc"), "README.md");
     }
 
     #[test]

@@ -111,35 +111,29 @@ fn pool(record: &Record, language: Language) -> Option<String> {
     let pays = longer
         .take_while(|(.., verdict)| *verdict == Verdict::Less)
         .last();
-    let mut text = match pays {
-        Some((length, results, _)) => {
-            let length = round_time(length * 1e3);
-            let doubt = language.pick(doubt(record, results));
-            language.pick([
-                format!(
-                    "A pool of {workers} processes pays from tasks of {length} on, of \
-                     the lengths that were tried: its map is then faster than one \
-                     thread{doubt}"
-                ),
-                format!(
-                    "在试过的任务时长里，{workers} 个进程的进程池从 {length} 的任务起就划算：\
-                     这时它的 map 比单线程快{doubt}"
-                ),
-            ])
-        }
-        None => {
-            let (_, longest, _) = tasks.last()?;
-            let doubt = language.pick(doubt(record, longest));
-            language.pick([
-                format!(
-                    "A pool of {workers} processes was faster than one thread for no \
-                     length of a task that was tried{doubt}"
-                ),
-                format!(
-                    "在试过的任务时长里，{workers} 个进程的进程池都不比单线程快{doubt}"
-                ),
-            ])
-        }
+    let mut text = if let Some((length, results, _)) = pays {
+        let length = round_time(length * 1e3);
+        let doubt = language.pick(doubt(record, results));
+        language.pick([
+            format!(
+                "A pool of {workers} processes pays from tasks of {length} on, of the \
+                 lengths that were tried: its map is then faster than one thread{doubt}"
+            ),
+            format!(
+                "在试过的任务时长里，{workers} 个进程的进程池从 {length} 的任务起就划算：\
+                 这时它的 map 比单线程快{doubt}"
+            ),
+        ])
+    } else {
+        let (_, longest, _) = tasks.last()?;
+        let doubt = language.pick(doubt(record, longest));
+        language.pick([
+            format!(
+                "A pool of {workers} processes was faster than one thread for no length \
+                 of a task that was tried{doubt}"
+            ),
+            format!("在试过的任务时长里，{workers} 个进程的进程池都不比单线程快{doubt}"),
+        ])
     };
     if let Some(trip) = record.find("pool", "round trip")
         && let Some(ours) = trip.each("apply", 1)

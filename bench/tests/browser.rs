@@ -37,7 +37,7 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let file = |scheme| format!("bench/pictures/{name}-{scheme}.svg");
         shown += &format!(
             "<picture><source media='(prefers-color-scheme: dark)' srcset='{}'>\
-             <img alt='{name}' src='{}'></picture>\n",
+             <img alt='{name}' align=top src='{}'></picture>\n",
             file("dark"),
             file("light")
         );

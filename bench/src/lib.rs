@@ -46,10 +46,9 @@
 //! seconds.
 //!
 //! *Ceilings and limits.* Busy loops in the same rounds, pinned to a core each, show how
-//! many cores there really were; if too few, nothing is concluded from the table, nor from a table without them
-//! if the machine was busy. A limit is what the machine
-//! itself takes. A row that beats it by more than the spread is reported as a broken
-//! limit.
+//! many cores there really were; if too few, nothing is concluded from the table. On a
+//! busy machine nothing is concluded from any table. A limit is what the machine itself
+//! takes. A row that beats it by more than the spread is reported as a broken limit.
 //!
 //! *Sentences* follow from the data: two rows differ only if the middle halves of their
 //! samples do not overlap, see [`Ratio`].

@@ -28,20 +28,19 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     }
     update(&record, &folder).unwrap();
     // As GitHub shows a page: a picture is never wider than the text.
-    let mut shown = String::from(
-        "<!doctype html><meta name=viewport content='width=device-width'>\
-         <link rel=icon href='data:,'><style>:root{color-scheme:light dark}\
-         body{max-width:830px;margin:auto;padding:16px}img{max-width:100%}</style>",
-    );
-    for name in PICTURES {
+    let head = "<!doctype html><meta name=viewport content='width=device-width'>\
+        <link rel=icon href='data:,'><style>:root{color-scheme:light dark}\
+        body{max-width:830px;margin:auto;padding:16px}img{max-width:100%}</style>";
+    let pictures = PICTURES.map(|name| {
         let file = |scheme| format!("bench/pictures/{name}-{scheme}.svg");
-        shown += &format!(
+        format!(
             "<picture><source media='(prefers-color-scheme: dark)' srcset='{}'>\
              <img alt='{name}' align=top src='{}'></picture>\n",
             file("dark"),
             file("light")
-        );
-    }
+        )
+    });
+    let shown = head.to_owned() + &pictures.concat();
     fs::write(folder.join("readme.html"), shown).unwrap();
     folder
 });

@@ -107,8 +107,10 @@ fn shown(queue: &str, stats: &Stats) -> String {
         // Writing to a string does not fail.
         writeln!(
             text,
-            "worker {} ({} processes), heard of {:.1} s ago",
+            "worker {} (process {} on {}, {} processes for tasks), heard of {:.1} s ago",
             worker.name,
+            worker.pid,
+            worker.host,
             worker.processes,
             worker.silent_for.as_secs_f64()
         )
@@ -123,11 +125,15 @@ fn shown(queue: &str, stats: &Stats) -> String {
             0 | 1 => String::new(),
             times => format!(", delivery {times}"),
         };
+        let place = match (&task.host, task.pid) {
+            (Some(host), Some(pid)) => format!("on {host} in process {pid}"),
+            _ => format!("at {}", task.worker),
+        };
         // Writing to a string does not fail.
         writeln!(
             text,
-            "running {} {} on {} {since}{again}",
-            task.id, task.task, task.worker
+            "running {} {} {place} {since}{again}",
+            task.id, task.task
         )
         .ok();
     }

@@ -25,6 +25,7 @@ use nix::sys::signal::Signal;
 use redis::Value;
 
 use super::link::{self, Link, Place};
+use super::stats::Run;
 use super::tasks::Tasks;
 use super::wire::{self, Task};
 use super::{BrokerError, DEFAULT_QUEUE, LARGEST};
@@ -70,9 +71,11 @@ const LEASE: Duration = Duration::from_secs(10);
 /// The shortest lease: it is renewed about four times before it is over, and a busy host
 /// may keep a process from running for some tenths of a second.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
-/// The longest time between two heartbeats: an idle worker sends fewer than one a second.
-const LONGEST_PERIOD: Duration = Duration::from_millis(1250);
-/// How long the fetcher waits at the broker for a task before it asks again.
+/// The longest time between two heartbeats. With the fetcher's command each [`BLOCK`], an
+/// idle worker sends fewer than one command a second.
+const LONGEST_PERIOD: Duration = Duration::from_millis(1400);
+/// How long the fetcher waits at the broker for a task before it asks again. A connection
+/// that has died silently is noticed some seconds after this.
 const BLOCK: Duration = Duration::from_secs(5);
 
 impl WorkerBuilder {
@@ -190,6 +193,12 @@ impl WorkerBuilder {
     }
 }
 
+/// The two numbers of an entry's id, by which the entries of a stream are ordered.
+fn place_of(entry: &str) -> (u64, u64) {
+    let (millis, number) = entry.split_once('-').unwrap_or((entry, ""));
+    (millis.parse().unwrap_or(0), number.parse().unwrap_or(0))
+}
+
 /// Joins the queue: makes the group of its workers if there is none. Returns the lease
 /// that the workers have agreed on.
 fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
@@ -305,6 +314,8 @@ const MOST_AHEAD: usize = 128;
 /// The largest number of tasks that one script reports: the broker does nothing else
 /// meanwhile.
 const REPORTED: usize = 64;
+/// The largest number of running tasks that a worker names in its report about itself.
+const REPORTED_RUNNING: usize = 100;
 /// The largest number of leases that one script renews.
 const RENEWED: usize = 200;
 
@@ -551,61 +562,57 @@ impl Agent {
     }
 
     fn beat_once(&self, link: &mut Link) -> redis::RedisResult<()> {
-        let (entries, record) = {
+        let (entries, mut record, room) = {
             let state = self.lock();
             let running = state.running.iter().filter(|(_, r)| !r.lost);
             let entries: Vec<_> = running.map(|(entry, _)| entry.clone()).collect();
-            (entries, self.record(&state))
+            let serving = state.phase == Phase::Serving;
+            let room = serving.then(|| self.room(&state));
+            (entries, self.record(&state), room)
         };
-        let mut pieces = entries.chunks(RENEWED);
-        let mut record = Some(record);
+        // Less than the lease, since this is only checked at each heartbeat.
+        let stale = self.lease.saturating_sub(self.beat_period() / 2);
+        let stale = stale.as_millis().to_string();
+        let mut left = entries.as_slice();
         loop {
-            let piece = pieces.next();
-            if piece.is_none() && record.is_none() {
-                break;
-            }
-            let piece = piece.unwrap_or_default();
-            let mut args = vec![self.id.clone(), self.lease_millis()];
-            args.push(record.take().unwrap_or_default());
+            let (piece, rest) = left.split_at(left.len().min(RENEWED));
+            left = rest;
+            // Tasks are claimed once all of this worker's are renewed, so that none of
+            // its own is claimed.
+            let room = if rest.is_empty() { room } else { None };
+            let mut args = vec![
+                self.id.clone(),
+                self.lease_millis(),
+                std::mem::take(&mut record),
+                room.map_or_else(String::new, |room| room.to_string()),
+                stale.clone(),
+                piece.len().to_string(),
+            ];
             args.extend(piece.iter().cloned());
-            let own = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
+            args.extend(self.names.iter().cloned());
+            let answer = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
+            let (own, claimed) = link::two(answer);
             let own = link::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
             self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());
-        }
-        let room = {
-            let state = self.lock();
-            if state.phase != Phase::Serving {
+            for (entry, fields) in link::entries(claimed) {
+                self.begin(link, entry, fields);
+            }
+            if rest.is_empty() {
                 return Ok(());
             }
-            self.room(&state)
-        };
-        // A little less than the lease, since this is only checked at each heartbeat.
-        let stale = self.lease.saturating_sub(self.beat_period() / 4);
-        let mut args = vec![
-            self.id.clone(),
-            stale.as_millis().to_string(),
-            room.to_string(),
-        ];
-        args.extend(self.names.iter().cloned());
-        let taken = link.run(|s| &s.claim, &self.tasks_key(), &args)?;
-        for (entry, fields) in link::entries(taken) {
-            self.begin(link, entry, fields);
         }
-        Ok(())
     }
 
     /// What this worker reports about itself.
     fn record(&self, state: &State) -> String {
-        let running: Vec<_> = state
-            .running
-            .iter()
-            .take(100)
-            .map(|(entry, running)| {
-                (entry.as_str(), running.since.elapsed().as_millis() as u64)
-            })
-            .collect();
-        super::stats::write_record(&host(), self.processes, &running)
+        let running = state.running.iter().take(REPORTED_RUNNING);
+        let running = running.map(|(entry, running)| Run {
+            entry: entry.clone(),
+            millis: running.since.elapsed().as_millis() as u64,
+            pid: running.ticket.and_then(|t| self.local.process_of(t)),
+        });
+        super::stats::write_record(&host(), self.processes, running.collect())
     }
 
     /// Marks tasks that this worker no longer owns, and ends their runs here.
@@ -706,17 +713,13 @@ impl Agent {
                 _ => "failed",
             };
             let outcome = wire::write_outcome(&ending.flatten());
-            let parts = [
-                entry,
-                task.id.clone(),
-                task.client().to_owned(),
-                outcome,
-                kind.to_owned(),
-                task.keep.clone(),
-            ];
-            done.push(parts);
+            let how = match kind {
+                "done" if task.keep.is_empty() => String::new(),
+                _ => format!("{kind} {}", task.keep),
+            };
+            done.push([entry, task.id.clone(), outcome, how]);
         }
-        self.report(link, &done);
+        self.report(link, &mut done);
         for (entry, task, error) in again {
             self.run_again(link, entry, task, error);
         }
@@ -727,10 +730,11 @@ impl Agent {
     }
 
     /// Sends outcomes to the broker, and repeats them until it has answered.
-    fn report(&self, link: &mut Link, done: &[[String; 6]]) {
+    fn report(&self, link: &mut Link, done: &mut [[String; 4]]) {
         if done.is_empty() {
             return;
         }
+        done.sort_unstable_by_key(|[entry, ..]| place_of(entry));
         let mut args = vec![self.id.clone()];
         args.extend(done.iter().flatten().cloned());
         while let Err(error) = link.run(|s| &s.done, &self.tasks_key(), &args) {
@@ -747,7 +751,7 @@ impl Agent {
                     break;
                 }
                 for one in done {
-                    self.report(link, std::slice::from_ref(one));
+                    self.report(link, std::slice::from_mut(one));
                 }
                 return;
             }

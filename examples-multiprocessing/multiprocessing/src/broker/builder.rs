@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::client::{Client, Options};
 use super::link::Place;
-use super::{BrokerError, DEFAULT_QUEUE, Tasks};
+use super::{BrokerError, DEFAULT_QUEUE, DELIVERIES, Tasks};
 use crate::Pool;
 
 /// A pool over a broker that is not started yet. Made by
@@ -43,7 +43,6 @@ pub struct BrokerPoolBuilder {
 
 /// A million tasks of a few hundred bytes take some hundred megabytes at the broker.
 const CAPACITY: u64 = 1_000_000;
-const DELIVERIES: u32 = 3;
 
 impl BrokerPoolBuilder {
     pub(crate) fn new(url: &str) -> Self {

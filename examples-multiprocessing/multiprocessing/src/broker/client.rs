@@ -5,6 +5,9 @@
 //! until it has an answer: the broker detects one that it has accepted already. The
 //! *receiver* reads outcomes from this sender's own stream, where they stay until it has
 //! read them. About once a second it asks whether the broker still has the tasks.
+//!
+//! A thread that submits a task and waits for it at once does the work of both, if they
+//! are idle: it would otherwise sleep until one of them wakes it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -15,7 +18,7 @@ use super::agent::new_id;
 use super::link::{self, Link, Place};
 use super::tasks::Tasks;
 use super::wire;
-use super::{BrokerError, LARGEST};
+use super::{BrokerError, DELIVERIES, LARGEST};
 use crate::TaskError;
 use crate::poison::lock_unpoisoned;
 
@@ -26,7 +29,7 @@ pub(crate) type Token = u64;
 /// broker.
 pub(crate) type Outcome = (Token, Option<Result<Vec<u8>, TaskError>>);
 
-/// The fields of a task's entry and their values.
+/// The fields of a task's entry and their values. A complete one has `id` first.
 pub(crate) type Fields = Vec<(&'static str, String)>;
 
 /// A receiver of the outcomes of a client's tasks.
@@ -47,9 +50,17 @@ const BLOCK: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_secs(1);
 /// The largest number of tasks in one check or one cancellation.
 const CHECKED: usize = 200;
-/// The number of outcomes after which they are removed from the stream. They are also
-/// removed after a second without an outcome.
+/// The number of outcomes, and of their bytes, after which they are removed from the
+/// stream. They are also removed after a second without an outcome.
 const TRIM: usize = 256;
+const TRIM_BYTES: usize = 1 << 20;
+/// How long the result of a task with a key is kept, unless the pool's results are kept
+/// for another time.
+const KEPT_WITH_KEY: Duration = Duration::from_hours(24);
+/// In a submission: it may be a repetition.
+const AGAIN: &str = "again";
+/// The longest key of a task, in bytes.
+const LONGEST_KEY: usize = 1024;
 
 /// The options that all tasks of a pool share.
 #[derive(Debug, Clone)]
@@ -74,6 +85,9 @@ pub(crate) struct Client {
     /// The thread that holds it takes from the outbox and sends: the submitter, or a
     /// thread that is about to wait for its own task. It is locked before `shared`.
     link: Mutex<Link>,
+    /// The thread that holds it receives: the receiver, or a thread that waits for its own
+    /// task. It is locked before `shared`.
+    receiving: Mutex<Receiving>,
     /// Notified when there is a request to send, when the outbox has room, and at the end.
     changed: Condvar,
     /// Notified when there is a task to wait for, and at the end.
@@ -85,10 +99,14 @@ struct Shared {
     outbox: VecDeque<Request>,
     /// The number of threads that wait until the outbox has room, or until it is empty.
     waiting_for_room: usize,
-    /// Whether the submitter waits for a request.
-    submitter_idle: bool,
-    /// Whether the receiver waits for a task to be submitted or watched.
-    receiver_idle: bool,
+    submitter: Activity,
+    receiver: Activity,
+    /// Whether a thread receives that waits for its own task.
+    waiter_receives: bool,
+    /// Whether the last task was submitted by a thread that waits for it.
+    last_is_awaited: bool,
+    /// The outcomes that were read and are still in the stream, and their bytes.
+    untrimmed: (usize, usize),
     /// The number of the next task.
     next: u64,
     /// The tasks that have no outcome yet, by number.
@@ -97,6 +115,17 @@ struct Shared {
     watched: HashMap<String, Vec<Token>>,
     /// Whether both threads must end.
     ended: bool,
+}
+
+/// What the submitter or the receiver does.
+#[derive(Default, PartialEq, Eq)]
+enum Activity {
+    #[default]
+    Busy,
+    /// The receiver waits for a task, and for the time to trim the stream of outcomes.
+    Dozing,
+    /// It waits for a request or a task.
+    Asleep,
 }
 
 /// What the submitter is to do at the broker.
@@ -111,6 +140,9 @@ enum Request {
 /// A task that is not yet sent.
 struct Submission {
     number: u64,
+    /// The task's id if it is made of a key. Another sender may have submitted the task,
+    /// so its outcome is asked for as that of another sender's.
+    of_key: Option<String>,
     fields: Fields,
 }
 
@@ -121,6 +153,27 @@ impl Submission {
     }
 }
 
+impl Shared {
+    /// Whether an outcome is awaited.
+    fn has_open(&self) -> bool {
+        !self.open.is_empty() || !self.watched.is_empty()
+    }
+
+    /// After the broker has accepted a task.
+    fn set_submitted(&mut self, submission: Submission, entry: &str) {
+        let Some(id) = submission.of_key else {
+            if let Some(open) = self.open.get_mut(&submission.number) {
+                open.entry = Some(entry.to_owned());
+            }
+            return;
+        };
+        if let Some(open) = self.open.remove(&submission.number) {
+            self.watched.entry(id.clone()).or_default().push(open.token);
+            self.outbox.push_back(Request::Watch(id));
+        }
+    }
+}
+
 /// A task that has no outcome yet.
 struct Open {
     token: Token,
@@ -128,11 +181,28 @@ struct Open {
     entry: Option<String>,
 }
 
+/// What the thread needs that receives.
+struct Receiving {
+    link: Link,
+    /// The last entry of the stream of outcomes that was read.
+    last: String,
+    /// When the broker was last asked whether it still has the tasks.
+    checked: Instant,
+    /// The number of the task with which the next check begins.
+    cursor: u64,
+}
+
 impl Client {
     /// A sender to a broker that was checked.
     pub(super) fn new(place: Place, tasks: Tasks, options: Options) -> Self {
         Self {
             link: Mutex::new(place.link()),
+            receiving: Mutex::new(Receiving {
+                link: place.link(),
+                last: "0-0".into(),
+                checked: Instant::now(),
+                cursor: 0,
+            }),
             place,
             id: new_id(),
             tasks,
@@ -216,11 +286,10 @@ impl Client {
                 args.len()
             )));
         }
-        let mut fields = vec![
-            ("task", name.to_owned()),
-            ("args", args),
-            ("most", self.options.deliveries.to_string()),
-        ];
+        let mut fields = vec![("task", name.to_owned()), ("args", args)];
+        if self.options.deliveries != DELIVERIES {
+            fields.push(("most", self.options.deliveries.to_string()));
+        }
         if many {
             fields.push(("many", "1".into()));
         }
@@ -234,20 +303,45 @@ impl Client {
         Ok(fields)
     }
 
-    /// Puts a task in the outbox, under the next number. The submitter sends it, or with
-    /// `now`, the caller does by [`send_now`](Self::send_now).
-    pub(crate) fn submit(&self, token: Token, mut fields: Fields, now: bool) {
+    /// Gives a task a key: its id is made of the key, and its result is kept.
+    pub(crate) fn add_key(
+        &self,
+        key: &str,
+        fields: &mut Fields,
+    ) -> Result<(), TaskError> {
+        if key.len() > LONGEST_KEY {
+            return Err(TaskError::Argument(format!(
+                "the key has {} bytes, and {LONGEST_KEY} is the most",
+                key.len()
+            )));
+        }
+        fields.insert(0, ("id", id_of_key(key)));
+        if self.options.keep.is_none() {
+            fields.push(("keep", KEPT_WITH_KEY.as_millis().to_string()));
+        }
+        Ok(())
+    }
+
+    /// Puts a task in the outbox, under the next number. The submitter sends it and the
+    /// receiver gets its outcome. With `awaited`, the caller does so, by
+    /// [`send_now`](Self::send_now) and [`receive_until`](Self::receive_until).
+    pub(crate) fn submit(&self, token: Token, mut fields: Fields, awaited: bool) {
         let mut shared = self.lock();
         let number = shared.next;
-        fields.push(("id", self.task_id(number)));
+        let of_key = fields.iter().find(|(field, _)| *field == "id");
+        let of_key = of_key.map(|(_, id)| id.clone());
+        if of_key.is_none() {
+            fields.insert(0, ("id", self.task_id(number)));
+        }
         shared.next += 1;
         shared.open.insert(number, Open { token, entry: None });
-        shared
-            .outbox
-            .push_back(Request::Submit(Submission { number, fields }));
-        if now {
-            self.wake_receiver(&shared);
-        } else {
+        shared.outbox.push_back(Request::Submit(Submission {
+            number,
+            of_key,
+            fields,
+        }));
+        shared.last_is_awaited = awaited;
+        if !awaited {
             self.wake(&shared);
         }
     }
@@ -270,6 +364,33 @@ impl Client {
         let shared = self.lock();
         if !shared.outbox.is_empty() {
             self.changed.notify_all();
+        }
+    }
+
+    /// Receives outcomes in the calling thread until `done`, if no other thread receives.
+    /// This saves a switch to the receiver.
+    pub(crate) fn receive_until(
+        &self,
+        outcomes: &impl Outcomes,
+        done: impl Fn() -> bool,
+    ) {
+        let receiving = match self.receiving.try_lock() {
+            Ok(receiving) => Some(receiving),
+            Err(TryLockError::Poisoned(receiving)) => Some(receiving.into_inner()),
+            // The thread that has it looks for open tasks when it is done, and finds the
+            // caller's.
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(mut receiving) = receiving {
+            self.lock().waiter_receives = true;
+            while !done() && self.receive(&mut receiving, outcomes) {}
+            drop(receiving);
+            self.lock().waiter_receives = false;
+        }
+        let shared = self.lock();
+        let trims = shared.untrimmed.0 > 0 && shared.receiver == Activity::Asleep;
+        if shared.has_open() || trims {
+            self.wake_receiver(&shared);
         }
     }
 
@@ -315,22 +436,21 @@ impl Client {
 
     fn wake(&self, shared: &Shared) {
         // A notice is a system call, even if no thread waits for it.
-        if shared.submitter_idle {
+        if shared.submitter == Activity::Asleep {
             self.changed.notify_all();
         }
         self.wake_receiver(shared);
     }
 
     fn wake_receiver(&self, shared: &Shared) {
-        if shared.receiver_idle {
+        if shared.receiver != Activity::Busy {
             self.opened.notify_all();
         }
     }
 
     /// Whether no outcome is awaited.
     pub(crate) fn has_nothing_open(&self) -> bool {
-        let shared = self.lock();
-        shared.open.is_empty() && shared.watched.is_empty()
+        !self.lock().has_open()
     }
 
     /// Waits until all requests were sent, but no longer than `patience`, and ends both
@@ -340,7 +460,7 @@ impl Client {
         let mut shared = self.lock();
         // The wake-up must not be lost: the submitter notifies under the lock when it finds
         // the outbox empty, and `waiting_for_room` shows it that this thread waits.
-        while !shared.outbox.is_empty() || !shared.submitter_idle {
+        while !shared.outbox.is_empty() || shared.submitter != Activity::Asleep {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || shared.ended {
                 break;
@@ -407,17 +527,17 @@ impl Client {
     fn wait_for_requests(&self) -> bool {
         let mut shared = self.lock();
         while shared.outbox.is_empty() && !shared.ended {
-            shared.submitter_idle = true;
+            shared.submitter = Activity::Asleep;
             if shared.waiting_for_room > 0 {
                 self.changed.notify_all();
             }
             // The wake-up must not be lost: requests are added, and the end is set, under
-            // the lock, and `submitter_idle` is set under it before this sleeps.
+            // the lock, and `submitter` is set under it before this sleeps.
             shared = self
                 .changed
                 .wait(shared)
                 .unwrap_or_else(PoisonError::into_inner);
-            shared.submitter_idle = false;
+            shared.submitter = Activity::Busy;
         }
         !shared.ended
     }
@@ -493,21 +613,26 @@ impl Client {
             expires.map_or_else(String::new, |e| e.as_millis().to_string());
         let mut pause = Duration::from_millis(5);
         while let Some(first) = submissions.first() {
-            let mut args =
-                vec![first.number.to_string(), self.options.capacity.to_string()];
+            let mut args = vec![
+                first.number.to_string(),
+                String::new(),
+                self.options.capacity.to_string(),
+                expires.clone(),
+            ];
             for submission in &submissions {
-                args.push((submission.fields.len() * 2).to_string());
-                args.push(expires.clone());
-                let kept =
-                    self.options.keep.map(|_| self.task_id(submission.number));
-                args.push(kept.unwrap_or_default());
+                let keeps =
+                    submission.of_key.is_some() || self.options.keep.is_some();
+                let keeps = if keeps { "k" } else { "" };
+                args.push(format!("{keeps}{}", submission.fields.len() * 2));
                 for (field, value) in &submission.fields {
                     args.push((*field).to_owned());
                     args.push(value.clone());
                 }
             }
             let answer = self.retry_until_answered(link, |link| {
-                link.run(|s| &s.submit, &self.keys(), &args)
+                let answer = link.run(|s| &s.submit, &self.keys(), &args);
+                AGAIN.clone_into(&mut args[1]);
+                answer
             });
             match answer {
                 None => return,
@@ -527,9 +652,7 @@ impl Client {
                     for (submission, entry) in
                         submissions.drain(..made.len()).zip(made)
                     {
-                        if let Some(open) = shared.open.get_mut(&submission.number) {
-                            open.entry = Some(entry.to_owned());
-                        }
+                        shared.set_submitted(submission, entry);
                     }
                 }
                 Some(Err(error)) => {
@@ -585,64 +708,102 @@ impl Client {
     // The receiver.
 
     fn receive_all(&self, outcomes: &impl Outcomes) {
-        let mut link = self.place.link();
-        let mut last = "0-0".to_owned();
-        let mut untrimmed = 0;
-        let mut was_empty = true;
-        let mut checked = Instant::now();
-        let mut cursor = 0;
-        loop {
-            {
-                let mut shared = self.lock();
-                // This only sleeps after a read that found nothing, so that a caller that
-                // submits one task after the other need not wake it each time.
-                while was_empty
-                    && shared.open.is_empty()
-                    && shared.watched.is_empty()
-                {
-                    if shared.ended {
-                        return;
-                    }
-                    shared.receiver_idle = true;
-                    // The wake-up must not be lost: tasks are added, and the end is set,
-                    // under the lock, and `receiver_idle` is set under it before this
-                    // sleeps.
-                    shared = self
-                        .opened
-                        .wait(shared)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    shared.receiver_idle = false;
+        let mut found_any = false;
+        while let Some(next) = self.wait_for_open(found_any) {
+            let mut receiving = lock_unpoisoned(&self.receiving);
+            let before = receiving.last.clone();
+            let wanted = match next {
+                Next::Receive => self.receive(&mut receiving, outcomes),
+                Next::Trim => {
+                    self.trim(&mut receiving);
+                    true
                 }
-                if shared.ended {
-                    return;
-                }
-            }
-            let Ok(read) = self.read(&mut link, &mut last, BLOCK) else {
-                link.pause();
-                continue;
             };
-            was_empty = read.is_empty();
-            untrimmed += read.len();
-            if !read.is_empty() && !outcomes.deliver(read) {
+            if !wanted {
                 return;
             }
-            if untrimmed >= TRIM || (was_empty && untrimmed > 0) {
-                let mut trim = redis::cmd("XTRIM");
-                trim.arg(self.done_key()).arg("MINID").arg(&last);
-                if link.call(&trim).is_ok() {
-                    untrimmed = 0;
-                }
+            found_any = receiving.last != before;
+        }
+    }
+
+    /// Waits until the receiver has something to do. Returns `None` at the end.
+    fn wait_for_open(&self, found_any: bool) -> Option<Next> {
+        let mut shared = self.lock();
+        // A caller that submits one task after the other need not wake the receiver each
+        // time: it only sleeps after a read that found nothing, or if the caller receives
+        // itself.
+        if found_any && !shared.last_is_awaited && !shared.ended {
+            return Some(Next::Receive);
+        }
+        loop {
+            if shared.ended {
+                return None;
             }
-            if checked.elapsed() >= CHECK {
-                let missing = self.find_missing(&mut link, &mut cursor, &mut last);
-                self.watch_again(&mut link);
-                if let Ok(missing) = missing {
-                    checked = Instant::now();
-                    if !outcomes.deliver(missing) {
-                        return;
-                    }
-                }
+            if shared.has_open() && !shared.waiter_receives {
+                return Some(Next::Receive);
             }
+            // The wake-up must not be lost: tasks are added, and the end is set, under the
+            // lock, a thread that receives itself looks for open tasks afterwards, and
+            // `receiver` is set under the lock before this sleeps.
+            let timed_out;
+            if shared.untrimmed.0 == 0 {
+                shared.receiver = Activity::Asleep;
+                let waited = self.opened.wait(shared);
+                shared = waited.unwrap_or_else(PoisonError::into_inner);
+                timed_out = false;
+            } else {
+                shared.receiver = Activity::Dozing;
+                let waited = self.opened.wait_timeout(shared, BLOCK);
+                let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                (shared, timed_out) = (guard, waited.timed_out());
+            }
+            shared.receiver = Activity::Busy;
+            if timed_out && !shared.has_open() && !shared.ended {
+                return Some(Next::Trim);
+            }
+        }
+    }
+
+    /// Receives outcomes once, waiting up to [`BLOCK`], and does the work that is due
+    /// between. Returns whether outcomes are still wanted.
+    fn receive(&self, receiving: &mut Receiving, outcomes: &impl Outcomes) -> bool {
+        if self.lock().ended {
+            return false;
+        }
+        let Receiving { link, last, .. } = receiving;
+        let Ok(read) = self.read(link, last, BLOCK) else {
+            link.pause();
+            return true;
+        };
+        let was_empty = read.is_empty();
+        if !was_empty && !outcomes.deliver(read) {
+            return false;
+        }
+        let (untrimmed, bytes) = self.lock().untrimmed;
+        if untrimmed >= TRIM || bytes >= TRIM_BYTES || was_empty && untrimmed > 0 {
+            self.trim(receiving);
+        }
+        if receiving.checked.elapsed() >= CHECK {
+            let Receiving {
+                link, last, cursor, ..
+            } = receiving;
+            let missing = self.find_missing(link, cursor, last);
+            self.watch_again(link);
+            if let Ok(missing) = missing {
+                receiving.checked = Instant::now();
+                return outcomes.deliver(missing);
+            }
+        }
+        true
+    }
+
+    /// Removes the outcomes from the stream that were read.
+    fn trim(&self, receiving: &mut Receiving) {
+        let mut trim = redis::cmd("XTRIM");
+        trim.arg(self.done_key()).arg("MINID").arg(&receiving.last);
+        // If this fails, they are removed with later ones.
+        if receiving.link.call(&trim).is_ok() {
+            self.lock().untrimmed = (0, 0);
         }
     }
 
@@ -664,20 +825,22 @@ impl Client {
         let mut found = Vec::new();
         for (entry, fields) in entries {
             *last = entry;
-            let [_, id, _, outcome] = fields.as_slice() else {
-                continue;
-            };
-            let id = String::from_utf8_lossy(id);
-            let own = (wire::client_of(&id) == self.id)
-                .then(|| id.rsplit_once('-')?.1.parse::<u64>().ok())
-                .flatten();
-            // A task that is not open has ended: it was cancelled, or its outcome came
-            // twice.
-            let mut tokens = shared.watched.remove(&*id).unwrap_or_default();
-            let open = own.and_then(|number| shared.open.remove(&number));
-            tokens.extend(open.map(|open| open.token));
-            for token in tokens {
-                found.push((token, Some(wire::read_outcome(outcome))));
+            for pair in fields.chunks_exact(4) {
+                let [_, id, _, outcome] = pair else { continue };
+                shared.untrimmed.0 += 1;
+                shared.untrimmed.1 += outcome.len();
+                let id = String::from_utf8_lossy(id);
+                let own = (wire::client_of(&id) == self.id)
+                    .then(|| id.rsplit_once('-')?.1.parse::<u64>().ok())
+                    .flatten();
+                // A task that is not open has ended: it was cancelled, or its outcome
+                // came twice.
+                let mut tokens = shared.watched.remove(&*id).unwrap_or_default();
+                let open = own.and_then(|number| shared.open.remove(&number));
+                tokens.extend(open.map(|open| open.token));
+                for token in tokens {
+                    found.push((token, Some(wire::read_outcome(outcome))));
+                }
             }
         }
         Ok(found)
@@ -751,6 +914,17 @@ impl Client {
 /// The largest number up to `next` of which `low` is the low half.
 fn whole_number(next: u64, low: u32) -> u64 {
     next.saturating_sub(u64::from((next as u32).wrapping_sub(low)))
+}
+
+/// The id of the task with this key.
+pub(crate) fn id_of_key(key: &str) -> String {
+    format!("key:{key}-0")
+}
+
+/// What the receiver does next.
+enum Next {
+    Receive,
+    Trim,
 }
 
 /// Requests of one kind, which go to the broker together.

@@ -92,11 +92,15 @@ impl Place {
             found.unwrap_or_default().trim().to_owned()
         };
         let version = value("redis_version:");
+        let at = self.at.to_string();
+        if version.is_empty() {
+            let why = "it does not say that it is Redis or Valkey".into();
+            return Err(BrokerError::Refused { at, why });
+        }
         let major = version.split('.').next().unwrap_or_default().parse();
         if major.is_ok_and(|major: u32| major < 7) {
             return Err(BrokerError::TooOld { version });
         }
-        let at = self.at.to_string();
         if may_forget {
             return Ok(link);
         }
@@ -237,6 +241,17 @@ pub(super) fn text(value: Value) -> Vec<u8> {
 
 pub(super) fn string(value: Value) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
+}
+
+/// The two elements of a list.
+pub(super) fn two(value: Value) -> (Value, Value) {
+    match value {
+        Value::Array(values) => match <[Value; 2]>::try_from(values) {
+            Ok([first, second]) => (first, second),
+            Err(_) => (Value::Nil, Value::Nil),
+        },
+        _ => (Value::Nil, Value::Nil),
+    }
 }
 
 /// The elements of a list as numbers.

@@ -93,7 +93,7 @@ mod wire;
 
 pub use agent::WorkerBuilder;
 pub use builder::BrokerPoolBuilder;
-pub(crate) use client::{Client, Fields, Outcome, Outcomes};
+pub(crate) use client::{Client, Fields, Outcome, Outcomes, id_of_key};
 pub use error::BrokerError;
 pub use stats::{DeadTask, Queue, RunningTask, Stats, WorkerState};
 pub use tasks::Tasks;
@@ -103,6 +103,9 @@ pub(crate) use wire::{
 
 /// The queue of a pool or a worker for which no queue is named.
 const DEFAULT_QUEUE: &str = "default";
+
+/// The number of times that a task is delivered, unless its entry names another.
+const DELIVERIES: u32 = 3;
 
 /// The size of the largest argument or result, in bytes. The broker's own limit is
 /// 512 MiB.

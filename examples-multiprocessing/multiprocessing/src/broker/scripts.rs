@@ -8,12 +8,12 @@
 //! | --- | --- |
 //! | `tasks` | stream: every task that waits or runs; its group is `workers` |
 //! | `client:ID` | hash: a sender, and the answer to its last submission |
-//! | `done:ID` | stream: the outcomes for that sender, until it has read them; it exists while the sender lives |
-//! | `result:ID` | an outcome that is kept, to be looked up by the task's id; empty before the task ends |
+//! | `done:ID` | stream: the outcomes for that sender, one or more in an entry, until it has read them; it exists while the sender lives |
+//! | `result:ID` | an outcome that is kept, to be looked up by the task's id; empty before the task ends. A task with a key is submitted only if there is none |
 //! | `watchers:ID` | set: senders that wait for such an outcome |
 //! | `dead` | stream: tasks that were given up |
 //! | `agents` | hash: for each worker, the time of its last report, a space, and the report |
-//! | `counts` | hash: the number of tasks that ended, by the kind of their end |
+//! | `counts` | hash: the number of tasks that ended without a value, by the kind of their end |
 //! | `lease` | the lease that the workers have agreed on |
 //!
 //! The scripts never parse arguments and results: Lua's numbers are too small for them.
@@ -24,63 +24,94 @@
 
 use redis::Script;
 
-/// The functions that all scripts share.
-const COMMON: &str = r#"
+/// The beginning of every script.
+const HEAD: &str = r"
 local tasks = KEYS[1]
 local prefix = string.sub(tasks, 1, -6)
 local group = 'workers'
 local day = 86400000
+";
 
+// The functions that scripts share. A script makes those anew that it names whenever it
+// runs, which takes about as long as a command, so each names only what it needs.
+
+const NOW: &str = r"
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+";
 
+const FIELDS_OF: &str = r"
 local function fields_of(entry)
   local map = {}
   for i = 1, #entry, 2 do map[entry[i]] = entry[i + 1] end
   return map
 end
+";
 
+const PENDING: &str = r"
 -- The pending entry of this id, if this worker owns it.
 local function pending(id, agent)
   return redis.call('XPENDING', tasks, group, id, id, 1, agent)[1]
 end
+";
 
--- Adds an outcome to a sender's stream. A sender that has gone has no stream, and gets
--- nothing.
-local function report(client, id, outcome)
-  redis.call('XADD', prefix .. 'done:' .. client, 'NOMKSTREAM', '*',
-    'id', id, 'outcome', outcome)
+const SENDER: &str = r"
+-- The stream of the sender that has this hash.
+local function done_of(client)
+  return prefix .. 'done:' .. string.sub(client, #prefix + #'client:' + 1)
 end
 
 -- Records a new sender for a day, or one whose keys had expired. Its stream lives longer
 -- than its hash, so that a sender with a hash has a stream.
 local function add_sender(client)
-  local done = prefix .. 'done:' .. string.match(client, ':client:(.*)$')
+  local done = done_of(client)
   redis.call('XADD', done, '*', 'id', '', 'outcome', '')
   redis.call('PEXPIRE', done, 2 * day)
   redis.call('PEXPIRE', client, day)
 end
+";
 
-local function deliver(client, id, outcome, keep)
-  report(client, id, outcome)
+const DELIVER: &str = r"
+-- Adds outcomes to a sender's stream: for each, `id`, its id, `outcome` and the outcome.
+-- A sender that has gone has no stream, and gets nothing.
+local function report(client, ...)
+  redis.call('XADD', prefix .. 'done:' .. client, 'NOMKSTREAM', '*', ...)
+end
+
+local function client_of(id)
+  return string.match(id, '^(.*)%-[^-]*$') or ''
+end
+
+-- Keeps an outcome that is to be kept, and gives it to the senders that wait for it.
+local function keep_result(id, outcome, keep)
   if keep and keep ~= '' then
     -- The number comes from the task's entry, and may be out of range.
     redis.pcall('SET', prefix .. 'result:' .. id, outcome, 'PX', keep)
     local watchers = prefix .. 'watchers:' .. id
     for _, watcher in ipairs(redis.call('SMEMBERS', watchers)) do
-      report(watcher, id, outcome)
+      report(watcher, 'id', id, 'outcome', outcome)
     end
     redis.call('DEL', watchers)
   end
 end
 
+local function deliver(id, outcome, keep)
+  report(client_of(id), 'id', id, 'outcome', outcome)
+  keep_result(id, outcome, keep)
+end
+";
+
+const REMOVE: &str = r"
 local function remove(entry)
   redis.call('XACK', tasks, group, entry)
   return redis.call('XDEL', tasks, entry)
 end
+";
 
+/// It needs `FIELDS_OF`, `DELIVER` and `REMOVE`.
+const BURY_TASK: &str = r#"
 local function bury(entry, fields, outcome, deliveries)
   remove(entry)
   local copy = {'entry', entry, 'outcome', outcome, 'deliveries', deliveries}
@@ -90,9 +121,7 @@ local function bury(entry, fields, outcome, deliveries)
   redis.call('HINCRBY', prefix .. 'counts', 'dead', 1)
   local map = fields_of(fields)
   if map.id then
-    local client = string.match(map.id, '^(.*)%-[^-]*$') or ''
-    local keep = string.match(map.keep or '', '^%d+$')
-    deliver(client, map.id, outcome, keep)
+    deliver(map.id, outcome, string.match(map.keep or '', '^%d+$'))
   end
 end
 
@@ -109,35 +138,41 @@ end
 /// A sender submits tasks. It may repeat the submission if it had no answer: it then gets
 /// the answer to the first.
 ///
-/// Keys: tasks, client. Arguments: the number of the first task, the capacity; then for
-/// each task the number of its fields and values, the milliseconds until it expires or
-/// nothing, its id if its result is to be kept or nothing, the fields and values. Answers
-/// with the entries that were made, each followed by a space: tasks for which there is no
-/// room have none.
+/// Keys: tasks, client. Arguments: the number of the first task, `again` if this may be a
+/// repetition or nothing, the capacity, the milliseconds until the tasks expire or
+/// nothing; then for each task the number of its fields and values, after a `k` if its
+/// result is to be kept, and the fields and values, `id` first. Answers with the entries
+/// that were made, each followed by a space: tasks for which there is no room have none.
+/// It is `-` for a task whose result is known, or will be: its key was used before.
 const SUBMIT: &str = r"
 local client = KEYS[2]
-local first, capacity = ARGV[1], tonumber(ARGV[2])
-if redis.call('HGET', client, 'first') == first then
+local first, capacity, expires = ARGV[1], tonumber(ARGV[3]), ARGV[4]
+-- Each command in a script takes the broker as long as one that a client sends, so the
+-- usual submission does without this.
+if ARGV[2] == 'again' and redis.call('HGET', client, 'first') == first then
   return redis.call('HGET', client, 'entries')
 end
 local room = capacity - redis.call('XLEN', tasks)
 local entries = {}
-local i = 3
+local i = 5
 while ARGV[i] and room > 0 do
-  local count, expires = tonumber(ARGV[i]), ARGV[i + 1]
-  local kept = ARGV[i + 2]
-  local fields = {unpack(ARGV, i + 3, i + 2 + count)}
-  if expires ~= '' then
-    fields[#fields + 1] = 'expires'
-    fields[#fields + 1] = string.format('%d', now() + tonumber(expires))
+  local keeps, count = string.match(ARGV[i], '^(k?)(%d+)$')
+  local from, last = i + 1, i + count
+  -- An empty result shows that the task has not ended, but that it is known.
+  if keeps == '' or
+      redis.call('SET', prefix .. 'result:' .. ARGV[i + 2], '', 'PX', 7 * day, 'NX') then
+    if expires == '' then
+      entries[#entries + 1] = redis.call('XADD', tasks, '*', unpack(ARGV, from, last))
+    else
+      local time = string.format('%d', now() + tonumber(expires))
+      entries[#entries + 1] = redis.call('XADD', tasks, '*', 'expires', time,
+        unpack(ARGV, from, last))
+    end
+  else
+    entries[#entries + 1] = '-'
   end
-  entries[#entries + 1] = redis.call('XADD', tasks, '*', unpack(fields))
   entries[#entries + 1] = ' '
-  if kept ~= '' then
-    -- An empty result shows that the task has not ended, but that it is known.
-    redis.call('SET', prefix .. 'result:' .. kept, '', 'PX', 7 * day, 'NX')
-  end
-  i = i + 3 + count
+  i = last + 1
   room = room - 1
 end
 local made = table.concat(entries)
@@ -150,54 +185,69 @@ return made
 
 /// A worker reports the outcomes of tasks. It may repeat the report.
 ///
-/// Arguments: the worker; then for each task its entry, id, sender, outcome, the kind of
-/// its end, and how long to keep its result. Answers with 1 for each task that the worker
-/// still owned, 0 for each that it did not own and whose outcome is dropped.
+/// Arguments: the worker; then for each task, in the order of the entries, its entry, its
+/// id, its outcome, and nothing if it ended with a value that is not kept, otherwise the
+/// kind of its end, a space, and how long to keep its result or nothing. The outcome of a
+/// task that the worker no longer owns is dropped.
 const DONE: &str = r"
 local agent = ARGV[1]
 local mine = {}
-if #ARGV == 7 then
+if #ARGV == 5 then
   if pending(ARGV[2], agent) then mine[ARGV[2]] = true end
 else
-  -- One query for all: a worker owns few tasks besides those that it reports.
-  local all = redis.call('XPENDING', tasks, group, '-', '+', 1000000, agent)
+  -- One query for all: a worker owns few tasks between those that it reports.
+  local first, last = ARGV[2], ARGV[#ARGV - 3]
+  local all = redis.call('XPENDING', tasks, group, first, last, 1000000, agent)
   for _, task in ipairs(all) do mine[task[1]] = true end
 end
-local own, ended, counts = {}, {}, {}
-for i = 2, #ARGV, 6 do
-  local entry, kind = ARGV[i], ARGV[i + 4]
+local ended, reports = {}, {}
+for i = 2, #ARGV, 4 do
+  local entry, id, outcome, how = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   if mine[entry] then
     mine[entry] = nil
-    deliver(ARGV[i + 2], ARGV[i + 1], ARGV[i + 3], ARGV[i + 5])
-    counts[kind] = (counts[kind] or 0) + 1
     ended[#ended + 1] = entry
-    own[#own + 1] = 1
-  else
-    own[#own + 1] = 0
+    local client = client_of(id)
+    local outcomes = reports[client] or {}
+    reports[client] = outcomes
+    local n = #outcomes
+    outcomes[n + 1], outcomes[n + 2] = 'id', id
+    outcomes[n + 3], outcomes[n + 4] = 'outcome', outcome
+    if how ~= '' then
+      local kind, keep = string.match(how, '^(%a+) (%d*)$')
+      keep_result(id, outcome, keep)
+      -- Tasks that ended with a value are all that are not counted otherwise.
+      if kind ~= 'done' then redis.call('HINCRBY', prefix .. 'counts', kind, 1) end
+    end
   end
 end
 if #ended > 0 then
+  for client, outcomes in pairs(reports) do report(client, unpack(outcomes)) end
   redis.call('XACK', tasks, group, unpack(ended))
   redis.call('XDEL', tasks, unpack(ended))
-  for kind, count in pairs(counts) do
-    redis.call('HINCRBY', prefix .. 'counts', kind, count)
-  end
 end
-return own
+return #ended
 ";
 
-/// A worker reports that it lives, and renews the leases of its tasks.
+/// A worker reports that it lives, renews the leases of its tasks, and claims tasks whose
+/// worker has been silent for a whole lease. Tasks that were delivered too often, or that
+/// no worker can run, become dead. Workers that have gone are removed.
 ///
-/// Arguments: the worker, its lease, its report about itself or nothing; then entries.
-/// Answers with 1 for each task that the worker still owns, 0 for each other.
-const HEARTBEAT: &str = r"
-local agent, lease, record = ARGV[1], ARGV[2], ARGV[3]
+/// Arguments: the worker, its lease, its report about itself or nothing; the number of
+/// tasks that it can take, or nothing if it claims none, and the time after which it
+/// claims a task; the number of its tasks' entries, the entries; the names of its
+/// functions. Answers with two lists: 1 for each of its entries that the worker still
+/// owns, 0 for each other; and the entries that it has claimed, each with its fields and
+/// values.
+const HEARTBEAT: &str = r#"
+local agent, lease, record = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local room, stale, count = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local agents = prefix .. 'agents'
 if record ~= '' then
-  redis.call('HSET', prefix .. 'agents', agent, string.format('%d ', now()) .. record)
+  redis.call('HSET', agents, agent, string.format('%d ', now()) .. record)
   redis.call('SET', prefix .. 'lease', lease, 'PX', 60000)
 end
 local own = {}
-for i = 4, #ARGV do
+for i = 7, 6 + count do
   if pending(ARGV[i], agent) then
     -- Without JUSTID, this would count as a delivery.
     local kept = redis.call('XCLAIM', tasks, group, agent, 0, ARGV[i], 'JUSTID')
@@ -206,21 +256,12 @@ for i = 4, #ARGV do
     own[#own + 1] = 0
   end
 end
-return own
-";
-
-/// Claims tasks whose worker has been silent for a whole lease. Tasks that were delivered
-/// too often, or that no worker can run, become dead. Removes workers that have gone.
-///
-/// Arguments: the worker, the lease, the number of tasks that it can take; then the names
-/// of its functions. Answers with the entries, each with its fields and values.
-const CLAIM: &str = r#"
-local agent, lease, room = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local names = {}
-for i = 4, #ARGV do names[ARGV[i]] = true end
 local taken = {}
-local stale = redis.call('XPENDING', tasks, group, 'IDLE', lease, '-', '+', 200)
-for _, task in ipairs(stale) do
+if not room then return {own, taken} end
+local names = {}
+for i = 7 + count, #ARGV do names[ARGV[i]] = true end
+local silent = redis.call('XPENDING', tasks, group, 'IDLE', stale, '-', '+', 200)
+for _, task in ipairs(silent) do
   local id, owner, idle, deliveries = task[1], task[2], task[3], task[4]
   local found = redis.call('XRANGE', tasks, id, id)[1]
   if not found then
@@ -232,7 +273,7 @@ for _, task in ipairs(stale) do
       bury(id, found[2], lost(deliveries, owner), deliveries)
     elseif map.task and names[map.task] then
       if #taken < room then
-        redis.call('XCLAIM', tasks, group, agent, lease, id)
+        redis.call('XCLAIM', tasks, group, agent, stale, id)
         taken[#taken + 1] = found
       end
     elseif idle >= lease * (most + 1) then
@@ -243,7 +284,6 @@ for _, task in ipairs(stale) do
   end
 end
 -- Workers that have gone are removed once they own no tasks.
-local agents = prefix .. 'agents'
 for _, other in ipairs(redis.call('XINFO', 'CONSUMERS', tasks, group)) do
   local map = fields_of(other)
   if map.pending == 0 and map.idle > 60000 + 10 * lease and map.name ~= agent then
@@ -255,7 +295,7 @@ for i = 1, #reports, 2 do
   local when = tonumber(string.match(reports[i + 1], '^%d+') or 0)
   if now() - when > 60000 + lease then redis.call('HDEL', agents, reports[i]) end
 end
-return taken
+return {own, taken}
 "#;
 
 /// A worker's process died while it ran a task. The task may run again, unless it was
@@ -314,8 +354,7 @@ local found = redis.call('XRANGE', tasks, entry, entry)[1]
 if not found then return 0 end
 local map = fields_of(found[2])
 if now() <= (tonumber(map.expires) or math.huge) then return 1 end
-local client = string.match(map.id or '', '^(.*)%-[^-]*$') or ''
-deliver(client, map.id or '', '{"error":"Expired"}', map.keep)
+deliver(map.id or '', '{"error":"Expired"}', map.keep)
 redis.call('HINCRBY', prefix .. 'counts', 'failed', 1)
 remove(entry)
 return 0
@@ -325,12 +364,19 @@ return 0
 /// no longer owns the task.
 ///
 /// Arguments: entries.
-const CANCEL: &str = r"
+const CANCEL: &str = r#"
 for i = 1, #ARGV do
-  redis.call('HINCRBY', prefix .. 'counts', 'cancelled', remove(ARGV[i]))
+  local found = redis.call('XRANGE', tasks, ARGV[i], ARGV[i])[1]
+  if found then
+    local map = fields_of(found[2])
+    remove(ARGV[i])
+    redis.call('HINCRBY', prefix .. 'counts', 'cancelled', 1)
+    -- Other senders may wait for its result. This one is not waiting any more.
+    keep_result(map.id or '', '{"error":"Cancelled"}', map.keep)
+  end
 end
 return 1
-";
+"#;
 
 /// A sender reports that it lives, and asks which of its tasks the broker still has.
 ///
@@ -338,7 +384,7 @@ return 1
 /// has, 0 for each other.
 const CHECK: &str = r"
 redis.call('PEXPIRE', KEYS[2], day)
-redis.call('PEXPIRE', prefix .. 'done:' .. string.match(KEYS[2], ':client:(.*)$'), 2 * day)
+redis.call('PEXPIRE', done_of(KEYS[2]), 2 * day)
 local there = {}
 for i = 1, #ARGV do
   there[i] = #redis.call('XRANGE', tasks, ARGV[i], ARGV[i])
@@ -356,9 +402,9 @@ if redis.call('HSETNX', KEYS[2], 'entries', '') == 1 then
 end
 local outcome = redis.call('GET', prefix .. 'result:' .. ARGV[2])
 if not outcome then
-  report(ARGV[1], ARGV[2], '{"error":"Forgotten"}')
+  report(ARGV[1], 'id', ARGV[2], 'outcome', '{"error":"Forgotten"}')
 elseif outcome ~= '' then
-  report(ARGV[1], ARGV[2], outcome)
+  report(ARGV[1], 'id', ARGV[2], 'outcome', outcome)
 else
   local watchers = prefix .. 'watchers:' .. ARGV[2]
   redis.call('SADD', watchers, ARGV[1])
@@ -383,8 +429,8 @@ return 1
 ";
 
 /// The state of the queue. Answers with the number of its tasks, the number that workers
-/// own, the number of dead tasks, the counts, the time, the reports of the workers, and
-/// the first thousand tasks that they own.
+/// own, the number of dead tasks, the counts, the time, the reports of the workers, the
+/// first thousand tasks that they own, and the number of tasks that it has ever had.
 const STATS: &str = r"
 local running = {}
 local held = 0
@@ -397,9 +443,11 @@ if not groups.err then
     running[#running + 1] = {task[1], task[2], task[4], map.id or '', map.task or ''}
   end
 end
+local stream = redis.pcall('XINFO', 'STREAM', tasks)
+local ever = stream.err and 0 or fields_of(stream)['entries-added']
 return {redis.call('XLEN', tasks), held, redis.call('XLEN', prefix .. 'dead'),
   redis.call('HGETALL', prefix .. 'counts'), string.format('%d', now()),
-  redis.call('HGETALL', prefix .. 'agents'), running}
+  redis.call('HGETALL', prefix .. 'agents'), running, ever}
 ";
 
 /// Puts a dead task back into the queue. Arguments: its place among the dead tasks.
@@ -420,7 +468,6 @@ pub(super) struct Scripts {
     pub(super) submit: Script,
     pub(super) done: Script,
     pub(super) heartbeat: Script,
-    pub(super) claim: Script,
     pub(super) retry: Script,
     pub(super) release: Script,
     pub(super) bury: Script,
@@ -436,27 +483,29 @@ pub(super) struct Scripts {
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        // These end tasks, which frees memory, so they run also if memory is short.
-        let ends = |body: &str| {
-            Script::new(&format!("#!lua flags=allow-oom\n{COMMON}{body}"))
+        let script = |flags: &str, parts: &[&str]| {
+            Script::new(&format!("{flags}{HEAD}{}", parts.concat()))
         };
-        let other = |body: &str| Script::new(&format!("{COMMON}{body}"));
+        // These end tasks, which frees memory, so they run also if memory is short.
+        let ends = |parts: &[&str]| script("#!lua flags=allow-oom", parts);
+        let other = |parts: &[&str]| script("", parts);
         Self {
-            submit: other(SUBMIT),
-            done: ends(DONE),
-            heartbeat: ends(HEARTBEAT),
-            claim: ends(CLAIM),
-            retry: ends(RETRY),
-            release: ends(RELEASE),
-            bury: ends(BURY),
-            may_begin: ends(MAY_BEGIN),
-            cancel: ends(CANCEL),
-            check: ends(CHECK),
-            watch: ends(WATCH),
-            join: ends(JOIN),
-            leave: ends(LEAVE),
-            stats: ends(STATS),
-            retry_dead: other(RETRY_DEAD),
+            submit: other(&[NOW, SENDER, SUBMIT]),
+            done: ends(&[PENDING, DELIVER, DONE]),
+            heartbeat: ends(&[
+                NOW, FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, HEARTBEAT,
+            ]),
+            retry: ends(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, RETRY]),
+            release: ends(&[PENDING, RELEASE]),
+            bury: ends(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, BURY]),
+            may_begin: ends(&[NOW, FIELDS_OF, PENDING, DELIVER, REMOVE, MAY_BEGIN]),
+            cancel: ends(&[FIELDS_OF, DELIVER, REMOVE, CANCEL]),
+            check: ends(&[SENDER, CHECK]),
+            watch: ends(&[SENDER, DELIVER, WATCH]),
+            join: ends(&[JOIN]),
+            leave: ends(&[LEAVE]),
+            stats: ends(&[NOW, FIELDS_OF, STATS]),
+            retry_dead: other(&[RETRY_DEAD]),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The state of a queue, and the operations on its dead tasks.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::Value;
@@ -15,21 +16,29 @@ struct Record {
     host: String,
     pid: u32,
     processes: usize,
-    /// The entries of the tasks that it runs, each with the milliseconds since its start.
-    running: Vec<(String, u64)>,
+    running: Vec<Run>,
+}
+
+/// A task that a worker runs, as the worker reports it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Run {
+    pub(super) entry: String,
+    /// The time since the worker took it.
+    pub(super) millis: u64,
+    /// The process that runs it; none while it waits for a process.
+    pub(super) pid: Option<u32>,
 }
 
 pub(super) fn write_record(
     host: &str,
     processes: usize,
-    running: &[(&str, u64)],
+    running: Vec<Run>,
 ) -> String {
-    let running = running.iter().map(|(entry, ms)| ((*entry).to_owned(), *ms));
     let record = Record {
         host: host.to_owned(),
         pid: std::process::id(),
         processes,
-        running: running.collect(),
+        running,
     };
     // Texts and numbers always have a form in JSON.
     serde_json::to_string(&record).unwrap_or_default()
@@ -67,7 +76,12 @@ pub struct RunningTask {
     pub task: String,
     /// The worker that has it: its host, process id and a random number.
     pub worker: String,
-    /// How long it had run when its worker last reported; `None` before the first report.
+    /// The name of the worker's host; `None` before the worker has reported the task.
+    pub host: Option<String>,
+    /// The id there of the process that ran it when the worker last reported; `None`
+    /// before that, and while it waits for a process.
+    pub pid: Option<u32>,
+    /// The time since the worker took it; `None` before the worker has reported it.
     pub running_for: Option<Duration>,
     /// How many times it was given to a worker.
     pub deliveries: u64,
@@ -175,7 +189,7 @@ impl Queue {
             found.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
         };
         let now = number(next());
-        let mut run_times = Vec::new();
+        let mut runs = HashMap::new();
         let mut workers = Vec::new();
         for (name, reported) in pairs(next()) {
             let Some((when, record)) = reported.split_once(' ') else {
@@ -185,13 +199,18 @@ impl Queue {
                 continue;
             };
             let when: u64 = when.parse().unwrap_or(0);
-            run_times.extend(record.running);
+            let silent_for = Duration::from_millis(now.saturating_sub(when));
+            for run in record.running {
+                let running_for = Duration::from_millis(run.millis) + silent_for;
+                let run_at = (name.clone(), run.entry);
+                runs.insert(run_at, (record.host.clone(), run.pid, running_for));
+            }
             workers.push(WorkerState {
                 name,
                 host: record.host,
                 pid: record.pid,
                 processes: record.processes,
-                silent_for: Duration::from_millis(now.saturating_sub(when)),
+                silent_for,
             });
         }
         let Value::Array(running) = next() else {
@@ -201,23 +220,31 @@ impl Queue {
             let [entry, worker, deliveries, id, task] =
                 <[Vec<u8>; 5]>::try_from(link::texts(task)).ok()?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            let entry = text(entry);
-            let ran = run_times.iter().find(|(e, _)| *e == entry);
+            // A worker whose task was claimed by another may still report it.
+            let run_at = (text(worker), text(entry));
+            let run = runs.get(&run_at);
             Some(RunningTask {
                 id: text(id),
                 task: text(task),
-                worker: text(worker),
-                running_for: ran.map(|(_, ms)| Duration::from_millis(*ms)),
+                worker: run_at.0,
+                host: run.map(|(host, _, _)| host.clone()),
+                pid: run.and_then(|(_, pid, _)| *pid),
+                running_for: run.map(|(_, _, running_for)| *running_for),
                 deliveries: text(deliveries).parse().unwrap_or(0),
             })
         });
+        let running = running.collect();
+        let (failed, cancelled) = (count("failed"), count("cancelled"));
+        // Those that became dead, also if they were retried or dropped since.
+        let ended_dead = count("dead");
+        let ever = number(next());
         Ok(Stats {
             waiting: length.saturating_sub(held),
-            running: running.collect(),
+            running,
             held,
-            done: count("done"),
-            failed: count("failed"),
-            cancelled: count("cancelled"),
+            done: ever.saturating_sub(length + failed + cancelled + ended_dead),
+            failed,
+            cancelled,
             dead,
             workers,
         })

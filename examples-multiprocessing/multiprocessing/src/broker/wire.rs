@@ -9,7 +9,7 @@
 //! | `task` | the function's registered name |
 //! | `args` | its arguments, a JSON array; for a chunk, an array of such arrays |
 //! | `many` | `1` for a chunk |
-//! | `most` | the number of deliveries after which it is dead |
+//! | `most` | the number of deliveries after which it is dead, if it is not three |
 //! | `deadline` | how long it may run, in milliseconds |
 //! | `expires` | the time until which it may begin, by the broker's clock, in milliseconds |
 //! | `keep` | how long its result can be looked up by its id, in milliseconds |
@@ -190,11 +190,6 @@ impl Task {
         }
         let whole = seen == [true; 3] && task.id.contains('-');
         whole.then_some(task)
-    }
-
-    /// The name of its sender.
-    pub(super) fn client(&self) -> &str {
-        client_of(&self.id)
     }
 }
 

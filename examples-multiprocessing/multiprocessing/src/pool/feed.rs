@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Pool;
-use super::dispatcher::{self, Dispatcher};
+use super::dispatcher::{self, Dispatcher, Workers};
 use super::error::TaskError;
 use super::function::{Function, Once, PoolFn};
 pub(crate) use super::message::Ticket;
+use super::shared::WorkerState;
 
 /// Submits tasks to a pool and collects their outcomes. It must not be used after the
 /// pool was dropped.
@@ -69,6 +70,17 @@ impl Feed {
     ) -> Result<R, TaskError> {
         let outcome = dispatcher::taken(&mut self.dispatcher.lock().tasks, ticket);
         outcome?.value()
+    }
+
+    /// The id of the process that runs the task, if one does.
+    pub(crate) fn process_of(&self, ticket: Ticket) -> Option<u32> {
+        let Workers::Local { shared, .. } = &self.dispatcher.workers else {
+            return None;
+        };
+        let task = self.dispatcher.lock().tasks.unended(ticket)?;
+        let mut slots = shared.slots();
+        let slot = slots.find(|slot| slot.state() == WorkerState::Running(task))?;
+        Some(slot.pid())
     }
 
     /// Cancels those of the tasks that have not ended.

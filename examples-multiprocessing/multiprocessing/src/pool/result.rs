@@ -52,6 +52,10 @@ use crate::poison::lock_unpoisoned;
 pub struct AsyncResult<T> {
     dispatcher: Arc<Dispatcher>,
     parts: Parts<T>,
+    /// The id at the broker of a task that another sender may have submitted. That of
+    /// this sender's own tasks follows from their numbers.
+    #[cfg(feature = "broker")]
+    pub(super) given_id: Option<String>,
 }
 
 /// Makes the value of a single call.
@@ -136,6 +140,8 @@ impl<T> AsyncResult<T> {
                 Ok(ticket) => Parts::One(ticket, read),
                 Err(error) => Parts::Refused(error),
             },
+            #[cfg(feature = "broker")]
+            given_id: None,
         }
     }
 
@@ -143,6 +149,8 @@ impl<T> AsyncResult<T> {
         Self {
             dispatcher: Arc::clone(dispatcher),
             parts: Parts::Many(Vec::new(), read),
+            #[cfg(feature = "broker")]
+            given_id: None,
         }
     }
 
@@ -175,7 +183,9 @@ impl<T> AsyncResult<T> {
     /// tasks, the error of the first in their order that has none; all of them have
     /// ended then.
     pub fn get(mut self) -> Result<T, TaskError> {
-        let Self { dispatcher, parts } = &mut self;
+        let Self {
+            dispatcher, parts, ..
+        } = &mut self;
         // The tasks end at the latest when the pool is broken or terminated.
         let (state, _) = dispatcher.wait(None, parts.all_done());
         parts.take(state)
@@ -386,7 +396,9 @@ impl<T> Future for AsyncResult<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { dispatcher, parts } = &mut *self;
+        let Self {
+            dispatcher, parts, ..
+        } = &mut *self;
         // Receives what has come already.
         let now = Some(Instant::now());
         let (mut state, waited) = dispatcher.wait(now, parts.all_done());

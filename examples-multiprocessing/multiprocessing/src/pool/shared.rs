@@ -108,6 +108,8 @@ pub(super) struct WorkerSlot<'a> {
     /// The worker's id in the registry, by which the locks that it died with are found;
     /// 0 while there is no worker.
     registry_id: &'a AtomicU64,
+    /// Its process id, for whoever shows what runs where.
+    pid: &'a AtomicU64,
 }
 
 impl WorkerSlot<'_> {
@@ -154,6 +156,15 @@ impl WorkerSlot<'_> {
 
     pub(super) fn set_registry_id(&self, id: RegistryId) {
         self.registry_id.store(id.into(), Ordering::Release);
+    }
+
+    #[cfg(feature = "broker")]
+    pub(super) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed) as u32
+    }
+
+    pub(super) fn set_pid(&self, pid: u32) {
+        self.pid.store(pid.into(), Ordering::Relaxed);
     }
 }
 
@@ -221,6 +232,7 @@ impl PoolShared {
             state: &words[0],
             deadline: &words[1],
             registry_id: &words[2],
+            pid: &words[3],
         }
     }
 

@@ -36,9 +36,9 @@ use super::result::AsyncResult;
 #[must_use = "it submits nothing by itself"]
 pub struct PoolCall<'pool> {
     /// Borrowed from the pool, which ends when it is dropped.
-    dispatcher: &'pool Arc<Dispatcher>,
+    pub(super) dispatcher: &'pool Arc<Dispatcher>,
     /// For how long each task may run.
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     chunksize: Option<usize>,
 }
 
@@ -300,7 +300,7 @@ impl Pool {
         self.with_options().chunksize(inputs)
     }
 
-    fn with_options(&self) -> PoolCall<'_> {
+    pub(super) fn with_options(&self) -> PoolCall<'_> {
         PoolCall {
             dispatcher: &self.dispatcher,
             limit: None,

@@ -35,6 +35,7 @@ impl<'a> Worker<'a> {
         let slot = shared.slot(index);
         let me = registry::me();
         slot.set_registry_id(me);
+        slot.set_pid(std::process::id());
         Self {
             shared,
             plan,

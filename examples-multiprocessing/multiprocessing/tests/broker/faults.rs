@@ -52,56 +52,63 @@ fn killed_process() {
     let server = Server::start();
     let worker = Worker::start(&server.url(), &[("LEASE", "30000")]);
     let pool = pool(&server);
-    let file = server.file("effects");
-    let result = pool.apply_async(slow_effect, (file.clone(), 1, 2000));
-    until("it runs", || !effects(&file).is_empty());
-    let pid = effects(&file)[0]
-        .split_once(' ')
-        .unwrap()
-        .1
-        .parse()
-        .unwrap();
-    assert!(processes_of(worker.pid()).contains(&Pid::from_raw(pid)));
-    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    let killed = Instant::now();
-    until("it began again", || effects(&file).len() == 2);
-    // It takes less than a second, but a busy machine may add to it.
-    assert!(
-        killed.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        killed.elapsed()
-    );
-    println!(
-        "a killed process's task began again after {:?}",
-        killed.elapsed()
-    );
-    assert_eq!(result.get(), Ok(2000));
+    let times = [1, 2, 3, 4, 5].map(|round| {
+        let file = server.file(&format!("effects {round}"));
+        let result = pool.apply_async(slow_effect, (file.clone(), 1, 300));
+        until("it runs", || !effects(&file).is_empty());
+        let pid = pid_of(&effects(&file)[0]);
+        assert!(processes_of(worker.pid()).contains(&pid));
+        kill(pid, Signal::SIGKILL).unwrap();
+        let killed = Instant::now();
+        until("it began again", || effects(&file).len() == 2);
+        let began = killed.elapsed();
+        assert_eq!(result.get(), Ok(300));
+        began
+    });
+    check_restarts("a killed process's task began again", times, SECOND);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Checks that most restarts took no longer than `most`: a busy machine may have delayed
+/// some of them.
+fn check_restarts<const N: usize>(
+    what: &str,
+    mut times: [Duration; N],
+    most: Duration,
+) {
+    times.sort_unstable();
+    println!("{what} after {times:?}");
+    assert!(times[N / 2] <= most, "{what} after {times:?}");
+}
+
+/// The process that wrote this line of the file of effects.
+fn pid_of(effect: &str) -> Pid {
+    Pid::from_raw(effect.split_once(' ').unwrap().1.parse().unwrap())
 }
 
 fn killed_worker() {
+    const LEASE: Duration = Duration::from_secs(2);
     let server = Server::start();
     let options = [("LEASE", "2000")];
     let mut first = Worker::start(&server.url(), &options);
     let pool = pool(&server);
-    let file = server.file("effects");
-    let result = pool.apply_async(slow_effect, (file.clone(), 1, 3000));
-    until("it runs", || !effects(&file).is_empty());
-    let _second = Worker::start(&server.url(), &options);
-    sleep(Duration::from_millis(700));
-    first.kill();
-    let killed = Instant::now();
-    until("it began again", || effects(&file).len() == 2);
-    println!(
-        "a killed worker's task began again after {:?}",
-        killed.elapsed()
-    );
-    assert!(
-        killed.elapsed() < Duration::from_secs(12),
-        "{:?}",
-        killed.elapsed()
-    );
-    assert_eq!(result.get(), Ok(3000));
-    assert_eq!(effects(&file).len(), 2);
+    let times = [1, 2, 3].map(|round| {
+        let file = server.file(&format!("effects {round}"));
+        let result = pool.apply_async(slow_effect, (file.clone(), 1, 1000));
+        until("it runs", || !effects(&file).is_empty());
+        let second = Worker::start(&server.url(), &options);
+        sleep(Duration::from_millis(300));
+        first.kill();
+        let killed = Instant::now();
+        until("it began again", || effects(&file).len() == 2);
+        let began = killed.elapsed();
+        assert_eq!(result.get(), Ok(1000));
+        assert_eq!(effects(&file).len(), 2);
+        first = second;
+        began
+    });
+    check_restarts("a killed worker's task began again", times, LEASE + SECOND);
 }
 
 fn no_orphans() {
@@ -246,7 +253,7 @@ fn killed_broker() {
         .map(|n| pool.apply_async(slow_effect, (file.clone(), n, 10)))
         .collect();
     let so_far = || effects(&file).len();
-    for _ in 0..5 {
+    let times = [(); 5].map(|()| {
         sleep(Duration::from_millis(150));
         server.kill();
         sleep(Duration::from_millis(100));
@@ -258,8 +265,9 @@ fn killed_broker() {
         );
         // Tasks that ran when the broker was killed may still have their effects.
         until("all go on", || so_far() > before + 8);
-        println!("all went on {:?} after the broker was back", back.elapsed());
-    }
+        back.elapsed()
+    });
+    check_restarts("after the broker was back, all went on", times, SECOND);
     for result in results {
         assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(10));
     }

@@ -7,7 +7,11 @@
 //! $ cargo bench -p bench -- --test            # each contender once, no timing
 //! $ cargo bench -p bench -- --baseline FILE   # compared with another run's samples
 //! $ PYTHONS=python3.8:python3.13t cargo bench -p bench    # other interpreters
+//! $ BROKER_VENVS=FOLDER cargo bench -p bench -- '^broker/'    # task queues of PyPI, too
 //! ```
+//!
+//! `FOLDER` has a virtual environment for each task queue: `celery`, `dramatiq`, `rq`. The
+//! question `broker` is left out without a `redis-server`.
 //!
 //! The report is printed at the end, and written below `target/criterion/`:
 //!

@@ -1,5 +1,6 @@
 //! The questions, in the order in which they are answered.
 
+mod broker;
 mod files;
 mod locks;
 mod managers;
@@ -20,6 +21,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if env::args().nth(1).as_deref() == Some(start::NOTHING) {
         return Ok(ExitCode::SUCCESS);
     }
+    if env::args().nth(1).as_deref() == Some(broker::WORKER) {
+        broker::serve(&env::args().nth(2).unwrap_or_default())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Set here, since a process that is pinned to one core would find that there is
     // only one, and never spin.
     set_spinning(cpu_count() > 1);
@@ -36,5 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
     shared::measure(&mut bench)?;
     managers::measure(&mut bench)?;
     files::measure(&mut bench)?;
+    // This comes last, as a pool over a broker has threads, which must not fork.
+    broker::measure(&mut bench)?;
     bench.finish()
 }

@@ -1,0 +1,16 @@
+"""A task that is acknowledged late, and whose result is kept."""
+import os
+
+from celery import Celery
+
+URL = os.environ["QUEUE_URL"]
+app = Celery("celery_tasks", broker=URL, backend=URL)
+app.conf.task_acks_late = True
+# With the default, a worker takes four tasks for each process ahead.
+app.conf.worker_prefetch_multiplier = 4
+app.conf.broker_connection_retry_on_startup = True
+
+
+@app.task
+def no_task(number):
+    return number + 1

@@ -39,6 +39,9 @@
 //!   *may therefore happen twice*: write tasks that can be repeated.
 //! - *One result.* The sender of a task gets one outcome, even if the task ran several
 //!   times.
+//! - *Submitted once.* A submission whose answer was lost is repeated, and the broker
+//!   detects the repetition. A program that may be killed while it submits gives its
+//!   tasks [keys](crate::Pool::apply_async_with_key): it may then submit them again.
 //! - *An end.* A task that was delivered to workers three times, none of which lived to
 //!   report its outcome, ends as [`Lost`](crate::TaskError::Lost) and is kept among the
 //!   [dead tasks](Queue::dead) for inspection. One delivery,

@@ -321,7 +321,7 @@ fn a_server_killed_during_a_long_reply_is_an_error() -> Result<(), ManagerError>
     let manager = manager()?;
     let server = server_of(&manager);
     // Longer than a socket holds.
-    let list = manager.list([Value::Bytes(vec![0; 40_000_000])])?;
+    let list = manager.list([Value::Bytes(vec![0; 40_000_000].into())])?;
     let mut killer = Process::new(|| {
         thread::sleep(Duration::from_millis(5));
         kill(server, Signal::SIGKILL).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -249,7 +249,7 @@ fn ident_in(reply: &[u8]) -> String {
     };
     match &reply[1] {
         Value::Tuple(parts) => match &parts[0] {
-            Value::Str(ident) => ident.clone(),
+            Value::Str(ident) => ident.to_string(),
             other => panic!("no ident: {other:?}"),
         },
         other => panic!("nothing was created: {other:?}"),
@@ -308,10 +308,10 @@ fn request(target: Option<&str>, method: &str, args: Vec<Value>) -> Vec<u8> {
     let parts = vec![
         target,
         method.into(),
-        Value::Tuple(args),
-        Value::Dict(Vec::new()),
+        Value::Tuple(args.into()),
+        Value::Dict(Vec::new().into()),
     ];
-    Value::Tuple(parts).dumps().unwrap()
+    Value::Tuple(parts.into()).dumps().unwrap()
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn an_item_that_its_client_does_not_receive_is_put_back() {
     manager.connect().unwrap();
     let queue = manager.queue(0).unwrap();
     // Longer than sockets hold, so that sending it waits for the client.
-    queue.put(Value::Bytes(vec![7; 40_000_000])).unwrap();
+    queue.put(Value::Bytes(vec![7; 40_000_000].into())).unwrap();
     let Value::Proxy(found) = Value::from(queue.proxy()) else {
         panic!("a proxy is sent as one")
     };
@@ -628,7 +628,8 @@ fn uses_every_type(address: &Address, key: &[u8]) -> Result<(), ManagerError> {
     let Value::Proxy(found) = outer.get(0)? else {
         panic!("a dict in a list is a proxy")
     };
-    let again = manager.proxy::<multiprocessing::managers::DictProxy>(*found)?;
+    let again =
+        manager.proxy::<multiprocessing::managers::DictProxy>(found.into_inner())?;
     assert_eq!(again.get::<i64>("x")?, 1);
 
     let unknown = manager.create::<Proxy>("nothing", ()).unwrap_err();
@@ -670,10 +671,30 @@ fn a_nesting_of_a_million_is_an_error() {
 
 #[test]
 fn a_value_that_contains_itself_is_an_error() {
-    assert_eq!(
-        Value::loads(b"\x80\x04]\x94h\x00a."),
-        Err(PickleError::TooDeep)
-    );
+    for pickle in [
+        &b"\x80\x04]\x94h\x00a."[..],
+        // Several times, in a dict, by way of a tuple.
+        b"\x80\x04]\x94(h\x00h\x00h\x00e.",
+        b"\x80\x04}\x94K\x00h\x00s.",
+        b"\x80\x04]\x94h\x00h\x00\x86\x94h\x01\x86a.",
+    ] {
+        assert_eq!(Value::loads(pickle), Err(PickleError::TooDeep));
+    }
+}
+
+#[test]
+fn what_is_shared_counts_with_its_depth_wherever_it_occurs() {
+    // A tuple of 200 levels, and it again within further ones.
+    let nested = |further: usize| {
+        let mut pickle = b"\x80\x04)".to_vec();
+        pickle.extend([0x85; 200]);
+        pickle.extend(b"\x94h\x00");
+        pickle.extend(vec![0x85; further]);
+        pickle.extend(b"\x86.");
+        Value::loads(&pickle)
+    };
+    assert!(nested(54).is_ok());
+    assert_eq!(nested(55), Err(PickleError::TooDeep));
 }
 
 #[test]
@@ -723,11 +744,97 @@ fn a_class_that_is_not_in_the_table_is_an_error() {
 }
 
 #[test]
-fn a_value_shared_within_a_pickle_is_copied() {
-    // A list that grows after it was stored, as in Python, where it is one list.
+fn a_value_shared_within_a_pickle_stays_shared() {
+    // A list that grows after it was stored.
     let pickle = b"\x80\x04]\x94(]\x94K\x01ah\x01K\x02ae.";
     let value = Value::loads(pickle).unwrap();
     assert_eq!(format!("{value:?}"), "[[1, 2], [1, 2]]");
+    // It is written once, and stored and fetched.
+    let written = value.dumps().unwrap();
+    assert_eq!(written, b"\x80\x04](](K\x01K\x02e\x94h\x00e.");
+    assert_eq!(Value::loads(&written), Ok(value));
+
+    let proxy = b"\x8c\x18multiprocessing.managers\x8c\x0cRebuildProxy\x93(\
+        \x8c\x18multiprocessing.managers\x8c\x09ListProxy\x93\
+        \x8c\x18multiprocessing.managers\x8c\x05Token\x93)\x81\
+        \x8c\x04list\x8c\x02/x\x8c\x011\x87b\x8c\x06pickle}tR";
+    for shared in [
+        &b"\x8c\x01x"[..],
+        b"C\x01x",
+        b"\x8c\x08builtins\x8c\x09bytearray\x93C\x01x\x85R",
+        b"K\x01\x85",
+        b"}K\x01K\x02s",
+        b"\x8f(K\x01\x90",
+        b"(K\x01\x91",
+        b"\x8c\x05queue\x8c\x05Empty\x93)R",
+        b"\x8c\x07decimal\x8c\x07Decimal\x93\x8c\x011\x85R",
+        proxy,
+    ] {
+        let twice = [b"\x80\x04", shared, b"\x94h\x00\x86."].concat();
+        let once = [b"\x80\x04", shared, b"\x85."].concat();
+        let lengths = [twice, once].map(|pickle| {
+            let value = Value::loads(&pickle).unwrap();
+            value.dumps().unwrap().len()
+        });
+        // The second is no more than MEMOIZE, BINGET and its number.
+        assert_eq!(lengths[0], lengths[1] + 3, "{shared:?}");
+    }
+    // A bytearray of shared bytes.
+    let pickle =
+        b"\x80\x04C\x01x\x94\x8c\x08builtins\x8c\x09bytearray\x93h\x00\x85R\x86.";
+    let value = Value::loads(pickle).unwrap();
+    assert_eq!(Value::loads(&value.dumps().unwrap()), Ok(value));
+    // More than a byte can number.
+    let many = (0..300).map(|n| Value::from(n.to_string()));
+    let many = Value::from(many.collect::<Vec<_>>());
+    let twice = Value::from((many.clone(), many.clone()));
+    let read = Value::loads(&twice.dumps().unwrap()).unwrap();
+    assert_eq!(read, twice);
+    let Value::List(items) = &many else {
+        panic!("{many:?}")
+    };
+    let again = Value::from((items.to_vec(), items.to_vec()));
+    assert_eq!(Value::loads(&again.dumps().unwrap()), Ok(again));
+}
+
+#[test]
+fn the_request_of_a_client_that_has_gone_ends() {
+    let address = our_server(KEY, Digests::All);
+    let mut manager = SyncManager::new(&address, KEY);
+    manager.connect().unwrap();
+    let list = manager.list([0; 0]).unwrap();
+    let row = Value::from((0..100_000).collect::<Vec<i64>>());
+    for _ in 0..3 {
+        list.extend(vec![row.clone(); 100]).unwrap();
+    }
+    // How long another client waits.
+    let length = || {
+        let start = Instant::now();
+        list.len().unwrap();
+        start.elapsed()
+    };
+    let start = Instant::now();
+    list.sort().unwrap_err();
+    let whole = start.elapsed();
+    let Value::Proxy(found) = Value::from(list.proxy()) else {
+        panic!("a proxy is sent as one")
+    };
+    let ident = &found.token.ident;
+    let waits = (0..3).map(|_| {
+        let stream = dial_as_python("3.13", &address);
+        let name = vec!["gone".into()];
+        send(&stream, &request(None, "accept_connection", name));
+        receive(&stream).unwrap();
+        send(&stream, &request(Some(ident), "sort", Vec::new()));
+        // Long enough for the server to begin, short of its end.
+        thread::sleep(whole / 20);
+        drop(stream);
+        length()
+    });
+    let shortest = waits.min().unwrap();
+    assert!(shortest < whole / 2, "{shortest:?} of {whole:?}");
+    drop((list, found));
+    in_time(move || stop(&address, KEY));
 }
 
 /// Any value that can be sent.
@@ -740,17 +847,20 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<f64>()
             .prop_filter("NaN is not itself", |value| !value.is_nan())
             .prop_map(Value::Float),
-        ".{0,300}".prop_map(Value::Str),
-        prop::collection::vec(any::<u8>(), 0..300).prop_map(Value::Bytes),
-        prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::ByteArray),
+        ".{0,300}".prop_map(|content| Value::Str(content.into())),
+        prop::collection::vec(any::<u8>(), 0..300)
+            .prop_map(|content| Value::Bytes(content.into())),
+        prop::collection::vec(any::<u8>(), 0..9)
+            .prop_map(|content| Value::ByteArray(content.into())),
         "[a-z]{0,9}".prop_map(|text| {
-            Value::Exception(Box::new(Exception::value_error(text)))
+            Value::Exception(Exception::value_error(text).into())
         }),
     ];
     let key = prop_oneof![
         any::<i64>().prop_map(Value::Int),
-        ".{0,9}".prop_map(Value::Str),
-        prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::Bytes),
+        ".{0,9}".prop_map(|content| Value::Str(content.into())),
+        prop::collection::vec(any::<u8>(), 0..9)
+            .prop_map(|content| Value::Bytes(content.into())),
         (any::<i8>(), ".{0,3}").prop_map(|(n, text)| Value::from((n, text))),
     ];
     let keys = prop::collection::vec(key.clone(), 0..8).prop_map(|mut keys| {
@@ -760,18 +870,20 @@ fn any_value() -> impl Strategy<Value = Value> {
     });
     let leaf = prop_oneof![
         leaf,
-        keys.clone().prop_map(Value::Set),
-        keys.clone().prop_map(Value::FrozenSet)
+        keys.clone().prop_map(|content| Value::Set(content.into())),
+        keys.clone()
+            .prop_map(|content| Value::FrozenSet(content.into()))
     ];
     leaf.prop_recursive(5, 64, 8, move |inner| {
         let items = || prop::collection::vec(inner.clone(), 0..8);
         let entries = (keys.clone(), prop::collection::vec(inner.clone(), 8));
         prop_oneof![
-            items().prop_map(Value::Tuple),
-            items().prop_map(Value::List),
+            items().prop_map(|content| Value::Tuple(content.into())),
+            items().prop_map(|content| Value::List(content.into())),
             entries.prop_map(|(keys, values)| {
                 Value::Dict(keys.into_iter().zip(values).collect())
             }),
+            inner.prop_map(|value| Value::from((value.clone(), value))),
         ]
     })
 }

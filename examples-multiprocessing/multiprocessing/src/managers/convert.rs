@@ -183,14 +183,14 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Str(value)
+        Self::Str(value.into())
     }
 }
 
 impl FromValue for String {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
-            Value::Str(value) => Ok(value),
+            Value::Str(value) => Ok(value.into_inner()),
             other => Err(WrongType::new("a String", &other)),
         }
     }
@@ -220,7 +220,7 @@ impl<T: FromValue> FromValue for Option<T> {
 /// A list. Bytes are [`Value::Bytes`].
 impl<T: Into<Value>> From<Vec<T>> for Value {
     fn from(items: Vec<T>) -> Self {
-        Self::List(items.into_iter().map(Into::into).collect())
+        Self::List(items.into_iter().map(Into::into).collect::<Vec<_>>().into())
     }
 }
 
@@ -228,7 +228,7 @@ impl<T: FromValue> FromValue for Vec<T> {
     fn from_value(value: Value) -> Result<Self, WrongType> {
         match value {
             Value::List(items) | Value::Tuple(items) => {
-                items.into_iter().map(T::from_value).collect()
+                items.into_inner().into_iter().map(T::from_value).collect()
             }
             other => Err(WrongType::new("a list", &other)),
         }
@@ -240,19 +240,17 @@ macro_rules! tuples {
         impl<$($part: Into<Value>),+> From<($($part,)+)> for Value {
             #[allow(non_snake_case, reason = "one name for a type and its value")]
             fn from(($($part,)+): ($($part,)+)) -> Self {
-                Self::Tuple(vec![$($part.into()),+])
+                Self::Tuple(vec![$($part.into()),+].into())
             }
         }
         impl<$($part: FromValue),+> FromValue for ($($part,)+) {
             #[allow(non_snake_case, reason = "one name for a type and its value")]
             fn from_value(value: Value) -> Result<Self, WrongType> {
                 let parts = match value {
-                    Value::Tuple(items) => {
-                        <[Value; _]>::try_from(items).map_err(Value::Tuple)
-                    }
-                    Value::List(items) => {
-                        <[Value; _]>::try_from(items).map_err(Value::List)
-                    }
+                    Value::Tuple(items) => <[Value; _]>::try_from(items.into_inner())
+                        .map_err(|items| Value::Tuple(items.into())),
+                    Value::List(items) => <[Value; _]>::try_from(items.into_inner())
+                        .map_err(|items| Value::List(items.into())),
                     other => Err(other),
                 };
                 let [$($part),+] = parts

@@ -483,7 +483,7 @@ impl SyncManager {
         items: impl IntoIterator<Item = T>,
     ) -> Result<ListProxy, ManagerError> {
         let items: Vec<_> = items.into_iter().map(Into::into).collect();
-        self.create("list", (Value::List(items),))
+        self.create("list", (Value::List(items.into()),))
     }
 
     /// A dict of these keys and values.

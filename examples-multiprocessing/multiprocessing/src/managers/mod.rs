@@ -54,20 +54,20 @@
 //! * an array of typecode `u` with a number that is not that of a character.
 //!
 //! Where Python's server differs: it leaves a list half sorted if its items do not
-//! compare, and this one leaves it as it was. A value that occurs twice in a message
-//! arrives as two copies. There is no `SharedMemoryManager`. A name of a host stands for
+//! compare, and this one leaves it as it was. There is no `SharedMemoryManager`. A name of a host stands for
 //! its IPv4 addresses, as in Python.
 //!
 //! Sizes are limited, unlike Python's. A message has at most 64 MiB, and takes at most
-//! 256 MiB of memory once it is read; the server makes no list of more than that, and of
+//! 256 MiB of memory once it is read, where each occurrence counts of what occurs several
+//! times, though it stays [one](Shared) as in Python; the server makes no list of more than that, and of
 //! at most 4 Mi items from a text, bytes or a range. What is longer is refused before it
 //! is sent ([`PickleError::TooLong`]); Python's clients send it all the same, and lose
 //! their connection. A server has at most 4096 connections of clients, each one thread of
 //! theirs; further ones are refused in a sentence.
 //!
 //! A request locks its object for as long as it computes. It may compare some twenty
-//! million small values, which takes about a second; one that compares more ends with a
-//! `TimeoutError`.
+//! million small values, and take two seconds of a processor's time; one that computes
+//! more ends with a `TimeoutError`, and one whose client has gone ends soon after.
 //!
 //! The objects of a client that is killed stay until the server ends, as in Python: it
 //! is not known how many proxies it had. Containers that contain each other stay for ever.
@@ -102,7 +102,9 @@ pub use convert::{Arguments, FromArgs, FromValue, IntoArgs, WrongType};
 pub use error::ManagerError;
 pub use managed::{Caller, Managed, Methods, Reply, WaitError};
 pub use manager::{BaseManager, SyncManager, manager};
-pub use pickle::{BigInt, Exception, Object, PickleError, ProxyRef, Token, Value};
+pub use pickle::{
+    BigInt, Exception, Object, PickleError, ProxyRef, Shared, Token, Value,
+};
 pub use proxies::{
     ArrayProxy, BarrierProxy, ConditionProxy, DictProxy, EventProxy, HeldLock,
     ListProxy, LockProxy, NamespaceProxy, QueueProxy, SemaphoreProxy, ValueProxy,

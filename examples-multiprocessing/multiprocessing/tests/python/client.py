@@ -34,7 +34,8 @@ got = q.get()
 assert got[:-1] == values[:-1] and repr(got[-1]) == "KeyError('k')", got
 shared = [1]
 q.put([shared, shared])
-assert q.get() == [[1], [1]]
+got = q.get()
+assert got == [[1], [1]] and got[0] is got[1]
 class Unknown: pass
 assert 'Unknown' in str(raises(RemoteError, q.put, Unknown()))
 q.put('still there')

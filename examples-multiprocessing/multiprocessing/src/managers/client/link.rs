@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::managers::convert::FromValue;
 use crate::managers::error::{ManagerError, visible};
-use crate::managers::pickle::{Reader, Token, Value};
+use crate::managers::pickle::{ProxyRef, Reader, Token, Value};
 use crate::managers::wire::{MessageStream, ReplyKind, Stream, auth};
 use crate::managers::{Address, Digests};
 use crate::poison::lock_unpoisoned;
@@ -141,7 +141,8 @@ impl Link {
         function: &str,
         args: &[Value],
     ) -> Result<Value, ManagerError> {
-        match self.exchange(&mut connection, None, function, args, &[])? {
+        let keep = &mut |_: &mut _| {};
+        match self.exchange(&mut connection, None, function, args, &[], keep)? {
             ServerReply::Value(value) => Ok(value),
             ServerReply::Proxy { .. } => {
                 Err(self.protocol("it replies with a proxy"))
@@ -149,20 +150,22 @@ impl Link {
         }
     }
 
-    /// Calls an object's method on the calling thread's own connection.
+    /// Calls an object's method on the calling thread's own connection. `keep` gets every
+    /// proxy in the reply.
     pub(super) fn call(
         self: &Arc<Self>,
         ident: &str,
         method: &str,
         args: &[Value],
         kwargs: &[(String, Value)],
+        keep: &mut dyn FnMut(&mut ProxyRef),
     ) -> Result<ServerReply, ManagerError> {
         let mut connection = match take_connection(self) {
             Some(connection) => connection,
             None => self.open_for_calls()?,
         };
         let answer =
-            self.exchange(&mut connection, Some(ident), method, args, kwargs);
+            self.exchange(&mut connection, Some(ident), method, args, kwargs, keep);
         // After any other error the connection can be used for the next call.
         if !matches!(
             answer,
@@ -184,8 +187,10 @@ impl Link {
         {
             name = format!("{name}|{thread}");
         }
-        let args = [Value::Str(name)];
-        self.exchange(&mut connection, None, "accept_connection", &args, &[])?;
+        let args = [name.into()];
+        let keep = &mut |_: &mut _| {};
+        let function = "accept_connection";
+        self.exchange(&mut connection, None, function, &args, &[], keep)?;
         Ok(connection)
     }
 
@@ -196,6 +201,7 @@ impl Link {
         method: &str,
         args: &[Value],
         kwargs: &[(String, Value)],
+        keep: &mut dyn FnMut(&mut ProxyRef),
     ) -> Result<ServerReply, ManagerError> {
         let address = &self.address;
         connection
@@ -207,17 +213,19 @@ impl Link {
             .ok_or_else(|| ManagerError::Lost {
                 address: address.clone(),
             })?;
-        let reply = Reader::new(reply).read()?;
+        let reply = Reader::new(reply).read_with(keep)?;
         let Value::Tuple(parts) = reply else {
             return Err(self.protocol("its reply is not a pair"));
         };
-        let Ok([Value::Str(kind), value]) = <[Value; 2]>::try_from(parts) else {
+        let Ok([Value::Str(kind), value]) =
+            <[Value; 2]>::try_from(parts.into_inner())
+        else {
             return Err(self.protocol("its reply is not a pair"));
         };
         match (ReplyKind::from_name(&kind), value) {
             (Some(ReplyKind::Return), value) => Ok(ServerReply::Value(value)),
             (Some(ReplyKind::Error), Value::Exception(exception)) => {
-                Err((*exception).into())
+                Err(exception.into_inner().into())
             }
             (Some(ReplyKind::Proxy), value) => {
                 let parts = <(Vec<String>, Value)>::from_value(value);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::link::{HANDSHAKE, Link, ServerReply};
 use crate::managers::convert::{FromValue, IntoArgs, WrongType};
 use crate::managers::error::ManagerError;
-use crate::managers::pickle::{Keeper, ProxyRef, Token, Value};
+use crate::managers::pickle::{Keeper, ProxyRef, Shared, Token, Value};
 use crate::poison::lock_unpoisoned;
 use crate::process::at_end_of_child;
 
@@ -215,17 +215,16 @@ impl Proxy {
     ) -> Result<ServerReply, ManagerError> {
         let inner = &*self.inner;
         register(&self.inner)?;
-        let mut reply = inner.link.call(&inner.token.ident, method, args, kwargs)?;
-        if let ServerReply::Value(value) = &mut reply {
-            // The server keeps the objects of these proxies until this thread's next
-            // request; references taken now keep them for as long as the value exists.
-            value.for_each_proxy(&mut |found| {
-                let leased = Self::of_ref(&inner.link, found.clone());
-                // Without one it is the proxy of an object of another server.
-                found.keeper = leased.ok().map(Keeper::new);
-            });
-        }
-        Ok(reply)
+        // The server keeps the objects of the proxies in its reply until this thread's
+        // next request; references taken now keep them for as long as the value exists.
+        let keep = &mut |found: &mut ProxyRef| {
+            let leased = Self::of_ref(&inner.link, found.clone());
+            // Without one it is the proxy of an object of another server.
+            found.keeper = leased.ok().map(Keeper::new);
+        };
+        inner
+            .link
+            .call(&inner.token.ident, method, args, kwargs, keep)
     }
 
     /// A copy of the object, if it has a value.
@@ -261,7 +260,7 @@ impl Proxy {
     /// This proxy as a value, of Python's class for such proxies.
     pub(in crate::managers) fn to_value(&self, class: &str) -> Value {
         let auto = class == "AutoProxy";
-        Value::Proxy(Box::new(ProxyRef {
+        Value::Proxy(Shared::from(ProxyRef {
             token: self.inner.token.clone(),
             class: class.into(),
             exposed: auto.then(|| self.inner.exposed.clone()),

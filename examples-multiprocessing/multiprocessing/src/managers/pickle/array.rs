@@ -178,7 +178,7 @@ impl Element {
             Kind::Double => f64::from_le_bytes(little[..8].try_into().ok()?).into(),
             Kind::Unicode => {
                 let char = char::from_u32(u32::from_le_bytes(four()?))?;
-                Value::Str(char.into())
+                String::from(char).into()
             }
             Kind::Signed(size) => int_from_bytes(&little[..size]),
             // With a byte more, which says that it is not negative.
@@ -192,8 +192,8 @@ impl Element {
         for item in items {
             self.write(item, &mut bytes);
         }
-        let typecode = Value::Str(self.typecode.into());
-        Object::call("array", "array", vec![typecode, Value::Bytes(bytes)])
+        let typecode = String::from(self.typecode).into();
+        Object::call("array", "array", vec![typecode, Value::Bytes(bytes.into())])
     }
 }
 

@@ -1,6 +1,6 @@
 //! The classes that a pickle may name; it can name no others.
 
-use super::value::{Exception, MadeBy, Object, Value};
+use super::value::{Exception, MadeBy, Object, Shared, Value};
 
 /// How a class in a pickle is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +204,7 @@ impl Class {
             | Kind::Set
             | Kind::FrozenSet
             | Kind::ByteArray
-            | Kind::Data => Some(Value::Object(Box::new(Object {
+            | Kind::Data => Some(Value::Object(Shared::from(Object {
                 module: self.module,
                 name: self.name,
                 made_by: MadeBy::Reference,

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::semantics::uuid;
 use super::temporal::Temporal;
 use super::value::{BigInt, Exception, Object, ProxyRef, Value};
-use super::{MAX_MESSAGE, array};
+use super::{MAX_MESSAGE, array, work};
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,14 +85,14 @@ impl fmt::Display for Exception {
                 write!(f, ": {message}")
             }
             [arg] => write!(f, ": {}", arg.py_repr()),
-            args => write!(f, ": {}", Value::Tuple(args.to_vec()).py_repr()),
+            args => write!(f, ": {}", Value::Tuple(args.to_vec().into()).py_repr()),
         }
     }
 }
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Value::Object(Box::new(self.clone())).py_repr())
+        f.write_str(&Value::Object(self.clone().into()).py_repr())
     }
 }
 
@@ -103,7 +103,8 @@ impl fmt::Debug for ProxyRef {
 }
 
 impl Value {
-    /// What Python's `repr` says. A text that is too long to be sent ends early.
+    /// What Python's `repr` says. A text that is too long to be sent, or takes too long,
+    /// ends early.
     pub(crate) fn py_repr(&self) -> String {
         let mut out = Limited::default();
         if self.write_repr(&mut out).is_err() {
@@ -159,7 +160,8 @@ impl Value {
     }
 }
 
-/// A text that does not become longer than a message may be.
+/// A text that does not become longer than a message may be, nor takes longer than a
+/// request may.
 #[derive(Default)]
 struct Limited {
     text: String,
@@ -167,7 +169,8 @@ struct Limited {
 
 impl Write for Limited {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.text.len() + text.len() > MAX_MESSAGE {
+        let is_too_long = self.text.len() + text.len() > MAX_MESSAGE;
+        if is_too_long || work::step(text.len()).is_err() {
             return Err(fmt::Error);
         }
         self.text.push_str(text);

@@ -7,7 +7,7 @@
 //! # Limitations
 //!
 //! Protocols 2 to 5 without out-of-band buffers. A value that contains itself is
-//! refused, and one that contains another twice comes back with two copies.
+//! refused.
 
 pub(super) mod array;
 mod classes;
@@ -27,8 +27,8 @@ use std::fmt;
 pub(super) use read::Reader;
 pub(super) use semantics::{Key, equal, is_less};
 pub(super) use value::Keeper;
-pub use value::{BigInt, Exception, Object, ProxyRef, Token, Value};
-pub(super) use work::begin_request;
+pub use value::{BigInt, Exception, Object, ProxyRef, Shared, Token, Value};
+pub(super) use work::{begin_request, copy as charge_copy, serve as work_for};
 use write::write_value;
 pub(super) use write::{write_call, write_reply};
 
@@ -36,8 +36,8 @@ pub(super) use write::{write_call, write_reply};
 /// even without optimisation.
 const MAX_DEPTH: usize = 256;
 
-/// The most memory that one message may take once it is read, and the most that one
-/// request makes out of a little.
+/// The most memory that one message may take once it is read, what it repeats counted
+/// each time, and the most that one request makes out of a little.
 pub(super) const MAX_MEMORY: usize = 256 * MIB;
 
 /// The longest message that is sent or received after authentication.

@@ -2,11 +2,14 @@
 //!
 //! Pickles share: a list that was stored in the memo may be fetched again and grow
 //! afterwards. So containers hold the numbers of their items until the end and become
-//! values only then, copied wherever they are shared. Every recursion on what the bytes
-//! say is counted, and memory is charged before it is taken.
+//! values only then, each once. Every recursion on what the bytes say is counted, and
+//! memory is charged before it is taken. What is shared is charged wherever it occurs:
+//! whatever walks over a value meets it as often.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::RandomState;
-use std::str;
+use std::{mem, str};
 
 use hashlink::LinkedHashMap;
 
@@ -21,7 +24,9 @@ use super::opcode::{
     TUPLE3,
 };
 use super::semantics::{Key, places_of_first};
-use super::value::{BigInt, MadeBy, Object, ProxyRef, Token, Value, int_from_bytes};
+use super::value::{
+    BigInt, MadeBy, Object, ProxyRef, Shared, Token, Value, int_from_bytes,
+};
 use super::{MAX_DEPTH, MAX_MEMORY, PickleError};
 use crate::managers::Address;
 
@@ -88,9 +93,23 @@ pub(in crate::managers) struct Reader<'a> {
     /// The height of the stack at each mark that is still open.
     marks: Vec<usize>,
     memo: Vec<Id>,
+    /// The nodes that may occur several times.
+    repeated: HashMap<Id, Repeated>,
     memory: Memory,
-    /// Whether a proxy is among the values.
-    has_proxies: bool,
+}
+
+/// A node that may occur several times. It becomes a value where it occurs first.
+enum Repeated {
+    NotMade,
+    /// Its value is being made: where it occurs now, it contains itself.
+    BeingMade,
+    Made {
+        value: Value,
+        /// What each occurrence is charged.
+        memory: usize,
+        /// How many levels it has below its own.
+        height: usize,
+    },
 }
 
 type Step<T = ()> = Result<T, PickleError>;
@@ -106,12 +125,21 @@ impl<'a> Reader<'a> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: Vec::new(),
+            repeated: HashMap::new(),
             memory: Memory(MAX_MEMORY),
-            has_proxies: false,
         }
     }
 
     pub(in crate::managers) fn read(&mut self) -> Step<Value> {
+        self.read_with(&mut |_| {})
+    }
+
+    /// Reads a value. `keep` gets every proxy in it, to put there what keeps the object
+    /// alive.
+    pub(in crate::managers) fn read_with(
+        &mut self,
+        keep: &mut dyn FnMut(&mut ProxyRef),
+    ) -> Step<Value> {
         loop {
             let operation = self.byte()?;
             if operation == STOP {
@@ -129,17 +157,14 @@ impl<'a> Reader<'a> {
         };
         let mut values = Values {
             nodes: &self.nodes,
+            repeated: mem::take(&mut self.repeated),
+            deepest: 0,
             memory: self.memory,
-            has_proxies: false,
+            keep,
         };
         let value = values.value(id, 0)?;
-        self.has_proxies = values.has_proxies;
         self.memory = values.memory;
         Ok(value)
-    }
-
-    pub(in crate::managers) fn has_proxies(&self) -> bool {
-        self.has_proxies
     }
 
     /// How much memory it took to read, in bytes.
@@ -282,7 +307,7 @@ impl<'a> Reader<'a> {
                 self.marks.push(self.stack.len());
                 Ok(())
             }
-            DUP => self.push_id(self.top()?),
+            DUP => self.push_again(self.top()?),
             POP_MARK => self.take_to_mark().map(drop),
             // POP takes a mark, too.
             _ if self.marks.last() == Some(&self.stack.len()) => {
@@ -447,6 +472,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Pushes what was pushed before.
+    fn push_again(&mut self, id: Id) -> Step {
+        if let Entry::Vacant(new) = self.repeated.entry(id) {
+            self.memory.charge(BYTES_PER_REPEATED)?;
+            new.insert(Repeated::NotMade);
+        }
+        self.push_id(id)
+    }
+
     /// The height below which nothing is taken from the stack: that of the last open mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
@@ -502,7 +536,7 @@ impl<'a> Reader<'a> {
 
     fn recall(&mut self, index: usize) -> Step {
         match self.memo.get(index) {
-            Some(&id) => self.push_id(id),
+            Some(&id) => self.push_again(id),
             None => Err(PickleError::Malformed("it fetches what it never stored")),
         }
     }
@@ -519,8 +553,11 @@ enum Takes {
 /// Makes values of a finished table of nodes.
 struct Values<'n, 'a> {
     nodes: &'n [Node<'a>],
+    repeated: HashMap<Id, Repeated>,
+    /// The deepest level of the values made so far.
+    deepest: usize,
     memory: Memory,
-    has_proxies: bool,
+    keep: &'n mut dyn FnMut(&mut ProxyRef),
 }
 
 impl<'n, 'a> Values<'n, 'a> {
@@ -528,12 +565,61 @@ impl<'n, 'a> Values<'n, 'a> {
         &self.nodes[id as usize]
     }
 
-    /// The value of a node. A container that contains itself is found by its depth.
+    /// The value of a node.
     fn value(&mut self, id: Id, depth: usize) -> Step<Value> {
         if depth >= MAX_DEPTH {
             return Err(PickleError::TooDeep);
         }
+        // Most messages repeat nothing.
+        let repeated = if self.repeated.is_empty() {
+            None
+        } else {
+            self.repeated.get_mut(&id)
+        };
+        match repeated {
+            None => {
+                self.deepest = self.deepest.max(depth);
+                self.make(id, depth)
+            }
+            Some(Repeated::Made {
+                value,
+                memory,
+                height,
+            }) => {
+                if depth + *height >= MAX_DEPTH {
+                    return Err(PickleError::TooDeep);
+                }
+                self.deepest = self.deepest.max(depth + *height);
+                self.memory.charge(*memory)?;
+                Ok(value.clone())
+            }
+            Some(Repeated::BeingMade) => Err(PickleError::TooDeep),
+            Some(state @ Repeated::NotMade) => {
+                *state = Repeated::BeingMade;
+                let before = self.memory;
+                let deepest = mem::replace(&mut self.deepest, depth);
+                let value = self.make(id, depth)?;
+                let made = Repeated::Made {
+                    value: value.clone(),
+                    memory: before.0 - self.memory.0,
+                    height: self.deepest - depth,
+                };
+                self.deepest = self.deepest.max(deepest);
+                self.repeated.insert(id, made);
+                Ok(value)
+            }
+        }
+    }
+
+    /// Makes the value of a node.
+    fn make(&mut self, id: Id, depth: usize) -> Step<Value> {
         self.memory.charge(size_of::<Value>())?;
+        if !matches!(
+            self.node(id),
+            Node::None | Node::Bool(_) | Node::Int(_) | Node::Float(_)
+        ) {
+            self.memory.charge(BYTES_PER_SHARED)?;
+        }
         Ok(match self.node(id) {
             Node::None => Value::None,
             Node::Bool(value) => Value::Bool(*value),
@@ -545,21 +631,23 @@ impl<'n, 'a> Values<'n, 'a> {
             }
             Node::Str(text) => {
                 self.memory.charge_allocation(text.len())?;
-                Value::Str((*text).into())
+                Value::Str(Shared::from(*text))
             }
             Node::Bytes(bytes) => {
                 self.memory.charge_allocation(bytes.len())?;
-                Value::Bytes(bytes.to_vec())
+                Value::Bytes(bytes.to_vec().into())
             }
             Node::ByteArray(bytes) => {
                 self.memory.charge_allocation(bytes.len())?;
-                Value::ByteArray(bytes.to_vec())
+                Value::ByteArray(bytes.to_vec().into())
             }
-            Node::Tuple(items) => Value::Tuple(self.values(items, depth)?),
-            Node::List(items) => Value::List(self.values(items, depth)?),
-            Node::Set(items) => Value::Set(self.members(items, depth)?),
-            Node::FrozenSet(items) => Value::FrozenSet(self.members(items, depth)?),
-            Node::Dict(items) => Value::Dict(self.entries(items, depth)?),
+            Node::Tuple(items) => Value::Tuple(self.values(items, depth)?.into()),
+            Node::List(items) => Value::List(self.values(items, depth)?.into()),
+            Node::Set(items) => Value::Set(self.members(items, depth)?.into()),
+            Node::FrozenSet(items) => {
+                Value::FrozenSet(self.members(items, depth)?.into())
+            }
+            Node::Dict(items) => Value::Dict(self.entries(items, depth)?.into()),
             Node::Class(class) => class.as_value().ok_or(PickleError::Malformed(
                 "only a class of plain data can be sent as a value",
             ))?,
@@ -661,26 +749,29 @@ impl<'n, 'a> Values<'n, 'a> {
         let state = state.map(|id| self.value(id, depth + 1)).transpose()?;
         let made = match class.kind {
             Kind::Token => token(state).map(Box::new).map(Value::Token),
-            Kind::List => sequence(args).map(Value::List),
+            Kind::List => sequence(args).map(Value::from),
             Kind::Set | Kind::FrozenSet => match sequence(args) {
                 Some(members) => {
                     let members = self.unique(members)?;
                     Some(match class.kind {
-                        Kind::Set => Value::Set(members),
-                        _ => Value::FrozenSet(members),
+                        Kind::Set => Value::Set(members.into()),
+                        _ => Value::FrozenSet(members.into()),
                     })
                 }
                 None => None,
             },
             Kind::ByteArray => match args.as_slice() {
-                [] => Some(Value::ByteArray(Vec::new())),
-                [Value::Bytes(bytes)] => Some(Value::ByteArray(bytes.clone())),
+                [] => Some(Value::ByteArray(Vec::new().into())),
+                // Not the same content, which the writer would take for the same value.
+                [Value::Bytes(bytes)] => {
+                    Some(Value::ByteArray(bytes.to_vec().into()))
+                }
                 _ => None,
             },
             Kind::Data | Kind::Deque | Kind::OrderedDict | Kind::DefaultDict => {
                 let items = instance.items.as_deref().unwrap_or_default();
                 let entries = instance.entries.as_deref().unwrap_or_default();
-                Some(Value::Object(Box::new(Object {
+                Some(Value::Object(Shared::from(Object {
                     module: class.module,
                     name: class.name,
                     made_by: instance.made_by,
@@ -691,9 +782,7 @@ impl<'n, 'a> Values<'n, 'a> {
                 })))
             }
             // Its state, if it has one, only repeats the arguments.
-            Kind::Exception => {
-                Some(Value::Exception(Box::new(class.exception(args))))
-            }
+            Kind::Exception => Some(Value::Exception(class.exception(args).into())),
             Kind::RebuildProxy | Kind::ProxyType | Kind::Type => None,
         };
         made.ok_or(PickleError::Malformed(
@@ -703,14 +792,15 @@ impl<'n, 'a> Values<'n, 'a> {
 
     /// `RebuildProxy(class, token, 'pickle', kwargs)`
     fn proxy(&mut self, args: &[Id], depth: usize) -> Step<Value> {
-        let proxy = if let &[class, token, _serializer, kwargs] = args
+        let mut proxy = if let &[class, token, _serializer, kwargs] = args
             && let Node::Class(class) = self.node(class)
             && class.kind == Kind::ProxyType
             && let Value::Token(token) = self.value(token, depth + 1)?
             && let Value::Dict(kwargs) = self.value(kwargs, depth + 1)?
         {
-            let exposed = kwargs.into_iter().find_map(|(key, value)| {
-                (key == Value::Str("exposed".into())).then(|| names(value))?
+            let exposed = kwargs.iter().find_map(|(key, value)| match key {
+                Value::Str(key) if **key == "exposed" => names(value),
+                _ => None,
             });
             ProxyRef {
                 token: *token,
@@ -721,13 +811,19 @@ impl<'n, 'a> Values<'n, 'a> {
         } else {
             return Err(PickleError::Malformed("a proxy lacks its parts"));
         };
-        self.has_proxies = true;
-        Ok(Value::Proxy(Box::new(proxy)))
+        (self.keep)(&mut proxy);
+        Ok(Value::Proxy(proxy.into()))
     }
 }
 
 /// What the names in an exception, a token or a proxy take.
 const BYTES_PER_NAMES: usize = 192;
+
+/// What the allocator takes for content that can be shared, without what it contains.
+const BYTES_PER_SHARED: usize = size_of::<Vec<Value>>() + 2 * ALIGNMENT;
+
+/// What is remembered of each node that may occur several times.
+const BYTES_PER_REPEATED: usize = 2 * size_of::<(Id, Repeated)>();
 
 /// What finding equal members takes for each.
 const BYTES_PER_FINGERPRINT: usize = 64;
@@ -749,19 +845,21 @@ fn sequence(args: Vec<Value>) -> Option<Vec<Value>> {
     let mut args = args.into_iter();
     match (args.next(), args.next()) {
         (None, _) => Some(Vec::new()),
-        (Some(Value::List(items) | Value::Tuple(items)), None) => Some(items),
+        (Some(Value::List(items) | Value::Tuple(items)), None) => {
+            Some(items.into_inner())
+        }
         _ => None,
     }
 }
 
-fn names(value: Value) -> Option<Vec<String>> {
+fn names(value: &Value) -> Option<Vec<String>> {
     let (Value::Tuple(items) | Value::List(items)) = value else {
         return None;
     };
     items
-        .into_iter()
+        .iter()
         .map(|item| match item {
-            Value::Str(name) => Some(name),
+            Value::Str(name) => Some(name.to_string()),
             _ => None,
         })
         .collect()
@@ -776,9 +874,9 @@ fn token(state: Option<Value>) -> Option<Token> {
         return None;
     };
     Some(Token {
-        typeid: typeid.clone(),
+        typeid: typeid.to_string(),
         address: address_of(address)?,
-        ident: ident.clone(),
+        ident: ident.to_string(),
     })
 }
 
@@ -786,14 +884,14 @@ fn address_of(value: &Value) -> Option<Address> {
     match value {
         Value::Tuple(parts) => match parts.as_slice() {
             [Value::Str(host), Value::Int(port)] => Some(Address::Tcp {
-                host: host.clone(),
+                host: host.to_string(),
                 port: u16::try_from(*port).ok()?,
             }),
             _ => None,
         },
         Value::Str(path) => Some(match path.strip_prefix('\0') {
             Some(name) => Address::Abstract(name.into()),
-            None => Address::Unix(path.into()),
+            None => Address::Unix(path.as_str().into()),
         }),
         Value::Bytes(name) => Some(Address::Abstract(
             name.strip_prefix(b"\0").unwrap_or(name).to_vec(),

@@ -495,7 +495,7 @@ mod tests {
 
     fn date(year: u16, day: u8) -> Value {
         let [high, low] = year.to_be_bytes();
-        let bytes = Value::Bytes(vec![high, low, 1, day]);
+        let bytes = Value::Bytes(vec![high, low, 1, day].into());
         Object::call("datetime", "date", vec![bytes])
     }
 
@@ -507,11 +507,15 @@ mod tests {
         let delta = Object::call("datetime", "timedelta", args);
         let zone = Object::call("datetime", "timezone", vec![delta]);
         let bytes = vec![0x07, 0xe4, 1, 1, hour, 0, 0, 0, 0, 0];
-        Object::call("datetime", "datetime", vec![Value::Bytes(bytes), zone])
+        Object::call(
+            "datetime",
+            "datetime",
+            vec![Value::Bytes(bytes.into()), zone],
+        )
     }
 
     fn array(typecode: &str, bytes: &[u8]) -> Value {
-        let bytes = Value::Bytes(bytes.to_vec());
+        let bytes = Value::Bytes(bytes.to_vec().into());
         Object::call("array", "array", vec![typecode.into(), bytes])
     }
 
@@ -543,10 +547,10 @@ mod tests {
         let moments = vec![datetime(12, 0), datetime(13, 1), datetime(1, -11)];
         let empty = vec![range(0, 0, 1), range(5, 1, 2), range(1, 5, -1)];
         let sets = vec![
-            Value::FrozenSet(vec![1.into(), "a".into()]),
-            Value::FrozenSet(vec!["a".into(), decimal("1")]),
+            Value::FrozenSet(vec![1.into(), "a".into()].into()),
+            Value::FrozenSet(vec!["a".into(), decimal("1")].into()),
         ];
-        let tuples = ones().into_iter().map(|one| Value::Tuple(vec![one]));
+        let tuples = ones().into_iter().map(|one| Value::Tuple(vec![one].into()));
         for group in [
             ones(),
             halves,
@@ -573,7 +577,7 @@ mod tests {
         let values = [
             Value::None,
             "1".into(),
-            Value::Bytes(b"1".to_vec()),
+            Value::Bytes(b"1".to_vec().into()),
             1.into(),
             2.into(),
             (-1).into(),
@@ -591,14 +595,14 @@ mod tests {
             datetime(12, 0),
             datetime(12, 1),
             range(0, 3, 1),
-            Value::FrozenSet(vec![1.into()]),
-            Value::FrozenSet(Vec::new()),
+            Value::FrozenSet(vec![1.into()].into()),
+            Value::FrozenSet(Vec::new().into()),
             // Python would call each unequal to its own copy.
             f64::NAN.into(),
             f64::NAN.into(),
             decimal("NaN"),
-            Value::Exception(Box::new(Exception::value_error("x"))),
-            Value::Exception(Box::new(Exception::value_error("x"))),
+            Value::Exception(Exception::value_error("x").into()),
+            Value::Exception(Exception::value_error("x").into()),
         ];
         for (place, a) in values.iter().enumerate() {
             for (other, b) in values.iter().enumerate() {
@@ -616,10 +620,10 @@ mod tests {
     #[test]
     fn what_can_change_is_not_a_key() {
         for value in [
-            Value::List(Vec::new()),
-            Value::Dict(Vec::new()),
-            Value::Set(Vec::new()),
-            Value::ByteArray(Vec::new()),
+            Value::List(Vec::new().into()),
+            Value::Dict(Vec::new().into()),
+            Value::Set(Vec::new().into()),
+            Value::ByteArray(Vec::new().into()),
             (vec![1],).into(),
             array("b", b"1"),
         ] {
@@ -652,14 +656,14 @@ mod tests {
             vec![date(2019, 9), date(2020, 1), date(2020, 2)],
             vec![datetime(12, 1), datetime(12, 0), datetime(13, 0)],
             vec![
-                Value::Set(Vec::new()),
-                Value::Set(vec![1.into()]),
-                Value::FrozenSet(vec![1.into(), 2.into()]),
+                Value::Set(Vec::new().into()),
+                Value::Set(vec![1.into()].into()),
+                Value::FrozenSet(vec![1.into(), 2.into()].into()),
             ],
             vec![
-                Value::Bytes(vec![]),
-                Value::ByteArray(vec![0]),
-                Value::Bytes(vec![1]),
+                Value::Bytes(vec![].into()),
+                Value::ByteArray(vec![0].into()),
+                Value::Bytes(vec![1].into()),
             ],
             vec![array("b", &[0xff]), array("B", &[1]), array("B", &[1, 0])],
             vec![(1, "a").into(), (1.0, "b").into(), (2, "a").into()],

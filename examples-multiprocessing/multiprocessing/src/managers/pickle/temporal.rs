@@ -68,7 +68,7 @@ impl<'a> Temporal<'a> {
             }
             ("time", [Value::Bytes(bytes), zone @ ..]) => {
                 let fold = bytes.first()? & 0x80 != 0;
-                let mut bytes = bytes.clone();
+                let mut bytes = bytes.to_vec();
                 bytes[0] &= 0x7f;
                 Self::Time(Time::new(&bytes, fold, zone)?)
             }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -37,30 +38,136 @@ pub enum Value {
     /// `float`
     Float(f64),
     /// `str`
-    Str(String),
+    Str(Shared<String>),
     /// `bytes`
-    Bytes(Vec<u8>),
+    Bytes(Shared<Vec<u8>>),
     /// `bytearray`
-    ByteArray(Vec<u8>),
+    ByteArray(Shared<Vec<u8>>),
     /// `tuple`
-    Tuple(Vec<Value>),
+    Tuple(Shared<Vec<Value>>),
     /// `list`
-    List(Vec<Value>),
+    List(Shared<Vec<Value>>),
     /// `dict`, in its order
-    Dict(Vec<(Value, Value)>),
+    Dict(Shared<Vec<(Value, Value)>>),
     /// `set`
-    Set(Vec<Value>),
+    Set(Shared<Vec<Value>>),
     /// `frozenset`
-    FrozenSet(Vec<Value>),
+    FrozenSet(Shared<Vec<Value>>),
     /// An exception as a value.
-    Exception(Box<Exception>),
+    Exception(Shared<Exception>),
     /// Something of a known class that has no counterpart here: a `datetime`, a
     /// `Decimal`, a `slice`.
-    Object(Box<Object>),
+    Object(Shared<Object>),
     /// Where a managed object lives.
     Token(Box<Token>),
     /// A proxy: the managed object itself stays where it is.
-    Proxy(Box<ProxyRef>),
+    Proxy(Shared<ProxyRef>),
+}
+
+/// The content of a [`Value`], which others may have in common with it.
+///
+/// Python's containers hold references: in `[y, y]` both items are the same `y`. A
+/// message tells so, and so do values: copies of one share its content, and a value in
+/// which one content occurs twice arrives as such a value.
+///
+/// It is read like what it contains. [`into_inner`](Self::into_inner) takes the content
+/// out, `into()` puts it in.
+///
+/// ```
+/// use multiprocessing::managers::Value;
+///
+/// let y = Value::from(vec![1]);
+/// let sent = Value::from((y.clone(), y)).dumps()?;
+/// let Value::Tuple(items) = Value::loads(&sent)? else { panic!() };
+/// let [Value::List(first), Value::List(second)] = items.as_slice() else { panic!() };
+/// assert_eq!(first.len(), 1);
+/// assert!(first.is(second));
+/// # Ok::<(), multiprocessing::managers::PickleError>(())
+/// ```
+#[derive(Default, PartialEq, Eq, PartialOrd, Hash)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// Whether both are one and the same: Python's `is`.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Where the content is, if another value may have it in common with this one.
+    pub(super) fn place_if_shared(&self) -> Option<*const ()> {
+        (Arc::strong_count(&self.0) > 1).then_some(Arc::as_ptr(&self.0).cast())
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// The content, which is copied if others have it too.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> FromIterator<T> for Shared<Vec<T>> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Vec::from_iter(items).into()
+    }
+}
+
+impl<T: Clone> IntoIterator for Shared<Vec<T>> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.into_inner().into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Shared<Vec<T>> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T> From<T> for Shared<T> {
+    fn from(content: T) -> Self {
+        Self(Arc::new(content))
+    }
+}
+
+impl From<&str> for Shared<String> {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
 }
 
 impl Value {
@@ -107,41 +214,18 @@ impl Value {
         matches!(self, Self::Object(object) if object.name == "OrderedDict")
     }
 
-    /// Calls this function with every proxy in the value.
-    pub(crate) fn for_each_proxy(&mut self, visit: &mut dyn FnMut(&mut ProxyRef)) {
-        match self {
-            Self::Proxy(proxy) => visit(proxy),
-            Self::Tuple(items)
-            | Self::List(items)
-            | Self::Set(items)
-            | Self::FrozenSet(items) => {
-                for item in items {
-                    item.for_each_proxy(visit);
-                }
-            }
-            Self::Dict(entries) => for_each_proxy_of(entries, visit),
-            Self::Object(object) => {
-                for item in object.args.iter_mut().chain(&mut object.items) {
-                    item.for_each_proxy(visit);
-                }
-                for_each_proxy_of(&mut object.entries, visit);
-            }
-            _ => {}
-        }
-    }
-
     /// The entries of a mapping; anything else comes back as it is.
     pub(crate) fn into_entries(self) -> Result<Vec<(Value, Value)>, Value> {
         match self {
-            Self::Dict(entries) => Ok(entries),
+            Self::Dict(entries) => Ok(entries.into_inner()),
             Self::Object(object) if object.is_mapping() => {
                 let Object {
                     args, mut entries, ..
-                } = *object;
+                } = object.into_inner();
                 // A Counter is made of a dict.
                 for arg in args {
                     if let Self::Dict(counts) = arg {
-                        entries.extend(counts);
+                        entries.extend(counts.into_inner());
                     }
                 }
                 Ok(entries)
@@ -150,52 +234,59 @@ impl Value {
         }
     }
 
-    /// About how many bytes it takes in memory.
-    pub(crate) fn size(&self) -> usize {
-        fn sum<'a>(items: impl IntoIterator<Item = &'a Value>) -> usize {
-            items.into_iter().map(Value::size).sum()
-        }
+    /// About how many bytes it takes in memory, were nothing in it shared; `None` if more
+    /// than `limit`.
+    pub(crate) fn size_within(&self, limit: usize) -> Option<usize> {
+        let mut left = limit;
+        self.take_size(&mut left)?;
+        Some(limit - left)
+    }
+
+    fn take_size(&self, left: &mut usize) -> Option<()> {
         let content = match self {
             Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
             Self::BigInt(value) => value.bytes.len(),
             Self::Str(value) => value.len(),
             Self::Bytes(value) | Self::ByteArray(value) => value.len(),
+            Self::Exception(_) => size_of::<Exception>(),
+            Self::Object(_) => size_of::<Object>(),
+            Self::Token(_) => size_of::<Token>(),
+            Self::Proxy(_) => size_of::<ProxyRef>(),
+            Self::Tuple(_)
+            | Self::List(_)
+            | Self::Set(_)
+            | Self::FrozenSet(_)
+            | Self::Dict(_) => size_of::<Vec<Self>>(),
+        };
+        *left = left.checked_sub(size_of::<Self>() + content)?;
+        let mut take = |mut items: std::slice::Iter<'_, Self>| {
+            items.try_for_each(|item| item.take_size(left))
+        };
+        match self {
             Self::Tuple(items)
             | Self::List(items)
             | Self::Set(items)
-            | Self::FrozenSet(items) => sum(items),
-            Self::Dict(items) => items
-                .iter()
-                .map(|(key, value)| key.size() + value.size())
-                .sum(),
-            Self::Exception(exception) => {
-                size_of::<Exception>() + sum(&exception.args)
-            }
+            | Self::FrozenSet(items) => take(items.iter()),
+            Self::Exception(exception) => take(exception.args.iter()),
+            Self::Dict(entries) => take_size_of(entries, left),
             Self::Object(object) => {
-                let entries = object.entries.iter();
-                size_of::<Object>()
-                    + sum(&object.args)
-                    + sum(&object.state)
-                    + sum(&object.items)
-                    + entries
-                        .map(|(key, value)| key.size() + value.size())
-                        .sum::<usize>()
+                take(object.args.iter())?;
+                take(object.items.iter())?;
+                if let Some(state) = &object.state {
+                    state.take_size(left)?;
+                }
+                take_size_of(&object.entries, left)
             }
-            Self::Token(_) => size_of::<Token>(),
-            Self::Proxy(_) => size_of::<ProxyRef>(),
-        };
-        size_of::<Self>() + content
+            _ => Some(()),
+        }
     }
 }
 
-fn for_each_proxy_of(
-    entries: &mut [(Value, Value)],
-    visit: &mut dyn FnMut(&mut ProxyRef),
-) {
-    for (key, value) in entries {
-        key.for_each_proxy(visit);
-        value.for_each_proxy(visit);
-    }
+fn take_size_of(entries: &[(Value, Value)], left: &mut usize) -> Option<()> {
+    entries.iter().try_for_each(|(key, value)| {
+        key.take_size(left)?;
+        value.take_size(left)
+    })
 }
 
 /// An `int` beyond [`i64`].
@@ -288,7 +379,7 @@ impl Exception {
     }
 
     fn builtin(name: &str, message: impl Into<String>) -> Self {
-        Self::new("builtins", name, vec![Value::Str(message.into())])
+        Self::new("builtins", name, vec![Value::from(message.into())])
     }
 
     /// `ValueError`: an argument of the right type that makes no sense.
@@ -440,7 +531,7 @@ impl Object {
         name: &'static str,
         args: Vec<Value>,
     ) -> Value {
-        Value::Object(Box::new(Self {
+        Value::Object(Shared::from(Self {
             module,
             name,
             made_by: MadeBy::Call,
@@ -458,7 +549,7 @@ impl Object {
         name: &'static str,
         state: Value,
     ) -> Value {
-        Value::Object(Box::new(Self {
+        Value::Object(Shared::from(Self {
             module,
             name,
             made_by: MadeBy::New,
@@ -475,11 +566,11 @@ impl Object {
             0 => Value::Int(-1),
             length => Value::from(length - 1),
         };
-        Value::Object(Box::new(Self {
+        Value::Object(Shared::from(Self {
             module: "builtins",
             name: "reversed",
             made_by: MadeBy::Call,
-            args: vec![Value::List(items)],
+            args: vec![Value::List(items.into())],
             state: Some(last),
             items: Vec::new(),
             entries: Vec::new(),

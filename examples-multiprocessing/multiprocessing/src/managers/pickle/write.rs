@@ -1,14 +1,18 @@
 //! The writer: protocol 4, which every Python since 3.4 reads, in its simplest form.
 
+use std::collections::HashMap;
+
 use super::opcode::{
-    ADDITEMS, APPENDS, BINBYTES, BINBYTES8, BINFLOAT, BININT, BININT1, BININT2,
-    BINUNICODE, BINUNICODE8, BUILD, EMPTY_DICT, EMPTY_LIST, EMPTY_SET, EMPTY_TUPLE,
-    FROZENSET, LONG1, LONG4, MARK, NEWFALSE, NEWOBJ, NEWTRUE, NONE, PROTO, REDUCE,
-    SETITEMS, SHORT_BINBYTES, SHORT_BINUNICODE, STACK_GLOBAL, STOP, TUPLE, TUPLE1,
-    TUPLE2, TUPLE3,
+    ADDITEMS, APPENDS, BINBYTES, BINBYTES8, BINFLOAT, BINGET, BININT, BININT1,
+    BININT2, BINUNICODE, BINUNICODE8, BUILD, EMPTY_DICT, EMPTY_LIST, EMPTY_SET,
+    EMPTY_TUPLE, FROZENSET, LONG_BINGET, LONG1, LONG4, MARK, MEMOIZE, NEWFALSE,
+    NEWOBJ, NEWTRUE, NONE, PROTO, REDUCE, SETITEMS, SHORT_BINBYTES,
+    SHORT_BINUNICODE, STACK_GLOBAL, STOP, TUPLE, TUPLE1, TUPLE2, TUPLE3,
 };
-use super::value::{Exception, Keeper, MadeBy, Object, ProxyRef, Token, Value};
-use super::{MAX_DEPTH, PickleError};
+use super::value::{
+    Exception, Keeper, MadeBy, Object, ProxyRef, Shared, Token, Value,
+};
+use super::{MAX_DEPTH, MAX_MESSAGE, PickleError};
 use crate::managers::Address;
 
 const MANAGERS: &str = "multiprocessing.managers";
@@ -17,7 +21,7 @@ pub(super) fn write_value(
     out: &mut Vec<u8>,
     value: &Value,
 ) -> Result<(), PickleError> {
-    let mut writer = Writer::start(out);
+    let mut writer = Writer::start(out, usize::MAX);
     writer.value(value, 0)?;
     writer.out.push(STOP);
     Ok(())
@@ -32,7 +36,7 @@ pub(in crate::managers) fn write_call(
     args: &[Value],
     kwargs: &[(String, Value)],
 ) -> Result<(), PickleError> {
-    let mut writer = Writer::start(out);
+    let mut writer = Writer::start(out, MAX_MESSAGE);
     writer.out.push(MARK);
     match target {
         Some(ident) => writer.str(ident),
@@ -60,7 +64,7 @@ pub(in crate::managers) fn write_reply(
     kind: &str,
     value: &Value,
 ) -> Result<Vec<Keeper>, PickleError> {
-    let mut writer = Writer::start(out);
+    let mut writer = Writer::start(out, MAX_MESSAGE);
     writer.str(kind);
     writer.value(value, 0)?;
     writer.out.extend([TUPLE2, STOP]);
@@ -71,20 +75,31 @@ struct Writer<'a> {
     out: &'a mut Vec<u8>,
     /// Of the proxies that were written.
     keepers: Vec<Keeper>,
+    /// What was written and may occur again: where its content is, and its number in the
+    /// reader's memo.
+    memo: HashMap<*const (), u32>,
+    /// The length at which it is too long.
+    end: usize,
 }
 
 impl<'a> Writer<'a> {
-    fn start(out: &'a mut Vec<u8>) -> Self {
+    fn start(out: &'a mut Vec<u8>, limit: usize) -> Self {
+        let end = out.len().saturating_add(limit);
         out.extend([PROTO, 4]);
         Self {
+            end,
             out,
             keepers: Vec::new(),
+            memo: HashMap::new(),
         }
     }
 
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), PickleError> {
         if depth >= MAX_DEPTH {
             return Err(PickleError::TooDeep);
+        }
+        if self.out.len() > self.end {
+            return Err(PickleError::TooLong);
         }
         match value {
             Value::None => self.out.push(NONE),
@@ -96,30 +111,76 @@ impl<'a> Writer<'a> {
                 self.out.push(BINFLOAT);
                 self.out.extend(value.to_be_bytes());
             }
-            Value::Str(value) => self.str(value),
-            Value::Bytes(value) => self.bytes(value),
-            Value::ByteArray(value) => {
-                self.class("builtins", "bytearray");
-                self.bytes(value);
-                self.out.extend([TUPLE1, REDUCE]);
+            Value::Str(value) => self.once(value, |w| {
+                w.str(value);
+                Ok(())
+            })?,
+            Value::Bytes(value) => self.once(value, |w| {
+                w.bytes(value);
+                Ok(())
+            })?,
+            Value::ByteArray(value) => self.once(value, |w| {
+                w.class("builtins", "bytearray");
+                w.bytes(value);
+                w.out.extend([TUPLE1, REDUCE]);
+                Ok(())
+            })?,
+            // There is only one in Python.
+            Value::Tuple(items) if items.is_empty() => self.out.push(EMPTY_TUPLE),
+            Value::Tuple(items) => self.once(items, |w| w.tuple(items, depth))?,
+            Value::List(items) => {
+                self.once(items, |w| w.filled(EMPTY_LIST, items, APPENDS, depth))?;
             }
-            Value::Tuple(items) => self.tuple(items, depth)?,
-            Value::List(items) => self.filled(EMPTY_LIST, items, APPENDS, depth)?,
-            Value::Set(items) => self.filled(EMPTY_SET, items, ADDITEMS, depth)?,
-            Value::FrozenSet(items) => {
-                self.out.push(MARK);
-                self.values(items, depth)?;
-                self.out.push(FROZENSET);
+            Value::Set(items) => {
+                self.once(items, |w| w.filled(EMPTY_SET, items, ADDITEMS, depth))?;
             }
-            Value::Dict(entries) => {
-                self.out.push(EMPTY_DICT);
-                self.pairs(entries, depth)?;
+            Value::FrozenSet(items) => self.once(items, |w| {
+                w.out.push(MARK);
+                w.values(items, depth)?;
+                w.out.push(FROZENSET);
+                Ok(())
+            })?,
+            Value::Dict(entries) => self.once(entries, |w| {
+                w.out.push(EMPTY_DICT);
+                w.pairs(entries, depth)
+            })?,
+            Value::Exception(exception) => {
+                self.once(exception, |w| w.exception(exception, depth))?;
             }
-            Value::Exception(exception) => self.exception(exception, depth)?,
-            Value::Object(object) => self.object(object, depth)?,
+            Value::Object(object) => {
+                self.once(object, |w| w.object(object, depth))?;
+            }
             Value::Token(token) => self.token(token),
-            Value::Proxy(proxy) => self.proxy(proxy),
+            Value::Proxy(proxy) => self.once(proxy, |w| {
+                w.proxy(proxy);
+                Ok(())
+            })?,
         }
+        Ok(())
+    }
+
+    /// Writes content where it occurs first, and from then on its number.
+    fn once<T>(
+        &mut self,
+        content: &Shared<T>,
+        write: impl FnOnce(&mut Self) -> Result<(), PickleError>,
+    ) -> Result<(), PickleError> {
+        let Some(place) = content.place_if_shared() else {
+            return write(self);
+        };
+        if let Some(&number) = self.memo.get(&place) {
+            if let Ok(number) = u8::try_from(number) {
+                self.out.extend([BINGET, number]);
+            } else {
+                self.out.push(LONG_BINGET);
+                self.out.extend(number.to_le_bytes());
+            }
+            return Ok(());
+        }
+        write(self)?;
+        self.out.push(MEMOIZE);
+        // A message never holds four thousand million values.
+        self.memo.insert(place, self.memo.len() as u32);
         Ok(())
     }
 

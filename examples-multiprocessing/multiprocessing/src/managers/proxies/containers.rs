@@ -92,7 +92,7 @@ impl ListProxy {
         items: impl IntoIterator<Item = T>,
     ) -> Result<(), ManagerError> {
         let items: Vec<_> = items.into_iter().map(Into::into).collect();
-        self.proxy.call("extend", (Value::List(items),))
+        self.proxy.call("extend", (Value::List(items.into()),))
     }
 
     /// Inserts an item before this index.
@@ -486,7 +486,7 @@ impl ArrayProxy {
             _ => None,
         };
         let items = items.ok_or_else(|| WrongType::new("an array", &value))?;
-        Ok(Vec::from_value(Value::List(items))?)
+        Ok(Vec::from_value(Value::List(items.into()))?)
     }
 
     /// The number of items.

@@ -9,7 +9,9 @@ use super::Shared;
 use super::request::{Request, no_key, traceback};
 use crate::managers::convert::Arguments;
 use crate::managers::managed::{Caller, Managed, Reply, ReplyContent};
-use crate::managers::pickle::{Exception, Keeper, Token, Value, begin_request};
+use crate::managers::pickle::{
+    Exception, Keeper, Token, Value, begin_request, work_for,
+};
 use crate::managers::wire::{MessageStream, ReplyKind, SendError, Stream};
 use crate::process::message_of;
 use crate::sys::heap::give_back;
@@ -22,6 +24,7 @@ impl Shared {
         stream: &Arc<Stream>,
         messages: &mut MessageStream,
     ) {
+        work_for(stream);
         let caller = Caller::new(id, Arc::clone(stream));
         let mut locks = ClientLocks::new(id);
         // What the last reply gave the client proxies of. A client registers a proxy on
@@ -81,6 +84,7 @@ impl Shared {
         let object = object.ok_or_else(|| no_key(ident))?;
         let managed = &object.managed;
         let method = request.method.as_str();
+        begin_request();
         if !managed.methods().contains(&method) {
             return match method {
                 "__str__" | "__repr__" => Ok(Ok(managed.repr().into())),
@@ -98,7 +102,6 @@ impl Shared {
             locks.add(ident, managed);
         }
         let args = Arguments::new(request.args, request.kwargs);
-        begin_request();
         Ok(Arc::clone(managed).call(method, args, caller))
     }
 
@@ -220,7 +223,7 @@ fn send_exception(
     messages: &mut MessageStream,
     exception: Exception,
 ) -> Result<Vec<Keeper>, Lost> {
-    let exception = Value::Exception(Box::new(exception));
+    let exception = Value::Exception(exception.into());
     send(messages, ReplyKind::Error, &exception)
 }
 

@@ -45,7 +45,10 @@ impl Shared {
         let Value::Str(typeid) = args.remove(0) else {
             return Err(wrong_arguments("create"));
         };
-        let factory = self.registry.get(&typeid).ok_or_else(|| no_key(&typeid))?;
+        let factory = self
+            .registry
+            .get(typeid.as_str())
+            .ok_or_else(|| no_key(&typeid))?;
         let made = factory(Arguments::new(args, kwargs))
             .map_err(|error| traceback(&error))?;
         let object = self.objects().add(&typeid, made);

@@ -32,7 +32,7 @@ use crate::AuthKey;
 use crate::poison::lock_unpoisoned;
 
 use connections::Connections;
-use objects::Objects;
+use objects::{Objects, keeper_of};
 use request::Request;
 
 pub(super) use connections::Limits;
@@ -192,11 +192,10 @@ impl Shared {
 
     fn read(&self, message: &[u8]) -> Result<Request, String> {
         begin_request();
-        let (mut request, has_proxies) = Request::read(message)?;
-        if has_proxies {
-            request.keep_targets(&self.objects());
-        }
-        Ok(request)
+        // The proxies in it keep this server's objects alive, wherever they are put.
+        Request::read(message, &mut |proxy| {
+            proxy.keeper = self.objects().get(&proxy.token.ident).map(keeper_of);
+        })
     }
 
     /// Gives a new connection a thread, once there is room for it.

@@ -229,16 +229,19 @@ mod tests {
                     typeid: "Holder".into(),
                     managed: Arc::new(Holder(held)),
                 };
-                Value::Proxy(Box::new(ProxyRef {
-                    token: Token {
-                        typeid: "Holder".into(),
-                        address: Address::Abstract(Vec::new()),
-                        ident: String::new(),
-                    },
-                    class: "AutoProxy".into(),
-                    exposed: None,
-                    keeper: Some(keeper_of(Arc::new(object))),
-                }))
+                Value::Proxy(
+                    ProxyRef {
+                        token: Token {
+                            typeid: "Holder".into(),
+                            address: Address::Abstract(Vec::new()),
+                            ident: String::new(),
+                        },
+                        class: "AutoProxy".into(),
+                        exposed: None,
+                        keeper: Some(keeper_of(Arc::new(object))),
+                    }
+                    .into(),
+                )
             })
         };
         let thread = thread::Builder::new().stack_size(1 << 18);

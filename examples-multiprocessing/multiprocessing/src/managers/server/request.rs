@@ -1,7 +1,6 @@
 //! A client's request, as it is read from a message.
 
-use super::objects::{Objects, keeper_of};
-use crate::managers::pickle::{Exception, Reader, Value};
+use crate::managers::pickle::{Exception, ProxyRef, Reader, Value};
 
 /// `(target, method, args, kwargs)`
 pub(super) struct Request {
@@ -15,27 +14,31 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Reads a request. Returns it and whether there are proxies in it.
+    /// Reads a request. `keep` gets every proxy in it.
     ///
     /// # Errors
     ///
     /// The text of the refusal, for the client.
-    pub(super) fn read(message: &[u8]) -> Result<(Self, bool), String> {
+    pub(super) fn read(
+        message: &[u8],
+        keep: &mut dyn FnMut(&mut ProxyRef),
+    ) -> Result<Self, String> {
         let mut reader = Reader::new(message);
         let request = reader
-            .read()
+            .read_with(keep)
             .map_err(|error| format!("UnpicklingError: {error}"))?;
         let mut request =
             Self::of_value(request).ok_or("ValueError: the request is malformed")?;
         request.memory = reader.memory_taken();
-        Ok((request, reader.has_proxies()))
+        Ok(request)
     }
 
     fn of_value(request: Value) -> Option<Self> {
         let Value::Tuple(parts) = request else {
             return None;
         };
-        let [target, method, args, kwargs] = <[Value; 4]>::try_from(parts).ok()?;
+        let [target, method, args, kwargs] =
+            <[Value; 4]>::try_from(parts.into_inner()).ok()?;
         let Value::Str(method) = method else {
             return None;
         };
@@ -45,28 +48,18 @@ impl Request {
         let Value::Dict(kwargs) = kwargs else {
             return None;
         };
-        let kwargs = kwargs.into_iter().map(|(key, value)| match key {
-            Value::Str(key) => Some((key, value)),
+        let kwargs = kwargs.into_inner().into_iter();
+        let kwargs = kwargs.map(|(key, value)| match key {
+            Value::Str(key) => Some((key.into_inner(), value)),
             _ => None,
         });
         Some(Self {
             target,
-            method,
-            args,
+            method: method.into_inner(),
+            args: args.into_inner(),
             kwargs: kwargs.collect::<Option<_>>()?,
             memory: 0,
         })
-    }
-
-    /// From now on the proxies in it keep this server's objects alive, wherever they are
-    /// put.
-    pub(super) fn keep_targets(&mut self, objects: &Objects) {
-        let named = self.kwargs.iter_mut().map(|(_, value)| value);
-        for value in self.args.iter_mut().chain(named) {
-            value.for_each_proxy(&mut |proxy| {
-                proxy.keeper = objects.get(&proxy.token.ident).map(keeper_of);
-            });
-        }
     }
 }
 

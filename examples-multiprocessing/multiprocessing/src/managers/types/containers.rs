@@ -1,6 +1,8 @@
 //! Python's indices, slices and iterables.
 
-use crate::managers::pickle::{Exception, Object, Value, array};
+use crate::managers::pickle::{
+    Exception, MAX_MEMORY, Object, Value, array, charge_copy,
+};
 use crate::managers::server::target_of;
 
 /// The place in a sequence of this length that a Python index means, which counts from
@@ -233,7 +235,10 @@ pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
         Value::List(items)
         | Value::Tuple(items)
         | Value::Set(items)
-        | Value::FrozenSet(items) => Ok(items),
+        | Value::FrozenSet(items) => {
+            charge_copy(items.len())?;
+            Ok(items.into_inner())
+        }
         // Each item takes far more memory than the byte that it was.
         Value::Str(text) if text.len() <= MAX_ITEMS => {
             Ok(text.chars().map(|char| char.to_string().into()).collect())
@@ -246,17 +251,36 @@ pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
         Value::Str(_) | Value::Bytes(_) | Value::ByteArray(_) => {
             Err(Exception::memory_error())
         }
-        Value::Object(object) => iterate_object(*object),
+        Value::Object(object) => iterate_object(object.into_inner()),
         // Another object of this server: what it contains at this moment.
         Value::Proxy(proxy) => match target_of(&proxy).and_then(|m| m.value()) {
             Some(value @ (Value::List(_) | Value::Dict(_))) => iterate(value),
             Some(Value::Object(object)) if object.name() == "array" => {
-                iterate_object(*object)
+                iterate_object(object.into_inner())
             }
             _ => Err(not_iterable(&Value::Proxy(proxy))),
         },
         other => Err(not_iterable(&other)),
     }
+}
+
+/// The items to add to a list that has this many.
+///
+/// # Errors
+///
+/// `MemoryError` if they are another object's and the list would take too much: a list
+/// that is added to itself doubles each time.
+pub(super) fn added_to(
+    length: usize,
+    items: Value,
+) -> Result<Vec<Value>, Exception> {
+    let is_proxy = matches!(items, Value::Proxy(_));
+    let items = iterate(items)?;
+    let bytes = (length + items.len()).saturating_mul(size_of::<Value>());
+    if is_proxy && bytes > MAX_MEMORY {
+        return Err(Exception::memory_error());
+    }
+    Ok(items)
 }
 
 fn iterate_object(object: Object) -> Result<Vec<Value>, Exception> {
@@ -283,7 +307,7 @@ fn iterate_object(object: Object) -> Result<Vec<Value>, Exception> {
         }
         _ => {}
     }
-    Err(not_iterable(&Value::Object(Box::new(object))))
+    Err(not_iterable(&Value::Object(object.into())))
 }
 
 fn not_iterable(value: &Value) -> Exception {

@@ -9,7 +9,7 @@ use super::containers::iterate;
 use super::{Call, Outcome, methods};
 use crate::managers::convert::{Arguments, required};
 use crate::managers::managed::{Managed, Reply};
-use crate::managers::pickle::{Exception, Key, Value};
+use crate::managers::pickle::{Exception, Key, Value, charge_copy};
 use crate::managers::server::target_of;
 use crate::poison::lock_unpoisoned;
 
@@ -60,7 +60,7 @@ impl Pairs {
         let mut pairs = other.map(Self::of_value).transpose()?.unwrap_or_default();
         if pairs.failure.is_none() {
             let named = named.into_iter();
-            let named = named.map(|(name, value)| (Value::Str(name), value));
+            let named = named.map(|(name, value)| (Value::from(name), value));
             pairs.before_failure.extend(named);
         }
         Ok(pairs)
@@ -181,7 +181,9 @@ impl Dict {
 
     fn copy(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
-        Ok(to_value(&self.entries()).into())
+        let entries = self.entries();
+        charge_copy(2 * entries.len())?;
+        Ok(to_value(&entries).into())
     }
 
     fn get(self: &Arc<Self>, call: Call) -> Outcome {
@@ -193,20 +195,25 @@ impl Dict {
 
     fn keys(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
-        Ok(Value::List(keys_of(&self.entries())).into())
+        let entries = self.entries();
+        charge_copy(entries.len())?;
+        Ok(Value::List(keys_of(&entries).into()).into())
     }
 
     fn values(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
-        Ok(Value::List(self.entries().values().cloned().collect()).into())
+        let entries = self.entries();
+        charge_copy(entries.len())?;
+        Ok(Value::List(entries.values().cloned().collect()).into())
     }
 
     fn items(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
         let entries = self.entries();
-        let pairs = entries.iter().map(|(key, value)| {
-            Value::Tuple(vec![key.value().clone(), value.clone()])
-        });
+        charge_copy(4 * entries.len())?;
+        let pairs = entries
+            .iter()
+            .map(|(key, value)| Value::from((key.value().clone(), value.clone())));
         Ok(Value::List(pairs.collect()).into())
     }
 
@@ -234,12 +241,12 @@ impl Dict {
             Exception::key_error("popitem(): dictionary is empty".into())
         })?;
         let dict = Arc::clone(self);
-        let item = Value::Tuple(vec![key.value().clone(), value]);
+        let item = Value::from((key.value().clone(), value));
         Ok(Reply::taken(item, move |item| {
-            if let Value::Tuple(mut parts) = item
-                && let Some(value) = parts.pop()
+            if let Value::Tuple(parts) = item
+                && let Some(value) = parts.last()
             {
-                dict.put_back(key, value);
+                dict.put_back(key, value.clone());
             }
         }))
     }
@@ -265,7 +272,10 @@ impl Dict {
 
     fn or(self: &Arc<Self>, call: Call) -> Outcome {
         let other = Pairs::of_value(call.parse::<(Value,)>()?.0)?;
-        let mut merged = self.entries().clone();
+        let entries = self.entries();
+        charge_copy(4 * entries.len())?;
+        let mut merged = entries.clone();
+        drop(entries);
         update(&mut merged, other)?;
         Ok(to_value(&merged).into())
     }
@@ -273,7 +283,9 @@ impl Dict {
     fn reverse_or(self: &Arc<Self>, call: Call) -> Outcome {
         let mut merged = Entries::default();
         update(&mut merged, Pairs::of_value(call.parse::<(Value,)>()?.0)?)?;
-        for (key, value) in self.entries().iter() {
+        let entries = self.entries();
+        charge_copy(4 * entries.len())?;
+        for (key, value) in entries.iter() {
             insert(&mut merged, key.clone(), value.clone());
         }
         Ok(to_value(&merged).into())
@@ -284,6 +296,7 @@ impl Dict {
         // Keys that others have set in the meantime stay.
         let mut entries = self.entries();
         update(&mut entries, other)?;
+        charge_copy(2 * entries.len())?;
         Ok(to_value(&entries).into())
     }
 }

@@ -4,13 +4,13 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::containers::{
-    Subscript, clamped, integer, is_true, iterate, place, replace,
+    Subscript, added_to, clamped, integer, is_true, iterate, place, replace,
 };
 use super::{Call, Outcome, methods};
 use crate::managers::convert::{Arguments, required};
 use crate::managers::managed::{Managed, Reply};
 use crate::managers::pickle::{
-    Exception, MAX_MEMORY, Object, Value, equal, is_less,
+    Exception, MAX_MEMORY, Object, Value, charge_copy, equal, is_less,
 };
 use crate::poison::lock_unpoisoned;
 
@@ -36,15 +36,21 @@ impl List {
     fn add(self: &Arc<Self>, call: Call) -> Outcome {
         match call.parse()? {
             (Value::List(values),) => {
-                let mut sum = self.items().clone();
+                let mut sum = self.copy_of_items()?;
                 sum.extend(values);
-                Ok(Value::List(sum).into())
+                Ok(Value::List(sum.into()).into())
             }
             (other,) => Err(Exception::type_error(format!(
                 "can only concatenate list (not \"{}\") to list",
                 other.type_name()
             ))),
         }
+    }
+
+    fn copy_of_items(&self) -> Result<Vec<Value>, Exception> {
+        let items = self.items();
+        charge_copy(items.len())?;
+        Ok(items.clone())
     }
 
     fn contains(self: &Arc<Self>, call: Call) -> Outcome {
@@ -61,6 +67,7 @@ impl List {
                 items.remove(place);
             }
             Subscript::Slice(mut slice) => {
+                charge_copy(items.len())?;
                 slice.places.sort_unstable();
                 let mut at = 0..;
                 items.retain(|_| {
@@ -80,6 +87,7 @@ impl List {
                 items[place(index, items.len(), "list")?].clone().into()
             }
             Subscript::Slice(slice) => {
+                charge_copy(slice.places.len())?;
                 let places = slice.places.iter();
                 let copies = places.map(|&place| items[place].clone());
                 Value::List(copies.collect()).into()
@@ -96,9 +104,10 @@ impl List {
                 items[place] = value;
             }
             Subscript::Slice(_) => {
+                let length = items.len();
                 // Unlocked while another object is read, which may be this one.
                 drop(items);
-                let values = iterate(value).map_err(|error| {
+                let values = added_to(length, value).map_err(|error| {
                     // Too many items are another error.
                     match error.name() {
                         "TypeError" => {
@@ -126,7 +135,7 @@ impl List {
 
     fn multiply(self: &Arc<Self>, call: Call) -> Outcome {
         let (count,) = call.parse::<(Value,)>()?;
-        Ok(Value::List(repeated(&self.items(), &count)?).into())
+        Ok(Value::List(repeated(&self.items(), &count)?.into()).into())
     }
 
     fn multiply_in_place(self: &Arc<Self>, call: Call) -> Outcome {
@@ -139,8 +148,7 @@ impl List {
     /// An iterator over a copy, which runs at the client: what Python's server sends.
     fn reversed(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
-        let items = self.items().clone();
-        Ok(Object::reversed(items).into())
+        Ok(Object::reversed(self.copy_of_items()?).into())
     }
 
     fn append(self: &Arc<Self>, call: Call) -> Outcome {
@@ -161,7 +169,8 @@ impl List {
     fn extend(self: &Arc<Self>, call: Call) -> Outcome {
         let (values,) = call.parse()?;
         // Read before this list is locked: it may be another object's, or this one's.
-        let values = iterate(values)?;
+        let length = self.items().len();
+        let values = added_to(length, values)?;
         self.items().extend(values);
         Ok(().into())
     }
@@ -265,7 +274,7 @@ impl List {
 
     fn copy(self: &Arc<Self>, call: Call) -> Outcome {
         call.parse::<()>()?;
-        Ok(Value::List(self.items().clone()).into())
+        Ok(Value::List(self.copy_of_items()?.into()).into())
     }
 }
 
@@ -295,7 +304,7 @@ impl Managed for List {
     }
 
     fn value(&self) -> Option<Value> {
-        Some(Value::List(self.items().clone()))
+        Some(Value::List(self.items().clone().into()))
     }
 }
 
@@ -320,14 +329,17 @@ fn repeated(items: &[Value], count: &Value) -> Result<Vec<Value>, Exception> {
         Exception::overflow_error("cannot fit 'int' into an index-sized integer")
     })?;
     let count = usize::try_from(count).unwrap_or(0);
-    let bytes: usize = items.iter().map(Value::size).sum();
-    match bytes.checked_mul(count) {
-        Some(bytes) if bytes <= MAX_MEMORY => {
-            let length = items.len() * count;
-            Ok(items.iter().cycle().take(length).cloned().collect())
-        }
-        _ => Err(Exception::memory_error()),
+    if count == 0 {
+        return Ok(Vec::new());
     }
+    let mut left = MAX_MEMORY / count;
+    for item in items {
+        let size = item.size_within(left).ok_or_else(Exception::memory_error)?;
+        left -= size;
+    }
+    let length = items.len() * count;
+    charge_copy(length)?;
+    Ok(items.iter().cycle().take(length).cloned().collect())
 }
 
 /// Stable, like Python's, by merging ever longer runs. An error leaves the items as they

@@ -135,7 +135,11 @@ impl Managed for Cell {
             ("_typecode".into(), self.typecode.clone()),
             ("_value".into(), self.held().clone()),
         ];
-        Some(Object::with_state(MODULE, "Value", Value::Dict(state)))
+        Some(Object::with_state(
+            MODULE,
+            "Value",
+            Value::Dict(state.into()),
+        ))
     }
 
     fn repr(&self) -> String {

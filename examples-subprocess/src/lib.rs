@@ -41,8 +41,8 @@
 //!   flag, by a C library or before this program was started, goes to every child.
 //! - A child started with a `pre_exec` is forked; most others are started by
 //!   `posix_spawn`, which does not copy the page tables of a large parent.
-//! - [`Popen::wait_timeout`] needs Linux 5.3. On other UNIX systems it polls at growing
-//!   intervals, as Python does.
+//! - [`Popen::wait_timeout`] needs Linux 5.3. On other UNIX systems, and if this process can
+//!   open no further descriptor, it asks at growing intervals, as Python does.
 //!
 //! # When to take another crate
 //!

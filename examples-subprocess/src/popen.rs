@@ -136,7 +136,7 @@ impl Popen {
 
     /// Waits for the child's end for at most this long: `wait(timeout)` in Python,
     /// which asks at growing intervals. Here the kernel wakes the caller (on Linux, by
-    /// the child's pidfd). `stdin` stays open.
+    /// the child's pidfd, unless no descriptor is left). `stdin` stays open.
     ///
     /// # Errors
     ///

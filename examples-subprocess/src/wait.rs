@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::{Child, ExitStatus};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -45,7 +46,7 @@ pub(crate) fn wait_until(
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-    let Deadline::At(_) = deadline else {
+    let Deadline::At(moment) = deadline else {
         return child.wait().map(Some);
     };
     if let Some(status) = child.try_wait()? {
@@ -54,7 +55,11 @@ pub(crate) fn wait_until(
     // The child is not reaped yet, so the id is still its own, even if it has just
     // ended. An end between here and the `poll` is not lost either: the descriptor of a
     // process that has ended is readable at once.
-    let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let pidfd = match pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        // There is no descriptor left. The time-out must hold nevertheless.
+        Err(Errno::MFILE | Errno::NFILE) => return ask_until(child, moment),
+        pidfd => pidfd?,
+    };
     loop {
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         match poll(&mut fds, deadline.time_left().as_ref()) {
@@ -65,27 +70,31 @@ pub(crate) fn wait_until(
     }
 }
 
-/// Waits for the end of a child and reaps it; `None` if it still runs at the deadline.
-/// Polls at growing intervals, as Python does: only Linux has descriptors of processes.
+/// Waits for the end of a child and reaps it; `None` if it still runs at the deadline. Only
+/// Linux has descriptors of processes.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn wait_until(
     child: &mut Child,
     deadline: Deadline,
 ) -> io::Result<Option<ExitStatus>> {
-    let Deadline::At(moment) = deadline else {
-        return child.wait().map(Some);
-    };
+    match deadline {
+        Deadline::Never => child.wait().map(Some),
+        Deadline::At(moment) => ask_until(child, moment),
+    }
+}
+
+/// The same without a descriptor: asks at growing intervals, as Python does.
+fn ask_until(child: &mut Child, moment: Instant) -> io::Result<Option<ExitStatus>> {
     let mut interval = Duration::from_micros(500);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if deadline.has_passed() {
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Ok(None);
         }
-        std::thread::sleep(
-            interval.min(moment.saturating_duration_since(Instant::now())),
-        );
+        thread::sleep(interval.min(left));
         interval = (interval * 2).min(Duration::from_millis(50));
     }
 }

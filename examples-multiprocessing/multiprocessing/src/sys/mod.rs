@@ -15,6 +15,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 #[cfg(feature = "managers")]
 pub(crate) mod heap;
+mod large_pages;
 pub(crate) mod lifetime;
 pub(crate) mod memory;
 pub(crate) mod named;

@@ -195,6 +195,8 @@ impl<T: Scalar, const LOCKED: bool> Numbers<T, LOCKED> {
     pub(crate) fn new(numbers: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         let numbers: Vec<T> = numbers.into_iter().collect();
         let new = Self::zeroed(numbers.len())?;
+        // With small pages it is as good, only slower.
+        new.header.prepare_to_fill().ok();
         for (slot, number) in new.memory().iter().zip(numbers) {
             slot.set(number);
         }
@@ -329,6 +331,45 @@ impl<T: Number> DerefMut for NumbersGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How many bytes of the mapping in which this address lies have large pages.
+    fn in_large_pages(address: usize) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines().skip_while(|line| {
+            let range = line
+                .split(' ')
+                .next()
+                .and_then(|range| range.split_once('-'));
+            let bound = |text| usize::from_str_radix(text, 16);
+            !range.is_some_and(|(start, end)| match (bound(start), bound(end)) {
+                (Ok(start), Ok(end)) => (start..end).contains(&address),
+                _ => false,
+            })
+        });
+        let field = lines.find_map(|line| line.strip_prefix("ShmemPmdMapped:"));
+        let kib = field
+            .and_then(|field| field.trim().strip_suffix(" kB"))
+            .unwrap();
+        kib.parse::<usize>().unwrap() << 10
+    }
+
+    #[test]
+    fn many_numbers_lie_in_large_pages_where_the_system_makes_them() {
+        const LEN: usize = 4 << 20;
+        let zeroes = Numbers::<u64, false>::zeroed(LEN).unwrap();
+        let address = zeroes.memory().as_ptr().addr();
+        assert_eq!(in_large_pages(address), 0, "before they are written");
+        let start = std::ptr::from_ref(&*zeroes.header).addr();
+        assert!(start.is_multiple_of(1 << 21), "{start:x}");
+        if zeroes.header.prepare_to_fill().is_err() {
+            println!("The system makes no large pages here.");
+            return;
+        }
+        let numbers = Numbers::<u64, false>::new(0..LEN as u64).unwrap();
+        assert!((0..).zip(numbers.memory()).all(|(n, slot)| slot.get() == n));
+        let address = numbers.memory().as_ptr().addr();
+        assert_eq!(in_large_pages(address), size_of::<u64>() * LEN);
+    }
 
     #[test]
     fn a_guard_is_known_of_even_if_its_thread_leaked_it() {

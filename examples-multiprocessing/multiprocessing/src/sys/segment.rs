@@ -32,7 +32,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::chunk::{CHUNK_WORDS, CHUNKS};
 use super::descriptor::above_standard;
-use super::memory;
+use super::{large_pages, memory};
 use crate::error::Error;
 use crate::handover::{self, Kind};
 use crate::poison::lock_unpoisoned;
@@ -172,14 +172,20 @@ unsafe impl Send for Piece {}
 unsafe impl Sync for Piece {}
 
 impl Piece {
-    fn map(fd: &OwnedFd, start: usize, len: usize) -> nix::Result<Self> {
+    /// At this address, if it is given and free.
+    fn map(
+        fd: &OwnedFd,
+        start: usize,
+        len: usize,
+        address: Option<NonZeroUsize>,
+    ) -> nix::Result<Self> {
         let len = NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN);
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED;
-        // SAFETY: the kernel picks the address, so nothing is mapped over; and the file
-        // is sealed against being cut short.
+        // SAFETY: the kernel takes the address only if it is free, so nothing is mapped
+        // over; and the file is sealed against being cut short.
         let start =
-            unsafe { mmap(None, len, protection, flags, fd, offset(start)) }?;
+            unsafe { mmap(address, len, protection, flags, fd, offset(start)) }?;
         Ok(Self {
             start: start.cast(),
             len,
@@ -280,7 +286,9 @@ impl Segment {
     /// The first `len` bytes of the file, which may end before that.
     fn map(fd: OwnedFd, len: usize) -> Result<Self, Error> {
         let status = fstat(&fd).map_err(Error::system(MAP))?;
-        let piece = Piece::map(&fd, 0, len).map_err(Error::system(MAP))?;
+        let is_large = len >= LARGE && status.st_size >= offset(len);
+        let address = is_large.then(|| large_pages::address(len)).flatten();
+        let piece = Piece::map(&fd, 0, len, address).map_err(Error::system(MAP))?;
         let piece = ManuallyDrop::new(piece);
         Ok(Self(Arc::new(Mapping {
             start: piece.start,
@@ -308,6 +316,14 @@ impl Segment {
         unsafe { slice::from_raw_parts(start.cast().as_ptr(), len) }
     }
 
+    /// Prepares for all of it being written, now.
+    fn prepare_to_fill(&self) -> nix::Result<()> {
+        if self.len() < LARGE {
+            return Ok(());
+        }
+        large_pages::make(self.words(0))
+    }
+
     /// A chunk of the file after the mapped part. The chunks lie in runs, each as long as
     /// all before it, and a run is mapped when its first chunk is used.
     fn chunk(&self, index: usize) -> Result<&[Word], Error> {
@@ -323,7 +339,7 @@ impl Segment {
                 return Err(Error::system(MAP)(Errno::EBADF));
             }
             let (start, len) = (self.chunk_start(first), (1 << run) * CHUNK_BYTES);
-            let piece = Piece::map(&self.0.fd, start, len);
+            let piece = Piece::map(&self.0.fd, start, len, None);
             let piece = piece.map_err(Error::system(MAP))?;
             // If another thread was faster, its mapping is as good.
             cell.get_or_init(|| piece)
@@ -481,6 +497,15 @@ impl<T: Shareable> Shared<T> {
         // SAFETY: as in `with_tail`.
         unsafe { shared.value.write(value) };
         Ok(shared)
+    }
+
+    /// Prepares for all of a value's tail being written, now: a large one gets large pages.
+    ///
+    /// # Errors
+    ///
+    /// The system makes none. It can be written all the same.
+    pub(crate) fn prepare_to_fill(&self) -> nix::Result<()> {
+        self.segment.prepare_to_fill()
     }
 
     /// Whether the descriptor is still that of this memory's file.

@@ -33,8 +33,10 @@ fn run(mut process: Process<'_>) -> Option<i32> {
     // A hang ends the whole by SIGALRM.
     alarm::set(60);
     process.start().unwrap();
-    process.join().unwrap();
-    process.exitcode()
+    match process.join() {
+        Ok(()) | Err(ProcessError::FunctionNotRun(_)) => process.exitcode(),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 type Locks = (Lock, RLock, Semaphore, BoundedSemaphore);

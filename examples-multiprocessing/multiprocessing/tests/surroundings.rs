@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use std::{env, io};
 
 use libtest_mimic::{Arguments, Trial};
-use multiprocessing::{Connection, Pool, Process, Queue, freeze_support, pipe};
+use multiprocessing::{
+    Connection, Pool, Process, Queue, StartMethod, freeze_support, pipe,
+};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::ptrace;
@@ -27,12 +29,13 @@ use tutorial::harness::Listing;
 const HANG: Duration = Duration::from_secs(20);
 
 /// Every claim with the subject that it is about, and whether it needs root.
-const CLAIMS: [(&str, fn(), bool); 7] = [
+const CLAIMS: [(&str, fn(), bool); 8] = [
     (
         "children_work_in_a_program_that_closed_its_standard_descriptors",
         closed,
         false,
     ),
+    (TELLS_WHY, shares_too_early, false),
     (
         "terminate_ends_a_child_whose_parent_blocks_its_signals",
         blocked,
@@ -57,11 +60,16 @@ const CLAIMS: [(&str, fn(), bool); 7] = [
     ("ctrl_c_ends_the_first_process_of_a_namespace", first, true),
 ];
 
+const TELLS_WHY: &str = "a_child_that_cannot_run_its_function_tells_its_parent_why";
+
 fn main() {
     let subject = env::var("SUBJECT").unwrap_or_default();
     if env::var_os("MULTIPROCESSING_ORDER").is_some() {
         // An order stays in the environment of a process that has threads.
         thread::spawn(thread::park);
+        if subject == TELLS_WHY {
+            Queue::<u32>::new(0).unwrap();
+        }
     }
     if !subject.is_empty() {
         freeze_support();
@@ -139,6 +147,24 @@ fn closed() {
     insist(pool.map(double, 0..10).is_ok_and(|all| all[9] == 18), 41);
 }
 
+/// The child shares something before it takes its order.
+fn shares_too_early() {
+    const WHY: &str =
+        "something was shared already: call freeze_support first in main";
+    for fd in 0..3 {
+        close(fd).unwrap();
+    }
+    let told = |error: &dyn ToString| error.to_string().contains(WHY);
+    let mut process = Process::spawned(|()| (), ());
+    insist(process.start().is_ok(), 50);
+    insist(process.join().is_err_and(|error| told(&error)), 51);
+    let ended = process.join_timeout(HANG);
+    insist(ended.is_err_and(|error| told(&error)), 52);
+    insist(process.exitcode() == Some(1), 53);
+    let pool = Pool::builder().start_method(StartMethod::Spawn).start();
+    insist(pool.is_err_and(|error| told(&error)), 54);
+}
+
 fn double(number: u32) -> u32 {
     println!("to nobody");
     2 * number
@@ -211,7 +237,7 @@ fn helper() {
         let helper = Command::new(env::current_exe().unwrap())
             .env(
                 "MULTIPROCESSING_ORDER",
-                format!("9:{}", nix::unistd::getppid()),
+                format!("9:{}:8", nix::unistd::getppid()),
             )
             .env("SUBJECT", "rights")
             .output()

@@ -208,9 +208,17 @@ impl PoolBuilder {
                 started(process.spawn_target(supervise_spawned, argument))
             }
         }?;
-        let pool =
-            Pool::over(Dispatcher::new(Workers::Local { shared, supervisor }));
-        pool.dispatcher.wait_until_ready()?;
+        let pool = Pool::over(Dispatcher::new(Workers::Local {
+            shared,
+            supervisor: supervisor.clone(),
+        }));
+        if let Err(error) = pool.dispatcher.wait_until_ready() {
+            if !supervisor.is_alive() {
+                // A supervisor that did not run says why better than its end does.
+                supervisor.join()?;
+            }
+            return Err(error);
+        }
         Ok(pool)
     }
 }

@@ -14,6 +14,7 @@ use super::identity::{AuthKey, Identity};
 use crate::poison::lock_unpoisoned;
 use crate::sys::child::{self, End, Then};
 use crate::sys::descriptor::above_standard;
+use crate::sys::spawn;
 
 /// A child that was started.
 #[derive(Debug)]
@@ -40,7 +41,12 @@ struct Life {
     reaped: bool,
     /// A spawned child is killed when the last copy of this is closed.
     lifeline: Option<OwnedFd>,
+    /// Why the child did not run the function that it was spawned for.
+    refusal: Option<String>,
 }
+
+/// The exit code of a spawned process that could not run its function, among others.
+const REFUSED: i32 = 1;
 
 /// The exit code of a process whose real one was taken by another part of the program.
 const UNKNOWN: i32 = 255;
@@ -63,6 +69,7 @@ impl Child {
                 waiting: 0,
                 reaped: false,
                 lifeline,
+                refusal: None,
             }),
             sentinel: OnceLock::new(),
         }
@@ -87,8 +94,11 @@ impl Child {
             let end = child::end_of(self.pid, then);
             let end = end.map_err(ProcessError::system("ask for the exit code"))?;
             life.reaped = end.is_some() && then == Then::Reap;
-            if end.is_some() {
-                life.lifeline = None;
+            if let Some(end) = end
+                && let Some(lifeline) = life.lifeline.take()
+                && end == End::Exited(REFUSED)
+            {
+                life.refusal = spawn::refusal(&lifeline);
             }
             life.exitcode = end.map(|end| match end {
                 End::Exited(code) => code,
@@ -114,6 +124,14 @@ impl Child {
         life.waiting -= 1;
         waited.map_err(ProcessError::system("wait for a process"))?;
         self.check(&mut life).map(|_exitcode| ())
+    }
+
+    /// Whether it ran its function, of one that has ended.
+    pub(super) fn check_function(&self) -> Result<(), ProcessError> {
+        match &lock_unpoisoned(&self.life).refusal {
+            Some(why) => Err(ProcessError::FunctionNotRun(why.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Waits until it has ended, but no longer than until then. Returns whether it has.

@@ -48,6 +48,9 @@ pub enum ProcessError {
     ForeignRights,
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
+    /// A spawned process could not run its function, for this reason, and exited with code
+    /// 1.
+    FunctionNotRun(String),
     /// The system refused.
     System {
         /// The operation, to be read after "could not".
@@ -117,6 +120,9 @@ impl fmt::Display for ProcessError {
             Self::ForeignFunction => {
                 "The function is part of a library: name a function of the program that \
                  calls it."
+            }
+            Self::FunctionNotRun(why) => {
+                return write!(f, "The process could not run its function: {why}.");
             }
             Self::System { what, source } => {
                 return write!(f, "The system could not {what}: {source}.");

@@ -91,7 +91,8 @@ impl ProcessHandle {
     ///
     /// [`JoinOneself`](ProcessError::JoinOneself) for the calling process,
     /// [`NotAChild`](ProcessError::NotAChild) for any other that the calling process
-    /// did not start.
+    /// did not start; [`FunctionNotRun`](ProcessError::FunctionNotRun) if it has ended
+    /// without running the function that it was spawned for.
     ///
     /// ```
     /// use multiprocessing::{ProcessError, current_process};
@@ -103,7 +104,7 @@ impl ProcessHandle {
         let child = self.child()?;
         child.join()?;
         children::remove(child);
-        Ok(())
+        child.check_function()
     }
 
     /// Waits until it has ended, but no longer than this. Returns whether it has.
@@ -119,6 +120,7 @@ impl ProcessHandle {
         let ended = child.join_until(deadline)?;
         if ended {
             children::remove(child);
+            child.check_function()?;
         }
         Ok(ended)
     }

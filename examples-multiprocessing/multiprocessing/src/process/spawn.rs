@@ -1,7 +1,7 @@
 //! Processes that are fresh copies of the program instead of forks.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::process::{self, ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,8 +30,9 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 /// [`freeze_support`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.freeze_support),
 /// which does the same for a Python program that was made into an executable file.
 ///
-/// A spawned process whose parent has ended in the meantime ends too, silently. A process
-/// that was started with another's order says so and exits with code 1.
+/// A spawned process whose parent has ended in the meantime ends too, silently. One that
+/// cannot run its function says so on its standard error and exits with code 1, and its
+/// parent's [`join`](super::Process::join) says why.
 ///
 /// ```
 /// use multiprocessing::freeze_support;
@@ -61,7 +62,9 @@ pub fn freeze_support() {
                 let code = order.function.call(&order.argument, handles);
                 code.unwrap_or_else(|error| {
                     let name = identity::name_of_child().unwrap_or_default();
-                    eprintln!("{name}: the argument did not arrive: {error}");
+                    let why = format!("the argument did not arrive: {error}");
+                    report(&format!("{name}: {why}"));
+                    spawn::tell_parent(&why);
                     ExitCode::FAILURE
                 })
             });
@@ -72,8 +75,18 @@ pub fn freeze_support() {
 }
 
 fn refuse(error: &dyn Error) -> ! {
-    eprintln!("This process was started for a function of its parent: {error}.");
+    report(&format!(
+        "This process was started for a function of its parent: {error}."
+    ));
+    spawn::tell_parent(&error.to_string());
     process::exit(1);
+}
+
+/// Says it on standard error, which may be closed.
+fn report(sentence: &str) {
+    io::stderr()
+        .write_all(format!("{sentence}\n").as_bytes())
+        .ok();
 }
 
 /// A function and its argument, ready to be sent.

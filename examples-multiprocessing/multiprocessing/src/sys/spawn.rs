@@ -2,22 +2,24 @@
 //!
 //! The parent writes an order into a file in memory: the function, by its place in the
 //! program, its argument, and the numbers of the descriptors that belong to the argument.
-//! The number of that file reaches the child in the environment.
+//! The number of that file reaches the child in the environment, and so does that of its
+//! lifeline: a pipe whose other end the parent has, until it ends. A child that cannot run its
+//! function leaves the reason in it.
 #![allow(
     unsafe_code,
     reason = "a function is found by its address, and descriptors by their numbers"
 )]
 
 use std::ffi::{CString, OsStr, c_void};
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::process::{ExitCode, Termination};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::{env, fs, mem, ops, ptr};
 
 use nix::errno::Errno;
@@ -38,7 +40,8 @@ use super::{child, exit};
 use crate::codec::{self, DecodeError};
 use crate::handover::{self, Handles};
 
-/// The environment variable that holds the number of a spawned child's order.
+/// The environment variable that holds the number of a spawned child's order, its parent's
+/// process id and the number of its lifeline.
 const ORDER: &str = "MULTIPROCESSING_ORDER";
 
 /// A function of this program that can be spawned: how far from the program's beginning
@@ -228,8 +231,6 @@ pub(crate) struct Order {
     entries: Vec<handover::Entry>,
     /// The table of the processes that are related.
     registry: RawFd,
-    /// Reads the end of its parent.
-    lifeline: RawFd,
 }
 
 /// An order that arrived.
@@ -275,7 +276,6 @@ pub(crate) fn spawn(
         fds: fds.iter().map(AsRawFd::as_raw_fd).collect(),
         entries,
         registry: registry.as_raw_fd(),
-        lifeline: lifeline_of_child.as_raw_fd(),
     };
     let order = codec::encode(&order).map_err(io::Error::other)?;
     let order = in_memory(&order)?;
@@ -299,7 +299,11 @@ pub(crate) fn spawn(
     let arguments = env::args_os().map(|argument| c_string(argument.into_vec()));
     let arguments = arguments.collect::<io::Result<Vec<_>>>()?;
     let variables = env::vars_os().filter(|(name, _)| name != ORDER);
-    let addressed = format!("{}:{parent}", order.as_raw_fd());
+    let addressed = format!(
+        "{}:{parent}:{}",
+        order.as_raw_fd(),
+        lifeline_of_child.as_raw_fd()
+    );
     let variables = variables.chain([(ORDER.into(), addressed.into())]);
     let variables = variables.map(|(name, value)| {
         c_string([name.as_bytes(), b"=", value.as_bytes()].concat())
@@ -318,12 +322,16 @@ fn c_string(bytes: Vec<u8>) -> io::Result<CString> {
 
 /// Which file this process runs. No other can be the same while it does.
 fn program() -> io::Result<(u64, u64)> {
+    static PROGRAM: OnceLock<(u64, u64)> = OnceLock::new();
+    if let Some(&known) = PROGRAM.get() {
+        return Ok(known);
+    }
     let file = fs::metadata("/proc/self/exe").map_err(|error| {
         io::Error::other(format!(
             "the program's own file cannot be found ({error}): mount /proc"
         ))
     })?;
-    Ok((file.dev(), file.ino()))
+    Ok(*PROGRAM.get_or_init(|| (file.dev(), file.ino())))
 }
 
 /// The most bytes that an order may have: 1 GiB, and the argument is most of it.
@@ -401,13 +409,14 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
         unsafe { env::remove_var(ORDER) };
     }
     let refused = || io::Error::other("its order is not addressed to it");
-    let (number, parent) = addressed
-        .to_str()
-        .and_then(|addressed| addressed.split_once(':'))
-        .and_then(|(number, parent)| {
-            Some((number.parse().ok()?, parent.parse().ok()?))
-        })
-        .ok_or_else(refused)?;
+    let numbers: Option<Vec<i32>> = addressed.to_str().and_then(|addressed| {
+        let numbers = addressed.split(':').map(|number| number.parse().ok());
+        numbers.collect()
+    });
+    let Some(&[number, parent, lifeline]) = numbers.as_deref() else {
+        return Err(refused());
+    };
+    LIFELINE.store(lifeline, Ordering::Relaxed);
     let Some(bytes) = order_of(number) else {
         // A spawned child may have left the variable to a program that it started, which
         // has another parent and no order.
@@ -421,7 +430,7 @@ pub(crate) fn receive() -> io::Result<Option<Received>> {
     if order.program != program()? {
         return Err(refused());
     }
-    bind(owned(order.lifeline)?)?;
+    bind(owned(lifeline)?)?;
     // The parent may have ended while it started another child, which holds the lifeline
     // of this one until it has its own program.
     if !is_parent(order.parent) {
@@ -481,6 +490,43 @@ fn bind(lifeline: OwnedFd) -> io::Result<()> {
     // Open for as long as this process lives.
     mem::forget(lifeline);
     Ok(())
+}
+
+/// The number of a spawned child's own lifeline.
+static LIFELINE: AtomicI32 = AtomicI32::new(-1);
+
+/// In a spawned child that cannot run its function: leaves the reason for its parent, which
+/// then finds it by [`refusal`].
+pub(crate) fn tell_parent(why: &str) {
+    let number = LIFELINE.load(Ordering::Relaxed);
+    let path = format!("/proc/self/fd/{number}");
+    // Where the lifeline has not come either, the parent learns the exit code alone.
+    if !fs::metadata(&path).is_ok_and(|file| file.file_type().is_fifo()) {
+        return;
+    }
+    // What comes through the lifeline must not be taken for the parent's end.
+    // SAFETY: takes numbers, and touches no memory.
+    unsafe { libc::fcntl(number, libc::F_SETFL, 0) };
+    let opened = OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    let why = &why.as_bytes()[..why.len().min(libc::PIPE_BUF)];
+    opened.and_then(|mut pipe| pipe.write_all(why)).ok();
+}
+
+/// Why a child that has ended did not run its function, if it has said so.
+pub(crate) fn refusal(lifeline: &OwnedFd) -> Option<String> {
+    // The parent has the end for writing.
+    let mut pipe = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(format!("/proc/self/fd/{}", lifeline.as_raw_fd()))
+        .ok()?;
+    let mut why = [0; libc::PIPE_BUF];
+    // It would wait if there is nothing, which is an error here.
+    let length = pipe.read(&mut why).ok()?;
+    Some(String::from_utf8_lossy(&why[..length]).into_owned())
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@
 //! cannot ask for.
 
 use std::cell::Cell;
+use std::ffi::CString;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -26,7 +28,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::error::Error;
 use crate::sys::fork;
-use crate::sys::lifetime::{Lifetime, write_lock};
+use crate::sys::lifetime::{self, Lifetime, write_lock};
 use crate::sys::segment::{Shared, shareable};
 
 /// A related process: 31 bits, never 0, and not used again before two thousand million
@@ -59,7 +61,22 @@ shareable! {
 
 /// Made before the first common object, and so inherited by every process that can have
 /// that object.
-static REGISTRY: OnceLock<Shared<Registry>> = OnceLock::new();
+static REGISTRY: OnceLock<Table> = OnceLock::new();
+
+struct Table {
+    registry: Shared<Registry>,
+    /// Where its file can be opened. A forked child needs that first of all, and would have
+    /// to map a good deal of code to make it.
+    path: CString,
+}
+
+impl Deref for Table {
+    type Target = Shared<Registry>;
+
+    fn deref(&self) -> &Shared<Registry> {
+        &self.registry
+    }
+}
 
 /// This process's id, once it was asked for: it makes taking a lock one instruction. It
 /// is 0 again in a forked child.
@@ -71,7 +88,7 @@ static ME: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn ensure_registry() -> Result<(), Error> {
     if REGISTRY.get().is_none() {
         // If another thread was faster, its registry is as good.
-        settle(Shared::alone()?).ok();
+        settle(Shared::alone()?)?.ok();
     }
     Ok(())
 }
@@ -96,7 +113,7 @@ pub(crate) fn descriptor() -> Result<BorrowedFd<'static>, Error> {
 /// The child has a registry of its own already. With two, no lock would exclude anybody:
 /// each process would take those of the other registry for dead.
 pub(crate) fn join_registry(registry: OwnedFd) -> Result<(), Error> {
-    settle(Shared::from_fd(registry)?).map_err(|_| Error::System {
+    settle(Shared::from_fd(registry)?)?.map_err(|_| Error::System {
         doing: "join the relatives of the process that started this one",
         source: io::Error::other(
             "something was shared already: call freeze_support first in main",
@@ -105,9 +122,11 @@ pub(crate) fn join_registry(registry: OwnedFd) -> Result<(), Error> {
 }
 
 /// The first registry stays, and a second one is returned.
-fn settle(registry: Shared<Registry>) -> Result<(), Shared<Registry>> {
+fn settle(registry: Shared<Registry>) -> Result<Result<(), Table>, Error> {
     watch_forks();
-    REGISTRY.set(registry)
+    let path = lifetime::path(registry.as_fd());
+    let path = path.map_err(Error::system("name the table of related processes"))?;
+    Ok(REGISTRY.set(Table { registry, path }))
 }
 
 /// The number of forks between the first process of this program and the calling one: it
@@ -163,7 +182,7 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
     });
     let mut slots = slots.take(SLOTS as usize - 1);
     let held = if registry.has_its_file() {
-        match Lifetime::hold(registry.as_fd(), &mut slots) {
+        match Lifetime::hold(&registry.path, &mut slots) {
             Ok(held) => held.map(|(lifetime, slot)| (Some(lifetime), slot)),
             // Without /proc there is only the lock that lasts until the process closes
             // any descriptor of the table.

@@ -23,6 +23,7 @@ pub(super) fn remove(child: &Arc<Child>) {
 }
 
 /// In a forked child: those are its parent's.
+#[inline]
 pub(super) fn remove_all() {
     let of_the_parent = mem::take(&mut *lock_unpoisoned(&CHILDREN));
     for child in &of_the_parent {
@@ -51,8 +52,13 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) fn settle() {
     // A program that forks by itself makes a process that has this list and none of
     // these children: `active` leaves them out.
+    let children = active();
+    if children.is_empty() {
+        // A forked child mostly has none. What follows is code that it would have to map.
+        return;
+    }
     let (daemons, others): (Vec<_>, Vec<_>) =
-        active().into_iter().partition(|child| child.daemon);
+        children.into_iter().partition(|child| child.daemon);
     // An error here is a child that is gone, and that is what is wanted.
     for daemon in &daemons {
         daemon.send(Signal::SIGTERM).ok();

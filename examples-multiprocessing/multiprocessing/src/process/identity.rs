@@ -101,6 +101,7 @@ impl Identity {
 }
 
 /// Makes this process, a new child, what its parent said that it is.
+#[inline]
 pub(super) fn assume(identity: Box<Identity>) {
     // To free the parent's would be to copy the memory that it lies in.
     mem::forget(mem::replace(&mut *lock(), identity));

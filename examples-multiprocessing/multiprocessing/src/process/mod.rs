@@ -180,6 +180,7 @@ impl<'a> Process<'a> {
         };
         self.identity.parent = Some((parent.name().into(), getpid()));
         prepare();
+        wait::decide_whether_to_spin();
         children::reap();
         match self.launch(target) {
             Ok(child) => {
@@ -446,7 +447,6 @@ impl ProcessBuilder {
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        wait::decide_whether_to_spin();
         exit::at_exit(end);
         // Refused, it leaves Ctrl+C without effect, which is the system's default there.
         signals::let_interrupt_end_the_first_process().ok();

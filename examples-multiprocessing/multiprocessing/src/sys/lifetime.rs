@@ -1,16 +1,18 @@
 //! A lock that a process holds for as long as it lives, whatever it does to its descriptors.
 #![allow(unsafe_code, reason = "maps memory that nobody looks at")]
 
-use std::fs::{File, OpenOptions};
+use std::ffi::{CStr, CString};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc::{self, c_void};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+use nix::sys::stat::Mode;
 
+use super::descriptor::above_standard;
 use super::segment::PAGE;
 
 /// An open file description of its own, kept open by a mapping.
@@ -27,15 +29,14 @@ pub(crate) struct Lifetime {
 unsafe impl Send for Lifetime {}
 
 impl Lifetime {
-    /// Opens the file behind `fd` once more and takes the first byte that `choose` offers
-    /// and that is free. `None` if none is.
+    /// Opens the file of this [`path`] once more and takes the first of these bytes that is
+    /// free. `None` if none is.
     pub(crate) fn hold(
-        fd: BorrowedFd<'_>,
+        path: &CStr,
         mut bytes: impl Iterator<Item = u32>,
     ) -> io::Result<Option<(Self, u32)>> {
-        // The only way to a second description of a file that has no name.
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let file = above_standard(open(path, flags, Mode::empty())?)?;
         let Some(byte) = bytes.find(|&byte| lock(&file, byte).is_ok()) else {
             return Ok(None);
         };
@@ -66,7 +67,13 @@ impl Drop for Lifetime {
     }
 }
 
-fn lock(file: &File, byte: u32) -> nix::Result<()> {
+/// Where the file of this descriptor can be opened once more: the only way to a second
+/// description of a file that has no name.
+pub(crate) fn path(fd: BorrowedFd<'_>) -> io::Result<CString> {
+    Ok(CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))?)
+}
+
+fn lock(file: &OwnedFd, byte: u32) -> nix::Result<()> {
     let lock = write_lock(byte, libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
 }

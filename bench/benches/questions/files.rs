@@ -1,16 +1,19 @@
 //! What does it cost to copy a folder of files and to prove every copy?
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use bench::{Bench, Row, Scenario, worker_counts};
 use indicatif::{InMemoryTerm, ProgressBar, ProgressDrawTarget};
 use multiprocessing::{Pool, cpu_count};
+use sha2::{Digest, Sha512};
 use tutorial::{Copied, Tree, copy_file};
 
 const QUESTION: &str = "files";
@@ -53,12 +56,23 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             .row(
                 copy_row(paths, "cp", move |from, to| by_cp(workers, from, to))
                     .workers(workers)
-                    .limit()
+                    .unlimited()
                     .note("each copies its share of the files, and proves nothing"),
+            )
+            .row(
+                copy_row(paths, "cp, then SHA-512", move |from, to| {
+                    let copied = by_cp(workers, from, to)?;
+                    compare(workers, from, to)?;
+                    Ok(copied)
+                })
+                .workers(workers)
+                .limit()
+                .note("cp as above, then threads that hash both sides"),
             );
     }
     let cores = cpu_count();
-    let (pool, cp) = (&format!("Pool/{cores}"), &format!("cp/{cores}"));
+    let pool = &format!("Pool/{cores}");
+    let limit = &format!("cp, then SHA-512/{cores}");
     let scenario = scenario
         .row(copy_row(paths, "Pool and a progress bar", move |from, to| {
             let screen = InMemoryTerm::new(24, 80);
@@ -88,10 +102,10 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         })
         .says(|results| {
             let python = results.python(pool)?;
-            let cp = results.times(pool, cp)?;
+            let limit = results.times(pool, limit)?;
             Some(format!(
-                "Python's takes {python} as long as ours, and ours {cp} as long as as \
-                 many runs of cp, which prove nothing."
+                "Python's takes {python} as long as ours, and ours {limit} as long as as \
+                 many runs of cp and then as many threads that hash both sides."
             ))
         });
     bench.scenario(scenario);
@@ -111,6 +125,29 @@ fn by_cp(workers: usize, from: &Path, to: &Path) -> anyhow::Result<u64> {
         ensure!(cp.wait()?.success(), "cp failed");
     }
     Ok(FILES * SIZE as u64)
+}
+
+/// Has `workers` threads hash a share of the files each, on both sides.
+fn compare(workers: usize, from: &Path, to: &Path) -> anyhow::Result<()> {
+    let names: Vec<OsString> = fs::read_dir(from)?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<anyhow::Result<_>>()?;
+    let hash = |path: PathBuf| anyhow::Ok(Sha512::digest(fs::read(path)?));
+    thread::scope(|s| {
+        let threads: Vec<_> = (names.chunks(names.len().div_ceil(workers)))
+            .map(|names| {
+                s.spawn(move || {
+                    names.iter().try_for_each(|name| {
+                        let (one, other) =
+                            (hash(from.join(name))?, hash(to.join(name))?);
+                        ensure!(one == other, "a copy differs");
+                        Ok(())
+                    })
+                })
+            })
+            .collect();
+        (threads.into_iter()).try_for_each(|thread| thread.join().unwrap())
+    })
 }
 
 /// A row that copies one folder to the other again and again, and removes the copy

@@ -46,6 +46,7 @@ pub(crate) enum Refused {
 /// a fault of the program, and the real-time ones: a handler speaks for the parent, and
 /// what it writes to (signal-hook's pipe) is shared with the parent. None is blocked, as
 /// in a spawned child: one that the parent takes by `sigwait` would not end the child.
+#[inline]
 pub(crate) fn fork() -> Result<Side, Refused> {
     match other_threads() {
         Ok(0) => {}
@@ -139,6 +140,7 @@ pub(crate) fn other_threads() -> io::Result<u64> {
 ///
 /// Its system calls are raw ones: a new process has to fault in every page of code that
 /// it uses, and each of the C library's wrappers lies on a page of its own.
+#[inline]
 fn set_up_child(parent: Pid, nothing: OwnedFd) {
     for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
         reset_handler(signal);

@@ -4,11 +4,13 @@ mod cause;
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
-use std::{fmt, mem};
+use std::{fmt, mem, slice};
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::sys::plain::Plain;
 
 thread_local! {
     /// The buffer that this thread's next [`Scratch`] takes.
@@ -102,6 +104,77 @@ pub(crate) fn take_front<T: DeserializeOwned>(
     Ok(value)
 }
 
+/// Appends the bytes of a value that is one of many of its type: those of
+/// [`append`], except that a primitive number is sent as it lies in memory. That is for
+/// processes of this program, which run on one machine.
+#[inline]
+pub(crate) fn append_item<T: Serialize>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match Plain::of() {
+        Some(plain) => {
+            bytes.extend_from_slice(plain.bytes(slice::from_ref(value)));
+            Ok(())
+        }
+        None => append(value, bytes),
+    }
+}
+
+/// Takes a value that [`append_item`] wrote from the front of `bytes`.
+#[inline]
+pub(crate) fn take_item<T: DeserializeOwned>(
+    bytes: &mut &[u8],
+) -> Result<T, DecodeError> {
+    let Some(plain) = Plain::of() else {
+        return take_front(bytes);
+    };
+    let (number, rest) = (bytes.split_at_checked(size_of::<T>()))
+        .ok_or_else(|| DecodeError("it ends within a number".into()))?;
+    *bytes = rest;
+    Ok(plain.number(number))
+}
+
+/// Appends all items as [`append_item`] does. Returns their number, and the error of the
+/// first that cannot be encoded.
+pub(crate) fn append_items<T: Serialize>(
+    items: impl Iterator<Item = T>,
+    bytes: &mut Vec<u8>,
+) -> (usize, Option<EncodeError>) {
+    if let Some(plain) = Plain::of() {
+        let numbers: Vec<T> = items.collect();
+        bytes.extend_from_slice(plain.bytes(&numbers));
+        return (numbers.len(), None);
+    }
+    let (mut count, mut refused) = (0, None);
+    for item in items {
+        count += 1;
+        if let Err(error) = append(&item, bytes) {
+            refused.get_or_insert(error);
+        }
+    }
+    (count, refused)
+}
+
+/// Takes `count` values from the front of `bytes`, up to the first that cannot be decoded.
+pub(crate) fn take_items<T: DeserializeOwned>(
+    count: usize,
+    bytes: &mut &[u8],
+    items: &mut Vec<T>,
+) -> Result<(), DecodeError> {
+    let mut left = count;
+    if let Some(plain) = Plain::of() {
+        let numbers = bytes.chunks_exact(size_of::<T>()).take(count);
+        left -= numbers.len();
+        items.extend(numbers.map(|number| plain.number(number)));
+        *bytes = &bytes[(count - left) * size_of::<T>()..];
+    }
+    for _ in 0..left {
+        items.push(take_item(bytes)?);
+    }
+    Ok(())
+}
+
 /// The value whose bytes these are, all of them.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let mut rest = bytes;
@@ -186,3 +259,46 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    /// Whether the items come back, and are missed if the last byte is.
+    fn come_back<T>(items: Vec<T>)
+    where
+        T: Serialize + DeserializeOwned + Clone + PartialEq + Debug,
+    {
+        let mut bytes = Vec::new();
+        let (count, refused) = append_items(items.iter().cloned(), &mut bytes);
+        assert_eq!((count, refused), (items.len(), None));
+
+        let (mut rest, mut read) = (&bytes[..], Vec::<T>::new());
+        take_items(count, &mut rest, &mut read).unwrap();
+        assert_eq!(read, items);
+        assert!(rest.is_empty());
+
+        let mut rest = &bytes[..];
+        let one_by_one = items.iter().map(|_| take_item::<T>(&mut rest).unwrap());
+        assert_eq!(one_by_one.collect::<Vec<_>>(), items);
+
+        let (mut cut, mut read) = (&bytes[..bytes.len() - 1], Vec::<T>::new());
+        assert!(take_items(count, &mut cut, &mut read).is_err());
+        assert_eq!(read, items[..count - 1]);
+    }
+
+    #[test]
+    fn items_come_back_whether_they_are_plain_numbers_or_not() {
+        come_back(vec![0_u8, 1, u8::MAX]);
+        come_back(vec![-1_i16, i16::MIN, 7]);
+        come_back(vec![1_u64, u64::MAX, 0]);
+        come_back(vec![1.5_f64, -0.0, f64::INFINITY]);
+        come_back(vec![u128::MAX, 1]);
+        come_back(vec![true, false]);
+        come_back(vec!['a', 'ß']);
+        come_back(vec![(1_u64, 2.5_f32), (u64::MAX, 0.0)]);
+        come_back(vec![Some("seven".to_string()), None]);
+    }
+}

@@ -135,8 +135,7 @@ impl Function {
         }
     }
 
-    /// A function of one argument for a chunk of inputs that are no tuples: in a local
-    /// message, one argument and a tuple of it have the same bytes.
+    /// A function of one argument for a chunk of inputs that are no tuples.
     pub(super) fn of_one<F, A>(function: &F) -> Self
     where
         F: PoolFn<(A,), Output: Serialize>,
@@ -145,7 +144,7 @@ impl Function {
         Self {
             #[cfg(feature = "broker")]
             takes_one: true,
-            ..Self::of::<F, Each<(A,)>>(function)
+            ..Self::of::<F, EachOne<A>>(function)
         }
     }
 }
@@ -190,7 +189,7 @@ where
     }
 }
 
-/// Runs the calls of a chunk.
+/// Runs the calls of a chunk, each with a tuple of arguments.
 pub(super) struct Each<A>(PhantomData<A>);
 
 impl<F, A> Runner<F> for Each<A>
@@ -200,26 +199,48 @@ where
     F::Output: Serialize,
 {
     fn run(function: F, args: &[u8], answer: &mut Vec<u8>) {
-        let mut args = ChunkArguments::new(args);
-        let mut values = ChunkValues::begin(answer);
-        while args.left() > 0 {
-            // All calls up to the first that fails in one go: catching costs more than
-            // a short call.
-            let ended = catch(|| {
-                while args.left() > 0 {
-                    let value = function.call(args.next()?);
-                    values.push(&value)?;
-                }
-                Ok(())
-            });
-            match ended {
-                Ok(()) => {}
-                Err(error @ TaskError::Argument(_)) => {
-                    values.fail(args.skip_all(), &error);
-                }
-                Err(error) => values.fail(1, &error),
-            }
-        }
-        values.finish();
+        run_chunk(|args| function.call(args), args, answer);
     }
+}
+
+/// Runs the calls of a chunk, each with one argument, which is no tuple.
+pub(super) struct EachOne<A>(PhantomData<A>);
+
+impl<F, A> Runner<F> for EachOne<A>
+where
+    F: PoolFn<(A,)>,
+    A: DeserializeOwned,
+    F::Output: Serialize,
+{
+    fn run(function: F, args: &[u8], answer: &mut Vec<u8>) {
+        run_chunk(|arg| function.call((arg,)), args, answer);
+    }
+}
+
+fn run_chunk<A: DeserializeOwned, R: Serialize>(
+    call: impl Fn(A) -> R,
+    args: &[u8],
+    answer: &mut Vec<u8>,
+) {
+    let mut args = ChunkArguments::new(args);
+    let mut values = ChunkValues::begin(answer);
+    while args.left() > 0 {
+        // All calls up to the first that fails in one go: catching costs more than
+        // a short call.
+        let ended = catch(|| {
+            while args.left() > 0 {
+                let value = call(args.next()?);
+                values.push(&value)?;
+            }
+            Ok(())
+        });
+        match ended {
+            Ok(()) => {}
+            Err(error @ TaskError::Argument(_)) => {
+                values.fail(args.skip_all(), &error);
+            }
+            Err(error) => values.fail(1, &error),
+        }
+    }
+    values.finish();
 }

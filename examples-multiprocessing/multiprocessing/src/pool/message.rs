@@ -20,6 +20,9 @@
 //! The values of a chunk are those of the calls that have one, in order. Then follows
 //! the list of the calls that failed, each with its position in the chunk and its
 //! error, if any did. The last 8 bytes are the length of the values.
+//!
+//! Arguments and values are encoded by postcard, with one exception: in a chunk, those that
+//! are primitive numbers are sent as they lie in memory.
 
 use std::marker::PhantomData;
 use std::mem;
@@ -148,13 +151,8 @@ impl TaskMessage {
     ) -> Option<(Result<Self, TaskError>, usize)> {
         let mut message = Self::new();
         append_word(&mut message.0, 0);
-        let (mut count, mut refused) = (0, None);
-        for input in inputs.take(size) {
-            count += 1;
-            if let Err(error) = codec::append(&input, &mut message.0) {
-                refused.get_or_insert(error);
-            }
-        }
+        let (count, refused) =
+            codec::append_items(inputs.take(size), &mut message.0);
         let calls = (count as u64).to_ne_bytes();
         message.0[TASK_HEADER..TASK_HEADER + WORD].copy_from_slice(&calls);
         let message = match refused {
@@ -193,7 +191,7 @@ impl<'a> ChunkArguments<'a> {
     #[inline]
     pub(super) fn next<A: DeserializeOwned>(&mut self) -> Result<A, TaskError> {
         let args =
-            codec::take_front(&mut self.bytes).map_err(TaskError::argument)?;
+            codec::take_item(&mut self.bytes).map_err(TaskError::argument)?;
         self.left -= 1;
         Ok(args)
     }
@@ -359,7 +357,7 @@ impl<'a> ChunkValues<'a> {
 
     #[inline]
     pub(super) fn push<R: Serialize>(&mut self, value: &R) -> Result<(), TaskError> {
-        codec::append(value, self.answer).map_err(TaskError::result)?;
+        codec::append_item(value, self.answer).map_err(TaskError::result)?;
         self.end = self.answer.len();
         self.done += 1;
         Ok(())
@@ -511,11 +509,9 @@ impl<R: DeserializeOwned> Values<R> {
         }
         if self.next_failure.is_none() {
             let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
-            for _ in 0..self.count {
-                let value = codec::take_front(&mut rest);
-                values.push(value.map_err(TaskError::result)?);
-            }
-            return Ok(());
+            let count = self.count as usize;
+            return codec::take_items(count, &mut rest, values)
+                .map_err(TaskError::result);
         }
         self.try_for_each(|value| {
             values.push(value?);
@@ -545,7 +541,7 @@ impl<R: DeserializeOwned> Iterator for Values<R> {
         }
         self.position += 1;
         let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
-        let value = codec::take_front(&mut rest).map_err(TaskError::result);
+        let value = codec::take_item(&mut rest).map_err(TaskError::result);
         self.next = self.end - rest.len();
         Some(value)
     }

@@ -21,6 +21,7 @@ pub(crate) mod memory;
 pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;
+pub(crate) mod plain;
 pub(crate) mod random;
 pub(crate) mod routine;
 pub(crate) mod segment;

@@ -190,8 +190,7 @@ impl<'a> ChunkArguments<'a> {
     /// where the arguments after unreadable ones begin.
     #[inline]
     pub(super) fn next<A: DeserializeOwned>(&mut self) -> Result<A, TaskError> {
-        let args =
-            codec::take_item(&mut self.bytes).map_err(TaskError::argument)?;
+        let args = codec::take_item(&mut self.bytes).map_err(TaskError::argument)?;
         self.left -= 1;
         Ok(args)
     }
@@ -260,7 +259,7 @@ pub(super) type Outcome = Result<Payload, TaskError>;
 impl Answer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let (task, kind, error) = match self {
-            Self::Ended(_, Ok(payload)) => return payload.message.clone(),
+            Self::Ended(task, Ok(_)) => (*task, Kind::Value, None),
             Self::Ended(task, Err(error)) => (*task, Kind::Error, Some(error)),
             Self::Skipped(task) => (*task, Kind::Skipped, None),
             Self::PerhapsLost(task, error) => {
@@ -277,6 +276,9 @@ impl Answer {
         if let Some(error) = error {
             append_infallible(error, &mut message);
         }
+        if let Self::Ended(_, Ok(payload)) = self {
+            message.extend_from_slice(payload.bytes.as_slice());
+        }
         message
     }
 
@@ -288,7 +290,9 @@ impl Answer {
         let kind = Kind::from_word(take_word(&mut rest)?)?;
         let error = || codec::decode(rest).unwrap_or_else(TaskError::result);
         Some(match kind {
-            Kind::Value => Self::Ended(task, Ok(Payload::take(message))),
+            Kind::Value => {
+                Self::Ended(task, Ok(Payload::of(message, Payload::START)))
+            }
             Kind::Error => Self::Ended(task, Err(error())),
             Kind::Skipped => Self::Skipped(task),
             Kind::PerhapsLost => Self::PerhapsLost(task, error()),
@@ -381,27 +385,67 @@ impl<'a> ChunkValues<'a> {
 }
 
 /// A value, or the values of a chunk, as a worker sent them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Payload {
-    /// The whole message, so that a large one need not be copied.
-    message: Vec<u8>,
+    bytes: Bytes,
     /// Whether it came over a broker: it is JSON then, and nothing else.
     #[cfg(feature = "broker")]
     json: bool,
 }
 
+/// The bytes of a value, or of a chunk's values.
+#[derive(Debug, Clone)]
+enum Bytes {
+    /// Here, since most values are short, and memory of their own would cost more than to
+    /// copy them.
+    Short { length: u8, bytes: [u8; SHORT] },
+    /// From `start` on: the message, so that a large one need not be copied.
+    Long { message: Vec<u8>, start: usize },
+}
+
+/// No more bytes than an error takes in the place of a value.
+const SHORT: usize = 38;
+
+impl Bytes {
+    fn as_slice(&self) -> &[u8] {
+        let bytes = match self {
+            Self::Short { length, bytes } => bytes.get(..usize::from(*length)),
+            Self::Long { message, start } => message.get(*start..),
+        };
+        bytes.unwrap_or_default()
+    }
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::of(&mut Vec::new(), 0)
+    }
+}
+
 impl Payload {
-    /// Where the value begins.
+    /// Where the value begins in a message.
     const START: usize = 2 * WORD;
 
-    fn take(message: &mut Vec<u8>) -> Self {
+    /// From `start` on, of a message that is taken if it is large.
+    fn of(message: &mut Vec<u8>, start: usize) -> Self {
         const LARGE: usize = 4096;
+        let value = message.get(start..).unwrap_or_default();
+        let mut short = [0; SHORT];
+        let bytes = if let Some(bytes) = short.get_mut(..value.len()) {
+            bytes.copy_from_slice(value);
+            Bytes::Short {
+                length: value.len() as u8,
+                bytes: short,
+            }
+        } else if message.len() >= LARGE {
+            let message = mem::take(message);
+            Bytes::Long { message, start }
+        } else {
+            let message = value.to_vec();
+            Bytes::Long { message, start: 0 }
+        };
         Self {
-            message: if message.len() >= LARGE {
-                mem::take(message)
-            } else {
-                message.clone()
-            },
+            bytes,
             #[cfg(feature = "broker")]
             json: false,
         }
@@ -411,7 +455,7 @@ impl Payload {
     #[cfg(feature = "broker")]
     pub(super) fn json(message: Vec<u8>) -> Self {
         Self {
-            message,
+            bytes: Bytes::Long { message, start: 0 },
             json: true,
         }
     }
@@ -420,10 +464,9 @@ impl Payload {
     pub(super) fn value<R: DeserializeOwned>(&self) -> Result<R, TaskError> {
         #[cfg(feature = "broker")]
         if self.json {
-            return broker::read_value(&self.message);
+            return broker::read_value(self.bytes.as_slice());
         }
-        let mut bytes = self.message.get(Self::START..).unwrap_or_default();
-        codec::take_front(&mut bytes).map_err(TaskError::result)
+        codec::take_front(&mut self.bytes.as_slice()).map_err(TaskError::result)
     }
 
     /// The values of a chunk of `count` calls.
@@ -435,23 +478,24 @@ impl Payload {
     pub(super) fn all_succeeded(&self) -> bool {
         #[cfg(feature = "broker")]
         if self.json {
-            return broker::all_succeeded(&self.message);
+            return broker::all_succeeded(self.bytes.as_slice());
         }
         self.failures().is_empty()
     }
 
-    /// Where the list of a chunk's failures lies.
+    /// Where the list of a chunk's failures lies among its bytes.
     fn failures(&self) -> Range<usize> {
-        let end = self.message.len().saturating_sub(WORD);
-        let mut length = self.message.get(end..).unwrap_or_default();
+        let bytes = self.bytes.as_slice();
+        let end = bytes.len().saturating_sub(WORD);
+        let mut length = bytes.get(end..).unwrap_or_default();
         let values = take_word(&mut length).unwrap_or(0) as usize;
-        Self::START.saturating_add(values).min(end)..end
+        values.min(end)..end
     }
 }
 
 /// The values of a chunk, one after the other.
 pub(super) struct Values<R> {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// Where the values that have not been read begin.
     next: usize,
     /// Where they end.
@@ -471,21 +515,21 @@ impl<R: DeserializeOwned> Values<R> {
     fn new(payload: Payload, count: usize) -> Self {
         #[cfg(feature = "broker")]
         let json = payload.json.then(|| {
-            let mut values = broker::read_values(&payload.message);
+            let mut values = broker::read_values(payload.bytes.as_slice());
             let missing = || Err(TaskError::Result("it is missing".into()));
             values.resize_with(count, missing);
             values.into_iter()
         });
         let list = payload.failures();
         let end = list.start;
-        let bytes = payload.message;
-        let mut failures = match bytes.get(list) {
+        let bytes = payload.bytes;
+        let mut failures = match bytes.as_slice().get(list) {
             None | Some([]) => Vec::new(),
             Some(list) => codec::decode(list).unwrap_or_default(),
         }
         .into_iter();
         Self {
-            next: Payload::START,
+            next: 0,
             end,
             bytes,
             position: 0,
@@ -508,7 +552,8 @@ impl<R: DeserializeOwned> Values<R> {
             });
         }
         if self.next_failure.is_none() {
-            let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
+            let bytes = self.bytes.as_slice();
+            let mut rest = bytes.get(self.next..self.end).unwrap_or_default();
             let count = self.count as usize;
             return codec::take_items(count, &mut rest, values)
                 .map_err(TaskError::result);
@@ -540,7 +585,8 @@ impl<R: DeserializeOwned> Iterator for Values<R> {
             return failure.map(|(_, error)| Err(error));
         }
         self.position += 1;
-        let mut rest = self.bytes.get(self.next..self.end).unwrap_or_default();
+        let bytes = self.bytes.as_slice();
+        let mut rest = bytes.get(self.next..self.end).unwrap_or_default();
         let value = codec::take_item(&mut rest).map_err(TaskError::result);
         self.next = self.end - rest.len();
         Some(value)
@@ -618,7 +664,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(Answer::decode(&mut vec![7; 12]).is_none(), "too short");
-        assert!(Answer::decode(&mut vec![7; 16]).is_none(), "not a kind");
+        assert!(Answer::decode(&mut vec![9; 16]).is_none(), "not a kind");
     }
 
     #[test]

@@ -53,6 +53,13 @@ struct Entry {
     waker: Option<Waker>,
 }
 
+impl Entry {
+    /// Whether this is the entry of the task, and not of a later one with its ticket.
+    fn is_in_flight(&self, task: TaskId) -> bool {
+        self.number == task.number && self.in_flight
+    }
+}
+
 impl TaskTable {
     pub(super) fn new() -> Self {
         Self {
@@ -120,12 +127,13 @@ impl TaskTable {
     /// Takes the outcome, if there is one. Nobody can ask for it afterwards.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         let entry = self.entries.get_mut(ticket as usize)?;
+        self.wakers.release(&mut entry.waker);
+        if !entry.in_flight {
+            return self.entries.remove(ticket as usize).outcome;
+        }
         entry.held = false;
         entry.arrivals = None;
-        self.wakers.release(&mut entry.waker);
-        let outcome = entry.outcome.take();
-        self.remove_if_unused(ticket);
-        outcome
+        entry.outcome.take()
     }
 
     fn remove_if_unused(&mut self, ticket: Ticket) {
@@ -211,11 +219,9 @@ impl TaskTable {
 
     /// The last message on a task has come, perhaps with its outcome.
     pub(super) fn land(&mut self, task: TaskId, outcome: Option<Outcome>) {
-        if !self.is_in_flight(task) {
-            return;
-        }
-        if let Some(entry) = self.entry(task.ticket) {
-            entry.in_flight = false;
+        match self.entry(task.ticket) {
+            Some(entry) if entry.is_in_flight(task) => entry.in_flight = false,
+            _ => return,
         }
         if let Some(outcome) = outcome {
             self.end(task.ticket, outcome);
@@ -223,15 +229,12 @@ impl TaskTable {
         self.remove_if_unused(task.ticket);
     }
 
-    fn is_in_flight(&self, task: TaskId) -> bool {
-        self.entries
-            .get(task.ticket as usize)
-            .is_some_and(|entry| entry.number == task.number && entry.in_flight)
-    }
-
     /// A worker died that may have had this task, which has left the channel.
     pub(super) fn suspect(&mut self, task: TaskId, error: TaskError) {
-        if self.is_in_flight(task) {
+        if self
+            .entry(task.ticket)
+            .is_some_and(|e| e.is_in_flight(task))
+        {
             self.suspects.push((task, error));
         }
     }

@@ -1390,12 +1390,12 @@ fn too_few_processes() {
 
 fn a_pool_without_supervisor_says_so_within_a_second() {
     let supervisor = |pool: &Pool| pool.apply(|| getppid().as_raw(), ()).unwrap();
-    for waiting in [true, false] {
+    for how in ["waits", "only asks", "comes later"] {
         let pool = pool(2);
         let pid = Pid::from_raw(supervisor(&pool));
         let handle = pool.apply_async(nap, (60_000,));
         let killed = Instant::now();
-        if waiting {
+        if how == "waits" {
             thread::scope(|s| {
                 s.spawn(|| handle.wait());
                 sleep(ms(20));
@@ -1403,6 +1403,10 @@ fn a_pool_without_supervisor_says_so_within_a_second() {
             });
         } else {
             kill(pid, Signal::SIGKILL).unwrap();
+        }
+        while how == "only asks" && !handle.ready() {
+            assert!(killed.elapsed() < ms(3_000), "it is never told");
+            sleep(ms(5));
         }
         assert_eq!(handle.get(), Err(TaskError::Broken));
         assert_eq!(pool.apply(square, (1,)), Err(TaskError::Broken));

@@ -1,10 +1,15 @@
 //! The parent's side of a pool: it sends tasks, receives answers, and decides how each
 //! task has ended.
 //!
-//! No thread receives answers in the background. A thread that waits for a result
-//! receives whatever comes, for itself and for all others: one thread at a time does,
-//! and the others wait on a condition variable. A thread that has its result hands the
-//! receiving role to another waiter.
+//! No thread receives answers in the background. A thread that looks for a result
+//! receives whatever has come, for itself and for all others. If it has to wait, it sleeps
+//! until more answers have come: one thread at a time does, and the others wait on a
+//! condition variable. A thread that has its result hands that role to another waiter.
+//!
+//! A thread that waits for many tasks, as those of a `map`, would only take the processor
+//! from the workers if each answer woke it. As long as no other thread waits, it therefore
+//! has itself woken when half of them have been answered, then half of the rest, and so
+//! on; it then finds many answers at once.
 //!
 //! # Which tasks are lost
 //!
@@ -23,7 +28,6 @@
 //! - If neither exists, the task was held by the worker that died (or by several that
 //!   died one after another), and is lost.
 
-use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,7 +48,7 @@ use crate::codec::Scratch;
 use crate::poison::lock_unpoisoned;
 use crate::process::ProcessHandle;
 use crate::registry::{self, RegistryId};
-use crate::sys::futex::Deadline;
+use crate::sys::futex::{Deadline, Slept};
 use crate::sys::routine::Routine;
 
 pub(super) struct Dispatcher {
@@ -78,12 +82,23 @@ pub(super) enum Workers {
 /// What the threads of the parent share.
 pub(super) struct State {
     pub(super) tasks: TaskTable,
-    /// Whether a thread is receiving.
-    receiving: bool,
+    /// What the thread that waits for answers sleeps for, while one does.
+    leader: Leader,
     /// The number of threads that wait on `changed`.
     followers: usize,
     /// The number of tickets whose words in shared memory are allocated.
     allocated_tickets: Ticket,
+}
+
+/// Whether a thread waits for answers, and for which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leader {
+    /// No thread does.
+    None,
+    /// It is woken by the next answer; over a broker, by the client.
+    Any,
+    /// It is woken when several have come.
+    Several,
 }
 
 impl State {
@@ -132,13 +147,17 @@ pub(super) enum Waited {
 impl Dispatcher {
     pub(super) fn new(workers: Workers) -> Self {
         // The broker's client has a thread that receives, for as long as there is one.
-        let receiving = !matches!(workers, Workers::Local { .. });
+        let leader = match workers {
+            Workers::Local { .. } => Leader::None,
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(_) => Leader::Any,
+        };
         Self {
             workers,
             owner: registry::me(),
             state: Mutex::new(State {
                 tasks: TaskTable::new(),
-                receiving,
+                leader,
                 followers: 0,
                 allocated_tickets: 0,
             }),
@@ -287,45 +306,117 @@ impl Dispatcher {
         until: Option<Instant>,
         mut done: impl FnMut(&mut TaskTable) -> bool,
     ) -> (MutexGuard<'_, State>, Waited) {
+        self.wait_for(until, |tasks| usize::from(!done(tasks)))
+    }
+
+    /// Waits until nothing is `missing`, and receives whatever comes in the meantime. As
+    /// many answers must still come as `missing` says, or more.
+    pub(super) fn wait_for(
+        &self,
+        until: Option<Instant>,
+        mut missing: impl FnMut(&mut TaskTable) -> usize,
+    ) -> (MutexGuard<'_, State>, Waited) {
         let mut state = self.lock();
         if !self.is_owner() {
             // What this process received, the owner would wait for.
             state.tasks.end_all(&TaskError::NotTheMaker);
         }
         loop {
-            if done(&mut state.tasks) {
+            let mut count = missing(&mut state.tasks);
+            if count > 0 && self.receive(&mut state) {
+                self.notify(&state);
+                count = missing(&mut state.tasks);
+            }
+            if count == 0 {
                 return (state, Waited::Done);
             }
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
-            if state.receiving || state.tasks.is_over() {
-                if left == Some(Duration::ZERO) {
-                    return (state, Waited::TimedOut);
-                }
-                state = self.wait_for_change(state, left);
-            } else {
-                state.receiving = true;
-                drop(state);
-                let deadline = left.map_or(Deadline::Never, Deadline::after);
-                state = match &self.workers {
-                    Workers::Local { shared, supervisor } => {
-                        self.receive(shared, supervisor, deadline)
-                    }
-                    #[cfg(feature = "broker")]
-                    Workers::Elsewhere(_) => unreachable!("its client receives"),
+            if left == Some(Duration::ZERO) {
+                // Whoever only asks again and again never sleeps for a slice.
+                self.end_if_broken(&mut state);
+                let waited = match missing(&mut state.tasks) {
+                    0 => Waited::Done,
+                    _ => Waited::TimedOut,
                 };
-                state.receiving = false;
-                // If this thread is done, one of the followers receives from now on.
-                self.notify(&state);
-                if left == Some(Duration::ZERO) {
-                    let waited = if done(&mut state.tasks) {
-                        Waited::Done
-                    } else {
-                        Waited::TimedOut
-                    };
-                    return (state, waited);
+                return (state, waited);
+            }
+            state = match &self.workers {
+                Workers::Local { shared, .. }
+                    if state.leader == Leader::None && !state.tasks.is_over() =>
+                {
+                    self.lead(state, shared, count, left)
                 }
+                _ => self.follow(state, left),
+            };
+        }
+    }
+
+    /// Waits until answers have come. For one thread at a time.
+    fn lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        shared: &PoolShared,
+        missing: usize,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        let several = missing > 1 && state.followers == 0;
+        if several {
+            shared.want_answers(missing.div_ceil(2) as u32);
+        }
+        // None of these is lost: the sender of one that comes later sees what is wanted.
+        if shared.answers.is_empty() {
+            state.leader = if several {
+                Leader::Several
+            } else {
+                Leader::Any
+            };
+            let received = shared.answers.taken();
+            drop(state);
+            let deadline = left.map_or(Deadline::Never, Deadline::after);
+            // While there is much to do, the workers want the processor.
+            let slept = shared.wait_for_answers(received, deadline, !several);
+            state = self.lock();
+            state.leader = Leader::None;
+            // Asked seldom, as it takes a system call.
+            if slept != Slept::Woken {
+                self.end_if_broken(&mut state);
+            }
+            // If this thread is done, one of the followers leads from now on.
+            self.notify(&state);
+        }
+        if several {
+            shared.want_any_answer();
+        }
+        state
+    }
+
+    /// Ends every task if the supervisor is gone and has sent no shutdown.
+    fn end_if_broken(&self, state: &mut State) {
+        if let Workers::Local { shared, supervisor } = &self.workers
+            && !supervisor.is_alive()
+            && shared.answers.is_empty()
+        {
+            state.tasks.end_all(&TaskError::Broken);
+        }
+    }
+
+    /// Waits until another thread has changed the state.
+    fn follow<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        if let Workers::Local { shared, .. } = &self.workers
+            && state.leader == Leader::Several
+        {
+            // From now on the leader waits for this thread's answer, too.
+            state.leader = Leader::Any;
+            shared.want_any_answer();
+            if !shared.answers.is_empty() {
+                return state;
             }
         }
+        self.wait_for_change(state, left)
     }
 
     /// Waits until another thread has changed the state. No notification is lost: the
@@ -351,34 +442,25 @@ impl Dispatcher {
         state
     }
 
-    /// Receives the next answer, and those that have come with it. For one thread at a
-    /// time.
-    fn receive(
-        &self,
-        shared: &PoolShared,
-        supervisor: &ProcessHandle,
-        deadline: Deadline,
-    ) -> MutexGuard<'_, State> {
+    /// Receives the answers that have come. Returns whether there were any.
+    fn receive(&self, state: &mut State) -> bool {
+        let (shared, supervisor) = match &self.workers {
+            Workers::Local { shared, supervisor } => (shared, supervisor),
+            // The client's thread receives.
+            #[cfg(feature = "broker")]
+            Workers::Elsewhere(_) => return false,
+        };
         let answers = &shared.answers;
+        if answers.is_empty() || state.tasks.is_over() {
+            return false;
+        }
         let mut message = Scratch::take();
-        // The question whether the supervisor is alive takes a system call, so it is not
-        // asked before this has waited for a while.
-        let asked = Cell::new(false);
-        let supervisor_is_alive = || !asked.replace(true) || supervisor.is_alive();
-        let mut received =
-            answers.recv(&mut message, deadline, supervisor_is_alive, |_| ());
-        let mut state = self.lock();
         // Only those that have come by now: workers may send as fast as this receives.
-        let mut left = answers.len();
-        loop {
-            match received {
+        for _ in 0..answers.len() {
+            // Does not wait for a message: there is one.
+            match answers.recv(&mut message, Deadline::Never, || false, |_| ()) {
                 Ok(()) => apply(shared, &mut state.tasks, &mut message),
-                Err(RecvError::Empty) => break,
-                Err(RecvError::Disconnected) => {
-                    // The supervisor is gone and has sent no shutdown.
-                    state.tasks.end_all(&TaskError::Broken);
-                    break;
-                }
+                Err(RecvError::Empty | RecvError::Disconnected) => break,
                 Err(error @ (RecvError::TooLarge | RecvError::Broken)) => {
                     state.tasks.end_all(&match error {
                         RecvError::TooLarge => TaskError::System(
@@ -392,16 +474,11 @@ impl Dispatcher {
                 }
             }
             // If an answer is left, the next round decides.
-            if answers.is_empty() && state.tasks.has_suspects() {
+            if state.tasks.has_suspects() && answers.is_empty() {
                 judge_suspects(shared, &mut state.tasks);
             }
-            if left == 0 || answers.is_empty() {
-                break;
-            }
-            left -= 1;
-            received = answers.recv(&mut message, Deadline::Never, || true, |_| ());
         }
-        state
+        true
     }
 
     /// Cancels those of the tasks that have not ended: a worker that has one drops it.
@@ -439,16 +516,16 @@ impl Dispatcher {
     /// state only after a message, and so it is sent one.
     pub(super) fn announce(&self, state: MutexGuard<'_, State>) {
         self.notify(&state);
-        let receiving = state.receiving;
+        let leader = state.leader;
         drop(state);
         if let Workers::Local { shared, .. } = &self.workers
-            && receiving
+            && leader != Leader::None
         {
             let message = Answer::Wake.encode();
             // A zero timeout is enough: if the channel is locked that long, the holder's
             // message will wake the receiver anyway.
             let soon = Deadline::after(Duration::ZERO);
-            shared.answers.send(&message, soon).ok();
+            shared.send_notice(&message, soon).ok();
         }
     }
 
@@ -830,6 +907,26 @@ mod tests {
         send(&dispatcher, &Answer::Shutdown.encode());
         assert_eq!(end(&dispatcher, lost), Some(Err(KILLED)));
         assert_eq!(end(&dispatcher, closed), Some(Err(TaskError::Closed)));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_many_also_comes_for_those_of_another() {
+        let dispatcher = dispatcher();
+        let task = submit(&dispatcher);
+        // As if another thread slept until many have come.
+        let sleep = || {
+            dispatcher.lock().leader = Leader::Several;
+            shared(&dispatcher).want_answers(7);
+        };
+        let soon = || Some(Instant::now() + Duration::from_millis(1));
+        sleep();
+        let (state, waited) = dispatcher.wait(soon(), |_| false);
+        assert_eq!(waited, Waited::TimedOut);
+        assert_eq!(state.leader, Leader::Any);
+        drop(state);
+        sleep();
+        answer(&dispatcher, task);
+        assert_eq!(end(&dispatcher, task), Some(Ok(())), "it has come");
     }
 
     #[test]

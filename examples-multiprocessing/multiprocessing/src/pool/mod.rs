@@ -94,9 +94,27 @@
 //! it spins, the supervisor wakes another in its place (`reclaim`). And whatever goes
 //! wrong beyond that, no sleep lasts longer than a slice of a tenth of a second.
 //!
-//! In the parent, one waiting thread receives for all others; that is the
-//! [leader/followers](https://www.dre.vanderbilt.edu/~schmidt/PDF/lf.pdf) pattern. See
-//! `dispatcher`.
+//! In the parent, one waiting thread sleeps until there are answers, for all others; that
+//! is the [leader/followers](https://www.dre.vanderbilt.edu/~schmidt/PDF/lf.pdf) pattern:
+//! see `dispatcher`. It says in shared memory at which answer it wants to be woken:
+//!
+//! | the leader | a sender |
+//! | --- | --- |
+//! | L1 writes how many answers it wants | A1 puts an answer into the channel |
+//! | L2 fence | A2 fence |
+//! | L3 looks at the channel | A3 are there as many as are wanted? If so: |
+//! | L4 marks that it sleeps | A4 does the leader sleep? If so, wakes it |
+//! | L5 fence | |
+//! | L6 sleeps if there are too few, and the mark is still there | |
+//!
+//! - A2 before L2: L3 finds the answer, and the leader begins anew.
+//! - L2 before A2: A3 counts as the leader does. If it is the last answer wanted, then
+//!   either A2 comes before L5, and L6 finds enough; or A4 sees the mark.
+//!
+//! What is not the answer to one task may concern all, and wakes the leader in any case:
+//! its sender writes, between A2 and A4, that the next answer is wanted. If L1 overwrites
+//! that, then A2 came before L2. A thread that becomes a follower writes the same, and
+//! then looks at the channel as in L3; both write under the lock of the parent's state.
 
 mod builder;
 mod callbacks;

@@ -81,17 +81,20 @@ impl<T> Parts<T> {
         }
     }
 
-    /// A question that can be asked again and again: whether all tasks have ended. It
-    /// does not look twice at a task that has.
-    fn all_done(&self) -> impl FnMut(&mut TaskTable) -> bool {
+    /// A question that can be asked again and again: how many tasks, at least, have not
+    /// ended. It does not look twice at those before the first that has not, nor ever at
+    /// more than a few after it.
+    fn missing(&self) -> impl FnMut(&mut TaskTable) -> usize {
+        const FEW: usize = 64;
         let mut done = 0;
         move |tasks| match self {
-            Self::Refused(_) => true,
-            Self::One(ticket, _) => tasks.is_done(*ticket),
+            Self::Refused(_) => 0,
+            Self::One(ticket, _) => usize::from(!tasks.is_done(*ticket)),
             Self::Many(chunks, _) => {
-                let rest = chunks[done..].iter();
-                done += rest.take_while(|chunk| tasks.is_done(chunk.0)).count();
-                done == chunks.len()
+                let is_done = |chunk: &&(Ticket, usize)| tasks.is_done(chunk.0);
+                done += chunks[done..].iter().take_while(is_done).count();
+                let rest = chunks[done..].iter().take(FEW);
+                rest.filter(|chunk| !is_done(chunk)).count()
             }
         }
     }
@@ -187,7 +190,7 @@ impl<T> AsyncResult<T> {
             dispatcher, parts, ..
         } = &mut self;
         // The tasks end at the latest when the pool is broken or terminated.
-        let (state, _) = dispatcher.wait(None, parts.all_done());
+        let (state, _) = dispatcher.wait_for(None, parts.missing());
         parts.take(state)
     }
 
@@ -209,14 +212,14 @@ impl<T> AsyncResult<T> {
 
     /// Waits until the task has ended.
     pub fn wait(&self) {
-        let (_state, _) = self.dispatcher.wait(None, self.parts.all_done());
+        let (_state, _) = self.dispatcher.wait_for(None, self.parts.missing());
     }
 
     /// Waits until the task has ended, but no longer than this. Returns whether it has.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
-        let (_state, waited) = self.dispatcher.wait(until, self.parts.all_done());
+        let (_state, waited) = self.dispatcher.wait_for(until, self.parts.missing());
         waited == Waited::Done
     }
 
@@ -401,7 +404,7 @@ impl<T> Future for AsyncResult<T> {
         } = &mut *self;
         // Receives what has come already.
         let now = Some(Instant::now());
-        let (mut state, waited) = dispatcher.wait(now, parts.all_done());
+        let (mut state, waited) = dispatcher.wait_for(now, parts.missing());
         if waited == Waited::Done {
             return Poll::Ready(parts.take(state));
         }
@@ -416,7 +419,7 @@ impl<T> Future for AsyncResult<T> {
             drop(replaced);
             return Poll::Pending;
         }
-        let (state, _) = dispatcher.wait(None, parts.all_done());
+        let (state, _) = dispatcher.wait_for(None, parts.missing());
         Poll::Ready(parts.take(state))
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::PoolError;
 use super::message::{MAX_TICKETS, TaskId, Ticket};
-use crate::channel::{Channel, Ring};
+use crate::channel::{Channel, Ring, SendError};
 use crate::error::Error;
 use crate::registry::RegistryId;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -79,9 +79,10 @@ shareable! {
     pub(super) struct SharedHeader {
         /// Idle workers sleep here.
         work: EventCount,
+        /// The parent's thread that waits for answers sleeps here.
+        answered: EventCount,
         spinner: Spinner,
-        /// 1 once no task will be added.
-        closing: AtomicU32,
+        seldom: SeldomWritten,
     }
 }
 
@@ -95,6 +96,21 @@ shareable! {
         slot: AtomicU32,
     }
 }
+
+shareable! {
+    /// What all look at often and nobody writes often.
+    #[repr(align(128))]
+    struct SeldomWritten {
+        /// 1 once no task will be added.
+        closing: AtomicU32,
+        /// The number of answers sent, since the pool began, at which the parent is to be
+        /// woken; [`ANY`] if by the next one. It wraps.
+        wanted: AtomicU32,
+    }
+}
+
+/// The parent is to be woken by the next answer.
+const ANY: u32 = 0;
 
 /// The words of a slot. Each slot has cache lines of its own.
 const SLOT_WORDS: usize = 16;
@@ -120,6 +136,13 @@ impl WorkerSlot<'_> {
 
     pub(super) fn set(&self, state: WorkerState) {
         self.state.store(state.to_word(), Ordering::Release);
+    }
+
+    /// The task is about to run, if it is not [cancelled](PoolShared::is_cancelled).
+    pub(super) fn set_running(&self, task: TaskId) {
+        // SeqCst: see `PoolShared::cancel`.
+        let running = WorkerState::Running(task).to_word();
+        self.state.swap(running, Ordering::SeqCst);
     }
 
     /// Changes from running this task to another state. Fails if the worker no longer
@@ -179,7 +202,7 @@ pub(super) struct PoolShared {
     pub(super) processes: usize,
     pub(super) tasks: Channel,
     pub(super) answers: Channel,
-    /// How long this process spins for work.
+    /// How long this process spins: a worker for work, the parent for an answer.
     spin: Spin,
 }
 
@@ -199,10 +222,14 @@ impl PoolShared {
             .ok_or(PoolError::TooFew)?;
         let header = SharedHeader {
             work: EventCount::new(),
+            answered: EventCount::new(),
             spinner: Spinner {
                 slot: AtomicU32::new(0),
             },
-            closing: AtomicU32::new(0),
+            seldom: SeldomWritten {
+                closing: AtomicU32::new(0),
+                wanted: AtomicU32::new(ANY),
+            },
         };
         let block =
             Shared::sparse(header, slots + MAX_TICKETS as usize * TICKET_BYTES)?;
@@ -255,8 +282,9 @@ impl PoolShared {
     /// Tells the worker that has the task, or takes it, not to run it.
     pub(super) fn cancel(&self, task: TaskId) {
         let word = CANCELLED | u64::from(task.number);
-        // SeqCst: together with the fence in `is_cancelled`, either the worker sees
-        // this, or a process that looks at its slot after this sees the task there.
+        // SeqCst, as are a worker's `set_running` and its look here after that: either
+        // the worker sees this, or a process that looks at its slot after this sees the
+        // task there.
         self.ticket_word(task.ticket).store(word, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
@@ -265,13 +293,16 @@ impl PoolShared {
     /// number together would name a task that nobody has cancelled.
     pub(super) fn forget_cancelled(&self, ticket: Ticket) {
         // A worker that takes the new task sees this, which is written before it is sent.
-        self.ticket_word(ticket).store(0, Ordering::Relaxed);
+        // Workers have the words around it in their caches, and mostly it is 0 already.
+        let word = self.ticket_word(ticket);
+        if word.load(Ordering::Relaxed) != 0 {
+            word.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether this task, which is in a worker's slot already, is cancelled.
     pub(super) fn is_cancelled(&self, task: TaskId) -> bool {
-        fence(Ordering::SeqCst);
-        self.ticket_word(task.ticket).load(Ordering::Relaxed)
+        self.ticket_word(task.ticket).load(Ordering::SeqCst)
             == CANCELLED | u64::from(task.number)
     }
 
@@ -282,12 +313,12 @@ impl PoolShared {
 
     /// Says that no task will be added, and wakes all workers.
     pub(super) fn close(&self) {
-        self.block.closing.store(1, Ordering::Release);
+        self.block.seldom.closing.store(1, Ordering::Release);
         self.block.work.notify_unconditionally(u32::MAX);
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.block.closing.load(Ordering::Acquire) != 0
+        self.block.seldom.closing.load(Ordering::Acquire) != 0
     }
 
     /// Whether a worker without a task has something to do.
@@ -301,9 +332,12 @@ impl PoolShared {
         // Pairs with the fence in `stop_spinning`: either the spinner sees the task
         // after it has stopped, or this sees that it has.
         fence(Ordering::SeqCst);
-        let spinner = self.block.spinner.slot.load(Ordering::Relaxed);
-        // The spinner may have taken the task by now.
-        if spinner == 0 && !self.tasks.is_empty() {
+        // Asked first, since the other words are written with every task. The spinner may
+        // have taken the task by now.
+        if self.block.work.may_have_sleepers()
+            && self.block.spinner.slot.load(Ordering::Relaxed) == 0
+            && !self.tasks.is_empty()
+        {
             self.block.work.notify_one_relaxed();
         }
     }
@@ -311,7 +345,7 @@ impl PoolShared {
     /// Wakes another worker if there are more tasks than the calling worker can take.
     #[inline]
     pub(super) fn wake_another(&self) {
-        if !self.tasks.is_empty() {
+        if self.block.work.may_have_sleepers() && !self.tasks.is_empty() {
             self.wake_worker();
         }
     }
@@ -376,6 +410,79 @@ impl PoolShared {
         // Fails if the dead worker was not the spinner.
         spinner.compare_exchange(me, 0, relaxed, relaxed).ok();
         self.block.work.notify_unconditionally(1);
+    }
+
+    /// Sends an answer, and wakes the parent if it waits for no more than this one.
+    pub(super) fn send_answer(&self, answer: &[u8]) -> Result<(), SendError> {
+        self.answers.send(answer, Deadline::Never)?;
+        // Pairs with the fence in `want_answers` and with that of the sleeper: either the
+        // parent sees this answer before it sleeps, or this sees what it waits for.
+        fence(Ordering::SeqCst);
+        let answered = &self.block.answered;
+        // One has just been sent, which is enough if any is wanted.
+        if answered.may_have_sleepers()
+            && self.has_enough_answers(self.answers.sent().wrapping_sub(1))
+        {
+            answered.notify_one_relaxed();
+        }
+        Ok(())
+    }
+
+    /// Sends a message that is more than the answer to one task, and wakes the parent
+    /// however many it waits for.
+    pub(super) fn send_notice(
+        &self,
+        notice: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), SendError> {
+        self.answers.send(notice, deadline)?;
+        // Pairs with the fence in `want_answers`: if that comes later, and overwrites
+        // this, the parent sees the notice.
+        fence(Ordering::SeqCst);
+        self.want_any_answer();
+        self.block.answered.notify_unconditionally(u32::MAX);
+        Ok(())
+    }
+
+    /// From now on the parent is to be woken when `more` further answers have been sent
+    /// than it has received. It must look at the channel once again after this.
+    pub(super) fn want_answers(&self, more: u32) {
+        let wanted = self.answers.taken().wrapping_add(more);
+        // If it is `ANY`, the parent is woken too early.
+        self.block.seldom.wanted.store(wanted, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// From now on the parent is to be woken by any answer.
+    pub(super) fn want_any_answer(&self) {
+        self.block.seldom.wanted.store(ANY, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether as many answers have been sent as the parent waits for, which had received
+    /// `received` when it began to wait. Another of its threads may have received them.
+    fn has_enough_answers(&self, received: u32) -> bool {
+        let sent = self.answers.sent();
+        match self.block.seldom.wanted.load(Ordering::Relaxed) {
+            ANY => sent != received,
+            wanted => sent.wrapping_sub(wanted).cast_signed() >= 0,
+        }
+    }
+
+    /// Waits until as many answers have been sent as the parent wants, which has received
+    /// `received`; or for a slice, or until the deadline.
+    pub(super) fn wait_for_answers(
+        &self,
+        received: u32,
+        deadline: Deadline,
+        spins: bool,
+    ) -> Slept {
+        let enough = || self.has_enough_answers(received);
+        let found = || enough().then_some(());
+        if spins && self.spin.until_deadline(deadline, found).is_some() {
+            return Slept::Woken;
+        }
+        self.block.answered.sleep_unless(enough, deadline)
     }
 }
 
@@ -472,6 +579,54 @@ mod tests {
             shared.block.work.forget();
             shared.reclaim(0);
         }));
+    }
+
+    /// How the parent's wait for two answers ends.
+    fn wait_for_two(what: impl Fn(&PoolShared)) -> Slept {
+        let shared = PoolShared::new(1).unwrap();
+        shared.want_answers(2);
+        thread::scope(|s| {
+            let sleeper =
+                s.spawn(|| shared.wait_for_answers(0, Deadline::Never, false));
+            thread::sleep(Duration::from_millis(10));
+            what(&shared);
+            sleeper.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn the_parent_is_woken_by_as_many_answers_as_it_waits_for() {
+        let one = |shared: &PoolShared| shared.send_answer(b"one").unwrap();
+        let two = |shared: &PoolShared| {
+            one(shared);
+            one(shared);
+        };
+        assert_eq!(wait_for_two(one), Slept::Slice);
+        assert!((0..20).any(|_| wait_for_two(two) == Slept::Woken));
+    }
+
+    #[test]
+    fn the_parent_does_not_sleep_for_what_another_of_its_threads_has_received() {
+        let shared = PoolShared::new(1).unwrap();
+        let received = shared.answers.taken();
+        shared.send_answer(b"one").unwrap();
+        let mut message = Vec::new();
+        let taken =
+            shared
+                .answers
+                .recv(&mut message, Deadline::Never, || false, |_| ());
+        taken.unwrap();
+        let slept = shared.wait_for_answers(received, Deadline::Never, false);
+        assert_eq!(slept, Slept::Woken);
+    }
+
+    #[test]
+    fn the_parent_is_woken_by_any_notice() {
+        let notice = |shared: &PoolShared| {
+            shared.send_notice(b"notice", Deadline::Never).unwrap();
+            assert!(shared.has_enough_answers(0), "it does not sleep again");
+        };
+        assert!((0..20).any(|_| wait_for_two(notice) == Slept::Woken));
     }
 
     #[test]

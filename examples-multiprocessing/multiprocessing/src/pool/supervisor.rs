@@ -295,7 +295,7 @@ impl Supervisor<'_> {
         let message = answer.encode();
         // If there is no room even for this, the parent learns of it when this process
         // ends.
-        if self.shared.answers.send(&message, Deadline::Never).is_err() {
+        if self.shared.send_notice(&message, Deadline::Never).is_err() {
             exit::exit_now(1);
         }
     }

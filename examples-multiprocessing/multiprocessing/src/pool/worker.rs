@@ -1,6 +1,7 @@
 //! The life of a worker.
 
 use std::io::{self, Write};
+use std::mem;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -55,13 +56,14 @@ impl<'a> Worker<'a> {
         }
         let (mut message, mut answer) = (Vec::new(), Vec::new());
         let mut done = 0;
+        let mut waited = true;
         while self
             .plan
             .maxtasksperchild
             .is_none_or(|most| done < most.get())
-            && let Some(task) = self.next(&mut message)
+            && let Some(task) = self.next(&mut message, &mut waited)
         {
-            self.serve(&task, &message, &mut answer);
+            self.serve(&task, &message, &mut answer, waited);
             done += 1;
             message.shrink_to(KEPT);
             answer.shrink_to(KEPT);
@@ -99,19 +101,25 @@ impl<'a> Worker<'a> {
     fn report_unusable(&self, error: TaskError) {
         let message = Answer::Unusable(error).encode();
         // If there is no room for it, the supervisor reports the exit of this worker.
-        self.shared.answers.send(&message, Deadline::Never).ok();
+        self.shared.send_notice(&message, Deadline::Never).ok();
     }
 
     /// The next task, whose message is in `message` then; nothing if none will come.
-    fn next(&self, message: &mut Vec<u8>) -> Option<TaskHeader> {
+    /// `waited` says whether the last one had to be waited for, and then whether this one
+    /// had to.
+    fn next(&self, message: &mut Vec<u8>, waited: &mut bool) -> Option<TaskHeader> {
         let tasks = &self.shared.tasks;
+        // While there is a backlog, this does not look before it takes: the cache line
+        // that says how many there are is the one that submitters write.
+        let mut looks = mem::take(waited);
         loop {
             // In this order: a task that was sent before the close is seen.
             let closing = self.shared.is_closing();
-            if tasks.is_empty() {
+            if looks && tasks.is_empty() {
                 if closing {
                     return None;
                 }
+                *waited = true;
                 // A worker that changed its user is not killed with its parent.
                 if self.shared.wait_for_work(self.index) == Slept::Slice
                     && getppid() != self.supervisor
@@ -120,6 +128,7 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
+            looks = true;
             let taking = |message: &[u8]| {
                 if let Some((header, _)) = TaskHeader::decode(message) {
                     self.slot.set(WorkerState::Taking(header.task));
@@ -148,8 +157,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Runs a task and sends its answer.
-    fn serve(&self, header: &TaskHeader, message: &[u8], answer: &mut Vec<u8>) {
+    /// Runs a task, for which this worker has `waited` or not, and sends its answer.
+    fn serve(
+        &self,
+        header: &TaskHeader,
+        message: &[u8],
+        answer: &mut Vec<u8>,
+        waited: bool,
+    ) {
         let task = header.task;
         self.begin(header);
         if self.shared.is_cancelled(task) {
@@ -172,18 +187,19 @@ impl<'a> Worker<'a> {
         if header.limit.is_some() {
             self.slot.clear_time_limit();
         }
-        if answer.len() <= QUICKLY_SENT {
+        // If there was a task at once, there will be another.
+        if waited && answer.len() <= QUICKLY_SENT {
             // Before the receiver of the answer can send the next task: it then need
             // not wake another worker.
             self.shared.start_spinning(self.index);
         }
-        let sent = self.shared.answers.send(answer, Deadline::Never);
+        let sent = self.shared.send_answer(answer);
         if let Err(SendError::System(error)) = sent {
             begin_answer(task, answer);
             append_error(answer, &TaskError::result(error));
             // If there is no room even for that, this worker ends, and the supervisor
             // reports that the task was lost with it.
-            if self.shared.answers.send(answer, Deadline::Never).is_err() {
+            if self.shared.send_answer(answer).is_err() {
                 kill(Pid::this(), Signal::SIGKILL).ok();
             }
         }
@@ -192,13 +208,12 @@ impl<'a> Worker<'a> {
 
     /// Says in the slot that the task runs.
     fn begin(&self, header: &TaskHeader) {
-        let running = WorkerState::Running(header.task);
         let Some(limit) = header.limit else {
-            self.slot.set(running);
+            self.slot.set_running(header.task);
             return;
         };
         self.slot.set_time_limit(limit.as_nanos() as u64);
-        self.slot.set(running);
+        self.slot.set_running(header.task);
         // The supervisor must look at the clock. If it has ended, so will this process
         // at once.
         if getppid() == self.supervisor {
@@ -260,7 +275,7 @@ mod tests {
             thread::sleep(Duration::from_millis(10));
             send_task(&shared, 0);
             send_task(&shared, 1);
-            let taken = worker.next(&mut Vec::new()).unwrap();
+            let taken = worker.next(&mut Vec::new(), &mut true).unwrap();
             assert_eq!(shared.slot(0).state(), WorkerState::Taking(taken.task));
             sleeper.join().unwrap() == Slept::Woken
         })
@@ -293,7 +308,7 @@ mod tests {
                 .with_header(&header)
                 .to_vec();
             let worker = Worker::new(shared, &PLAN, 0);
-            worker.serve(&header, &message, &mut Vec::new());
+            worker.serve(&header, &message, &mut Vec::new(), true);
         });
         let start = Instant::now();
         while !DECIDED.load(Ordering::Relaxed) {

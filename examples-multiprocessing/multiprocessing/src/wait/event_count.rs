@@ -68,6 +68,13 @@ impl EventCount {
         }
     }
 
+    /// Whether anybody may sleep: for a caller that would have to look further before it
+    /// [notifies](Self::notify_one_relaxed).
+    #[inline]
+    pub(crate) fn may_have_sleepers(&self) -> bool {
+        self.sleepers.load(Ordering::Relaxed) == SOME
+    }
+
     /// Wakes all sleepers, for a change that concerns each. Only for an eventcount that
     /// is never notified otherwise: there the flag is clear only if nobody sleeps, or all
     /// are being woken.

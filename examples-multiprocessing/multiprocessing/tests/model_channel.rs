@@ -59,16 +59,27 @@ fn messages_arrive_whole_and_in_order_when_memory_is_reused() {
         let sender = {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {
-                for byte in 1..=5 {
-                    send(&channel, &[byte; 3]);
+                for byte in 1..=3 {
+                    send(&channel, &[byte; 20]);
                 }
             })
         };
-        for byte in 1..=5 {
-            assert_eq!(recv(&channel), [byte; 3]);
+        for byte in 1..=3 {
+            assert_eq!(recv(&channel), [byte; 20]);
         }
         sender.join().unwrap();
         assert_eq!(channel.len(), 0);
+    });
+}
+
+#[test]
+fn the_buffer_of_a_message_is_half_a_page_longer() {
+    model(1, || {
+        let channel = channel(0);
+        send(&channel, &[7; 5]);
+        let message = recv(&channel);
+        assert_eq!(message, [7; 5]);
+        assert!(message.capacity() >= message.len() + 2048);
     });
 }
 

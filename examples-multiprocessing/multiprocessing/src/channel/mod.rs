@@ -2,8 +2,8 @@
 //!
 //! A message is bytes of any length, zero included. Positions in the stream of messages
 //! only ever grow; [`memory`] says which memory a position lies in. A sender takes the
-//! producer lock, copies its message after the tail and then advances the tail. That is a
-//! single store; until it happens no receiver can see any of the message. A receiver takes
+//! producer lock, copies its message after the tail and then advances the tail. That is one
+//! instruction; until it happens no receiver can see any of the message. A receiver takes
 //! the consumer lock, copies the message at the head out and then advances the head. So
 //! whenever one of them is killed, a message is there, whole and once, or it is not there;
 //! only the message that the victim had just taken is lost with it. The next process finds
@@ -11,6 +11,25 @@
 //! repair.
 //!
 //! The numbers of messages are in the same words as the positions, so they are as exact.
+//!
+//! A process that finds nothing to do spins for a while and then sleeps on an
+//! [`EventCount`]; one that has advanced a cursor looks whether the other side sleeps. Three
+//! words are shared for that, and each operation touches them in one order:
+//!
+//! | | the process that sleeps | the process that wakes it |
+//! | --- | --- | --- |
+//! | first | sets the flag of the eventcount | writes, or reads, the message |
+//! | then | reads the cursor, by a read-modify-write | advances the cursor, by a swap |
+//! | last | sleeps, if the cursor has not moved and the flag is still set | reads the flag, and wakes one if it is set |
+//!
+//! Both accesses to the cursor are read-modify-writes with acquire and release, and those
+//! of one word have one order. So either the sleeper reads what was published, or the other
+//! process reads the flag that was set. That takes the place of a sequentially consistent
+//! fence, which costs several times as much for each message.
+//!
+//! What a death leaves: before the cursor is advanced, nothing but the lock; between that
+//! and the wake-up, a message that a sleeper finds at the end of its slice, or as soon as
+//! another message is sent.
 //!
 //! What lies in the shared memory is checked as it is read: bytes that no process of this
 //! library can have written give [`RecvError::Broken`] and nothing worse.
@@ -33,6 +52,14 @@ use crate::wait::{EventCount, RawGuard, RawLock, Spin, SpinLimits};
 use memory::{MOST_UNITS, Map, TABLE, UNIT_WORDS};
 
 const WORD: usize = size_of::<u64>();
+
+/// A message's buffer is this much longer than the message. Without it the allocator
+/// tends to place the value that is decoded from a large message right after the buffer,
+/// so that the bytes of the two differ by a few modulo a page. The C library's copy by
+/// `rep movsb` then takes
+/// [twenty times as long](https://lunnova.dev/articles/ryzen-slow-short-rep-mov/) on some
+/// processors.
+const HALF_PAGE: usize = 2048;
 
 shareable! {
     /// What producers and consumers share. What one side alone writes has cache lines
@@ -93,19 +120,45 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn load(word: &AtomicU64, ordering: Ordering) -> Self {
-        let word = word.load(ordering);
+    fn from_word(word: u64) -> Self {
         Self {
             position: (word >> 32) as u32,
             count: word as u32,
         }
     }
 
+    fn to_word(self) -> u64 {
+        u64::from(self.position) << 32 | u64::from(self.count)
+    }
+
+    #[inline]
+    fn load(word: &AtomicU64, ordering: Ordering) -> Self {
+        Self::from_word(word.load(ordering))
+    }
+
+    #[inline]
     fn store(self, word: &AtomicU64, ordering: Ordering) {
-        word.store(
-            u64::from(self.position) << 32 | u64::from(self.count),
-            ordering,
-        );
+        word.store(self.to_word(), ordering);
+    }
+
+    /// Stores it for the other side, some of which may be about to sleep.
+    ///
+    /// Release: a process that sees the cursor sees what was written, or has left what was
+    /// read, before it. Acquire: see [`probe_last`](Self::probe_last). A fence would do the
+    /// same, but takes several times as long.
+    #[inline]
+    fn publish(self, word: &AtomicU64) {
+        word.swap(self.to_word(), Ordering::AcqRel);
+    }
+
+    /// The cursor for a process that goes to sleep unless the other side has advanced it,
+    /// and that has set the flag of its eventcount before.
+    ///
+    /// All changes of a word have one order. If this one, which changes nothing, comes
+    /// after a [`publish`](Self::publish), it finds what was published. If it comes before,
+    /// the publisher has acquired it, and with it the flag: it finds the sleeper.
+    fn probe_last(word: &AtomicU64) -> Self {
+        Self::from_word(word.fetch_add(0, Ordering::AcqRel))
     }
 
     fn after_message(self, units: u32) -> Self {
@@ -232,11 +285,9 @@ impl Channel {
                 .map_err(SendError::System)?;
             self.copy_in(tail.position, message)
                 .map_err(SendError::System)?;
-            // Release: a process that sees the tail sees the message before it.
-            tail.after_message(units)
-                .store(&ring.tail.cursor, Ordering::Release);
+            tail.after_message(units).publish(&ring.tail.cursor);
             drop(guard);
-            ring.not_empty.notify_one();
+            ring.not_empty.notify_one_relaxed();
             if room > 1 {
                 ring.not_full.notify_one_relaxed();
             }
@@ -275,26 +326,36 @@ impl Channel {
     }
 
     fn copy_in(&self, position: u32, message: &[u8]) -> Result<(), Error> {
-        let length = (message.len() as u64).to_ne_bytes();
-        let (whole, rest) = message.as_chunks::<WORD>();
-        let mut last = [0; WORD];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then_some(&last);
-        let mut words = [&length].into_iter().chain(whole).chain(last);
+        let (mut whole, last) = message.as_chunks::<WORD>();
         let mut position = position;
+        let mut memory = Map::words(&self.ring, position)?;
+        let Some((length, mut rest)) = memory.split_first() else {
+            return Ok(());
+        };
+        length.store(message.len() as u64, Ordering::Relaxed);
         loop {
-            let memory = Map::words(&self.ring, position)?;
-            for word in memory {
-                let Some(bytes) = words.next() else {
-                    return Ok(());
-                };
+            let now = rest.len().min(whole.len());
+            let (front, back) = whole.split_at(now);
+            for (word, bytes) in rest.iter().zip(front) {
                 word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
             }
+            (whole, rest) = (back, &rest[now..]);
+            if whole.is_empty() && (last.is_empty() || !rest.is_empty()) {
+                break;
+            }
+            position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
+            memory = Map::words(&self.ring, position)?;
             if memory.is_empty() {
                 return Ok(());
             }
-            position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
+            rest = memory;
         }
+        if let (false, Some(word)) = (last.is_empty(), rest.first()) {
+            let mut bytes = [0; WORD];
+            bytes[..last.len()].copy_from_slice(last);
+            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Receives a message into `message`, waiting for one while `peers_alive` says that
@@ -329,11 +390,10 @@ impl Channel {
             let units = self.copy_out(head.position, tail.position, message)?;
             taking(message);
             let head = head.after_message(units);
-            // Release: its memory is reused only after this was read.
-            head.store(&ring.head.cursor, Ordering::Release);
+            head.publish(&ring.head.cursor);
             drop(guard);
             if self.limit != 0 {
-                ring.not_full.notify_one();
+                ring.not_full.notify_one_relaxed();
             }
             if head.position != tail.position {
                 ring.not_empty.notify_one_relaxed();
@@ -362,7 +422,7 @@ impl Channel {
         }
         let rounded = length.next_multiple_of(WORD);
         message.clear();
-        if message.try_reserve(rounded).is_err() {
+        if message.try_reserve(rounded + HALF_PAGE).is_err() {
             return Err(RecvError::TooLarge);
         }
         message.resize(rounded, 0);
@@ -391,7 +451,8 @@ impl Channel {
     }
 
     /// Waits until the other side has advanced its cursor. The wake-up that it must not
-    /// lose is that of the store to the other cursor: [`EventCount`] sees to that.
+    /// lose is that of [`Cursor::publish`], which finds the flag of the [`EventCount`] set
+    /// or is found by [`Cursor::probe_last`].
     fn wait(
         &self,
         side: Side,
@@ -403,12 +464,18 @@ impl Channel {
             Side::Producers => (&self.room, &ring.not_full),
             Side::Consumers => (&self.message, &ring.not_empty),
         };
-        let probe = || {
-            let head = Cursor::load(&ring.head.cursor, Ordering::Relaxed);
-            let tail = Cursor::load(&ring.tail.cursor, Ordering::Relaxed);
-            match side {
-                Side::Producers => tail.count.wrapping_sub(head.count) < self.limit,
-                Side::Consumers => tail.position != head.position,
+        let may_go_on = |head: Cursor, tail: Cursor| match side {
+            Side::Producers => tail.count.wrapping_sub(head.count) < self.limit,
+            Side::Consumers => tail.position != head.position,
+        };
+        let load = |word: &CursorWord| Cursor::load(&word.cursor, Ordering::Relaxed);
+        let probe = || may_go_on(load(&ring.head), load(&ring.tail));
+        let probe_last = || match side {
+            Side::Producers => {
+                may_go_on(Cursor::probe_last(&ring.head.cursor), load(&ring.tail))
+            }
+            Side::Consumers => {
+                may_go_on(load(&ring.head), Cursor::probe_last(&ring.tail.cursor))
             }
         };
         let check_peers = || {
@@ -431,8 +498,10 @@ impl Channel {
             return Ok(());
         }
         loop {
-            let slept = event.sleep_unless(probe, deadline);
-            if probe() {
+            let slept = event.sleep_unless(probe_last, deadline);
+            // The flag is set again, for others that sleep on: whoever publishes from here
+            // on finds it, and what was published before is found here.
+            if probe_last() {
                 return Ok(());
             }
             match slept {
@@ -473,11 +542,14 @@ impl Channel {
         Cursor::load(&self.ring.head.cursor, Ordering::Acquire).count
     }
 
-    /// Releases any lock held by `dead`. Call it once that process is known to have died,
-    /// so that waiters need not sleep a slice to discover it.
+    /// Releases any lock held by `dead`, and wakes whom it may have been about to wake.
+    /// Call it once that process is known to have died, so that waiters need not sleep a
+    /// slice to discover it.
     pub(crate) fn reclaim(&self, dead: RegistryId) {
         self.ring.producers.lock.reclaim(dead);
         self.ring.consumers.lock.reclaim(dead);
+        self.ring.not_empty.notify_one();
+        self.ring.not_full.notify_one();
     }
 
     /// The number of messages sent so far, which wraps.

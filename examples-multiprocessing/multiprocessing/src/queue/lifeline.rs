@@ -48,6 +48,7 @@ impl Lifeline {
         *lock_unpoisoned(&self.writer) = None;
     }
 
+    #[inline]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }

@@ -326,29 +326,36 @@ impl Segment {
 
     /// A chunk of the file after the mapped part. The chunks lie in runs, each as long as
     /// all before it, and a run is mapped when its first chunk is used.
+    #[inline]
     fn chunk(&self, index: usize) -> Result<&[Word], Error> {
         let run = (index + 1).ilog2() as usize;
         let first = (1 << run) - 1;
-        let Some(cell) = self.0.chunks.get(run) else {
-            return Err(Error::system(MAP)(Errno::EOVERFLOW));
-        };
-        let piece = if let Some(piece) = cell.get() {
-            piece
-        } else {
-            if !self.has_its_file() {
-                return Err(Error::system(MAP)(Errno::EBADF));
-            }
-            let (start, len) = (self.chunk_start(first), (1 << run) * CHUNK_BYTES);
-            let piece = Piece::map(&self.0.fd, start, len, None);
-            let piece = piece.map_err(Error::system(MAP))?;
-            // If another thread was faster, its mapping is as good.
-            cell.get_or_init(|| piece)
+        let piece = match self.0.chunks.get(run).and_then(OnceLock::get) {
+            Some(piece) => piece,
+            None => self.map_run(run)?,
         };
         // SAFETY: the chunk is one of the run, all of which is mapped.
         let start = unsafe { piece.start.add((index - first) * CHUNK_BYTES) };
         // SAFETY: aligned, as pages and chunks are; a chunk long; mapped for as long as
         // `self` is borrowed; and any bits make an atomic.
         Ok(unsafe { slice::from_raw_parts(start.cast().as_ptr(), CHUNK_WORDS) })
+    }
+
+    /// Maps a run of chunks into this process, once.
+    #[cold]
+    fn map_run(&self, run: usize) -> Result<&Piece, Error> {
+        let Some(cell) = self.0.chunks.get(run) else {
+            return Err(Error::system(MAP)(Errno::EOVERFLOW));
+        };
+        if !self.has_its_file() {
+            return Err(Error::system(MAP)(Errno::EBADF));
+        }
+        let first = (1 << run) - 1;
+        let (start, len) = (self.chunk_start(first), (1 << run) * CHUNK_BYTES);
+        let piece =
+            Piece::map(&self.0.fd, start, len, None).map_err(Error::system(MAP))?;
+        // If another thread was faster, its mapping is as good.
+        Ok(cell.get_or_init(|| piece))
     }
 
     /// Where in the file a chunk begins: after the mapped part, at a whole page.

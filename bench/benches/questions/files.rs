@@ -94,7 +94,7 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         .quote(
             "`file_copy`, 1000 files of 64 KiB",
             pool.as_str(),
-            ["one process", cp.as_str()],
+            ["one process", limit.as_str()],
         )
         .says(|results| {
             let times = results.times("Pool and a progress bar", pool)?;

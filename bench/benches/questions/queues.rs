@@ -352,6 +352,19 @@ fn between_processes(
             .note("both sides spin, and there can be no third"),
         );
     }
+    if size == size_of::<Message>() {
+        let name = "crossbeam, between threads";
+        scenario = scenario
+            .row(between_threads(name, sides, placement, move || {
+                ByteBuf::from(bytes.as_slice())
+            }))
+            .row(between_threads(
+                "crossbeam, arrays between threads",
+                sides,
+                placement,
+                item::<{ size_of::<Message>() }>,
+            ));
+    }
     if size <= PIPE_BUF {
         scenario = scenario.row(Row::new("raw pipe", move |times| {
             sides.race(
@@ -366,7 +379,16 @@ fn between_processes(
     if placement == Placement::Free && consumers == 1 {
         let what = |kind| format!("`{kind}`, {producers}→{consumers}, {size} B");
         scenario = scenario
-            .quote(what("Queue"), "Queue", ["a ring for two", "ipc-channel"])
+            .quote(
+                what("Queue"),
+                "Queue",
+                [
+                    "a ring for two",
+                    "crossbeam, between threads",
+                    "crossbeam, arrays between threads",
+                    "ipc-channel",
+                ],
+            )
             .quote(what("Pipe"), "Pipe", ["raw pipe"]);
     }
     let scenario = scenario
@@ -376,6 +398,28 @@ fn between_processes(
         .says(|results| spinning(results, "Queue"));
     bench.scenario(scenario);
     Ok(())
+}
+
+/// What the same item costs within one process, where nothing needs to survive the death
+/// of a peer. An item that owns memory is handed over as a pointer.
+fn between_threads<'a, T: AsRef<[u8]> + Send + 'a>(
+    name: &str,
+    sides: Sides,
+    placement: Placement,
+    item: impl Fn() -> T + Copy + Send + Sync + 'a,
+) -> Row<'a> {
+    let row = Row::new(name, move |times| {
+        let (sender, receiver) = channel::bounded::<T>(SIZE);
+        let (sender, receiver) = (&sender, &receiver);
+        sides.race(
+            By::Threads,
+            placement,
+            times,
+            move || sender.send(item()).map_err(|_| anyhow!("no receiver")),
+            move || Ok(last(receiver.recv()?.as_ref())),
+        )
+    });
+    row.note("within one process, whose threads share its memory")
 }
 
 /// Whether two sides that never sleep can have a core each. Otherwise each of their

@@ -86,7 +86,7 @@ fn the_buffer_of_a_message_is_half_a_page_longer() {
 #[test]
 fn messages_longer_than_a_piece_of_memory_arrive_whole() {
     model(2, || {
-        let channel = channel(1);
+        let channel = channel(2);
         let sender = {
             let channel = Arc::clone(&channel);
             thread::spawn(move || {

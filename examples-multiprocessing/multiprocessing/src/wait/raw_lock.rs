@@ -1,8 +1,8 @@
 //! The lock that lies in shared memory under all the others.
 
-use std::hint;
+use std::ops::ControlFlow;
 
-use super::spin::is_spinning;
+use super::spin::BackOff;
 use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
@@ -38,9 +38,8 @@ const HOLDER: u32 = !CONTENDED;
 /// A process may be asleep on the word, so that the one that releases it must wake one.
 const CONTENDED: u32 = 1 << 31;
 
-/// The number of probes before sleeping, in case the holder is about to finish: with a
-/// pause before each that is twice as long as the one before, some microseconds in all.
-const PROBES: u32 = 7;
+/// What the spins at all locks of this process were worth.
+static SPINS: BackOff = BackOff::new();
 
 shareable! {
     /// A lock of one word that knows the process which holds it. Taking it is one
@@ -135,21 +134,14 @@ impl RawLock {
         }
     }
 
-    /// Probes for a while whether the holder finishes, less and less often, since each
-    /// probe takes the word's cache line away from the holder. Stops if others sleep
-    /// already: then there are more workers than the lock, and probably the machine, can
-    /// serve.
+    /// Waits a moment in case the holder is about to finish. Stops if others sleep already:
+    /// then there are more workers than the lock, and probably the machine, can serve.
     fn spin(&self, me: RegistryId) -> bool {
-        let probes = if is_spinning() { PROBES } else { 0 };
-        for probe in 0..probes {
-            (0..1 << probe).for_each(|_| hint::spin_loop());
-            match self.word.load(Ordering::Relaxed) {
-                FREE if self.swap_in(FREE, me) => return true,
-                word if word & CONTENDED != 0 => return false,
-                _ => {}
-            }
-        }
-        false
+        SPINS.until(|| match self.word.load(Ordering::Relaxed) {
+            FREE if self.swap_in(FREE, me) => ControlFlow::Break(true),
+            word if word & CONTENDED != 0 => ControlFlow::Break(false),
+            _ => ControlFlow::Continue(()),
+        })
     }
 
     /// Frees the lock, whichever process holds it. Returns whether one did.

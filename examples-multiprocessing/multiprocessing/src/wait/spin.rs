@@ -1,7 +1,8 @@
 //! How long it pays to probe again before going to sleep.
 
 use std::hint;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -49,180 +50,354 @@ pub(crate) fn decide_whether_to_spin() -> bool {
     SPINNING.load(Ordering::Relaxed) == ON
 }
 
-/// A budget of probes that adapts: doubled when one of them succeeded, halved when none
-/// did. So two sides that answer at once never sleep, and while the other side is slow,
-/// next to nothing is spent.
+/// Probes for a while, if that has paid before: two sides that answer at once never
+/// sleep, and while the other side is slow, or waits for the very processor that the
+/// spin uses, next to nothing is spent.
+///
+/// The processor is never given away meanwhile. Beside other work a single yield can cost
+/// a slice of the scheduler, which is a hundred times what a sleep and its wake-up cost.
 ///
 /// crossbeam's [`Backoff`](https://docs.rs/crossbeam-utils/latest/crossbeam_utils/struct.Backoff.html)
-/// spins and yields alike, but begins afresh with every wait; this one remembers what
-/// the waits before were worth.
+/// begins afresh with every wait; this one remembers what the waits before were worth.
 #[derive(Debug)]
 pub(crate) struct Spin {
-    budget: AtomicU32,
     limits: SpinLimits,
-    /// How many times in a row no probe succeeded.
-    misses: AtomicU32,
+    account: Account,
 }
 
-/// The least and the largest number of probes. What a probe costs depends on what is
-/// probed.
+/// How a spin goes about it, which depends on what a probe costs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SpinLimits {
-    /// The least budget: it is by these probes that a faster other side is noticed.
-    least: u32,
-    /// The largest: about as long as a sleep and its wake-up take if the other side
-    /// has slept, too.
-    most: u32,
+    /// The number of probes from one look at the clock to the next.
+    burst: u32,
 }
 
 impl SpinLimits {
     /// For a probe of a word in shared memory.
-    pub(crate) const AT_MEMORY: Self = Self {
-        least: 64,
-        most: 256,
-    };
+    pub(crate) const AT_MEMORY: Self = Self { burst: 8 };
     /// For a probe by a system call.
-    pub(crate) const BY_CALL: Self = Self {
-        least: 8,
-        most: 128,
-    };
+    pub(crate) const BY_CALL: Self = Self { burst: 1 };
 }
 
-/// The number of probes that follow each other at once. Before the later ones the processor
-/// is given away: it may be the very one that the other side waits for, and if nobody wants
-/// it, an answer that has not come by now can wait for half a microsecond.
-const PAUSES: u32 = 64;
+/// The longest spin: somewhat longer than an idle processor needs to wake up and answer.
+const LONGEST: Duration = Duration::from_micros(50);
 
-/// If the processor comes back later than this, other work wants it. Every further yield
-/// might cost a slice of the scheduler, which is far more than a sleep and its wake-up.
-const QUICK: Duration = Duration::from_micros(50);
+/// If this much passes from one look at the clock to the next, the processor did something
+/// else in between, probably the other side's work. A sleep would have let it do so at once.
+const PREEMPTED: Duration = Duration::from_micros(4);
 
 impl Spin {
     pub(crate) const fn new(limits: SpinLimits) -> Self {
+        // What a miss costs is about what two hits save.
+        let terms = Terms {
+            hit: 1,
+            miss: 2,
+            most: 4,
+            rest: 32 * LONGEST.as_micros() as u32,
+        };
         Self {
-            budget: AtomicU32::new(limits.most),
             limits,
-            misses: AtomicU32::new(0),
+            account: Account::new(terms),
         }
     }
 
-    /// Probes until one probe gives something or the budget is spent: for a wait without
-    /// a deadline.
+    /// Probes until one probe gives something or the spin does not pay any more.
     pub(crate) fn until<R>(&self, probe: impl FnMut() -> Option<R>) -> Option<R> {
         self.until_deadline(Deadline::Never, probe)
     }
 
-    /// [`until`](Self::until) for a wait that may have a deadline. If it has one, the
-    /// processor is never given away: nobody knows when it would come back.
+    /// [`until`](Self::until) for a wait that may have a deadline.
     pub(crate) fn until_deadline<R>(
         &self,
         deadline: Deadline,
         probe: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        match deadline {
-            _ if !is_spinning() => None,
-            Deadline::Never => self.spin(self.limits.most, probe),
-            Deadline::At(_) => self.spin(PAUSES, probe),
-        }
-    }
-
-    /// Probes at most this often, and no more often than the budget allows.
-    fn spin<R>(&self, most: u32, mut probe: impl FnMut() -> Option<R>) -> Option<R> {
-        let relaxed = Ordering::Relaxed;
-        let SpinLimits { least, .. } = self.limits;
-        let misses = self.misses.load(relaxed);
-        let budget = if is_trial(misses) {
-            self.limits.most
+        if is_spinning() && self.account.pays() {
+            self.spin(deadline, probe)
         } else {
-            self.budget.load(relaxed)
-        };
-        let mut misses = misses.wrapping_add(1);
-        for count in 0..budget.min(most) {
-            if count < PAUSES {
-                hint::spin_loop();
-            } else if !yield_is_quick() {
-                // No trial for a while.
-                misses = misses.max(MISSES_BEFORE_TRIALS + 1);
-                break;
-            }
-            if let Some(found) = probe() {
-                let doubled = budget.saturating_mul(2).min(self.limits.most);
-                self.budget.store(doubled, relaxed);
-                self.misses.store(0, relaxed);
-                return Some(found);
-            }
+            None
         }
-        self.budget.store((budget / 2).max(least), relaxed);
-        self.misses.store(misses, relaxed);
-        None
+    }
+
+    fn spin<R>(
+        &self,
+        deadline: Deadline,
+        mut probe: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        let mut burst = || {
+            (0..self.limits.burst).find_map(|_| {
+                hint::spin_loop();
+                probe()
+            })
+        };
+        if let Some(found) = burst() {
+            self.account.hit_at_once();
+            return Some(found);
+        }
+        let mut last = futex::now();
+        let end = match deadline {
+            Deadline::Never => last + LONGEST,
+            Deadline::At(end) => end.min(last + LONGEST),
+        };
+        loop {
+            let found = burst();
+            let now = futex::now();
+            let preempted = now.saturating_sub(last) > PREEMPTED;
+            if preempted || (found.is_none() && now >= end) {
+                self.account.miss();
+                return found;
+            }
+            if found.is_some() {
+                self.account.hit();
+                return found;
+            }
+            last = now;
+        }
     }
 }
 
-/// Gives the processor away, and says whether it came back at once.
-fn yield_is_quick() -> bool {
-    let before = futex::now();
-    thread::yield_now();
-    futex::now().saturating_sub(before) < QUICK
+/// A short spin for a word that others take and give back all the time: some microseconds
+/// in all, with a pause before each probe that is twice as long as the one before, since
+/// each takes the word's cache line away from its holder.
+#[derive(Debug)]
+pub(crate) struct BackOff {
+    account: Account,
 }
 
-/// The number of misses in a row after which a trial comes at times.
-const MISSES_BEFORE_TRIALS: u32 = 8;
+/// The number of probes.
+const PROBES: u32 = 7;
 
-/// Whether to spend the largest budget after this number of misses. Two sides that both
-/// sleep before they answer would otherwise do so for ever: each finds the other slow.
-fn is_trial(misses: u32) -> bool {
-    const RARELY: u32 = 256;
-    misses >= MISSES_BEFORE_TRIALS
-        && (misses.is_power_of_two() || misses.is_multiple_of(RARELY))
+impl BackOff {
+    pub(crate) const fn new() -> Self {
+        // A hit saves a sleep and its wake-up, which is many times what a miss costs.
+        let terms = Terms {
+            hit: 32,
+            miss: 1,
+            most: 32,
+            rest: 100,
+        };
+        Self {
+            account: Account::new(terms),
+        }
+    }
+
+    /// Probes until one probe ends the spin. Returns whether it had success.
+    pub(crate) fn until(&self, probe: impl FnMut() -> ControlFlow<bool>) -> bool {
+        is_spinning() && self.account.pays() && self.spin(probe)
+    }
+
+    fn spin(&self, mut probe: impl FnMut() -> ControlFlow<bool>) -> bool {
+        for number in 0..PROBES {
+            (0..1 << number).for_each(|_| hint::spin_loop());
+            if let ControlFlow::Break(success) = probe() {
+                if success {
+                    self.account.hit();
+                }
+                return success;
+            }
+        }
+        self.account.miss();
+        false
+    }
+}
+
+/// What spins gained and cost so far, which says whether the next one is likely to pay.
+///
+/// A miss that uses up the credit begins a rest, in which nobody spins. After it comes a
+/// trial: two sides that both sleep before they answer would otherwise do so for ever, as
+/// each finds the other slow. Every trial in vain makes the next rest twice as long, so
+/// that trials take less than a hundredth of the time.
+///
+/// Threads share it. So it is written to only where something changes: otherwise its cache
+/// line would travel with every spin.
+#[derive(Debug)]
+struct Account {
+    terms: Terms,
+    credit: AtomicU32,
+    /// The length of the latest rest in microseconds; 0 after a hit.
+    rest: AtomicU32,
+    /// When the rest ends, on the monotonic clock, in nanoseconds.
+    rests_until: AtomicU64,
+}
+
+/// What hits and misses are worth.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    /// What a hit adds to the credit.
+    hit: u32,
+    /// What a miss takes from it.
+    miss: u32,
+    /// The largest credit, which is also the first.
+    most: u32,
+    /// The shortest rest in microseconds.
+    rest: u32,
+}
+
+/// How many times the shortest rest the longest is.
+const LONGEST_REST: u32 = 64;
+
+impl Account {
+    const fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            credit: AtomicU32::new(terms.most),
+            rest: AtomicU32::new(0),
+            rests_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a spin is likely to pay in the wait that begins now.
+    #[inline]
+    fn pays(&self) -> bool {
+        self.credit.load(Ordering::Relaxed) > 0
+            || nanoseconds() >= self.rests_until.load(Ordering::Relaxed)
+    }
+
+    /// The spin found what it waited for.
+    fn hit(&self) {
+        self.add(self.terms.hit);
+        if self.rest.load(Ordering::Relaxed) != 0 {
+            self.rest.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// It was there at the first look. That can also be the work of another side on the
+    /// same processor, before the spin began: it proves nothing in a trial.
+    #[inline]
+    fn hit_at_once(&self) {
+        if self.credit.load(Ordering::Relaxed) > 0 {
+            self.add(self.terms.hit);
+        }
+    }
+
+    #[inline]
+    fn add(&self, gain: u32) {
+        let credit = self.credit.load(Ordering::Relaxed);
+        if credit < self.terms.most {
+            let more = (credit + gain).min(self.terms.most);
+            self.credit.store(more, Ordering::Relaxed);
+        }
+    }
+
+    /// The spin found nothing, or not because it spun.
+    fn miss(&self) {
+        let relaxed = Ordering::Relaxed;
+        let left = self.credit.load(relaxed).saturating_sub(self.terms.miss);
+        self.credit.store(left, relaxed);
+        if left == 0 {
+            let longest = self.terms.rest.saturating_mul(LONGEST_REST);
+            let rest = self.rest.load(relaxed).saturating_mul(2);
+            let rest = rest.clamp(self.terms.rest, longest);
+            self.rest.store(rest, relaxed);
+            let until = nanoseconds().saturating_add(u64::from(rest) * 1000);
+            self.rests_until.store(until, relaxed);
+        }
+    }
+}
+
+/// The monotonic clock.
+fn nanoseconds() -> u64 {
+    futex::now().as_nanos() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// How many probes a wait makes that never succeeds.
-    fn probes(spin: &Spin) -> u32 {
-        let mut probes = 0;
-        let found = spin.spin(256, || {
-            probes += 1;
-            None::<()>
-        });
-        assert_eq!(found, None);
-        probes
-    }
-
-    #[test]
-    fn a_wait_with_a_deadline_does_not_give_the_processor_away() {
-        let spin = Spin::new(SpinLimits::AT_MEMORY);
-        let mut probes = 0;
-        let deadline = Deadline::after(Duration::from_hours(1));
-        let found = spin.until_deadline(deadline, || {
-            probes += 1;
-            None::<()>
-        });
-        assert_eq!(found, None);
-        assert!(probes <= PAUSES, "{probes} probes");
-    }
-
-    /// Below the number of pauses, as a yield may be slow, which ends the spin.
-    const SHORT: SpinLimits = SpinLimits {
-        least: 16,
-        most: 64,
+    const TERMS: Terms = Terms {
+        hit: 1,
+        miss: 2,
+        most: 4,
+        // Longer than any test.
+        rest: 10_000_000,
     };
 
-    #[test]
-    fn waits_in_vain_become_short_except_for_a_trial() {
-        let spin = Spin::new(SHORT);
-        let waits: Vec<u32> = (0..10).map(|_| probes(&spin)).collect();
-        assert_eq!(waits, [64, 32, 16, 16, 16, 16, 16, 16, 64, 32]);
+    fn end_rest(account: &Account) {
+        account.rests_until.store(0, Ordering::Relaxed);
     }
 
     #[test]
-    fn a_success_lets_the_next_wait_be_longer() {
-        let spin = Spin::new(SHORT);
-        while probes(&spin) > 16 {}
-        assert_eq!(spin.spin(64, || Some(7)), Some(7));
-        assert_eq!(probes(&spin), 32);
-        assert_eq!(probes(&spin), 16);
+    fn misses_end_in_a_rest() {
+        let account = Account::new(TERMS);
+        account.miss();
+        assert!(account.pays());
+        account.miss();
+        assert!(!account.pays());
+    }
+
+    #[test]
+    fn hits_make_up_for_misses() {
+        let account = Account::new(TERMS);
+        for _ in 0..10 {
+            account.miss();
+            account.hit_at_once();
+            account.hit();
+        }
+        assert!(account.pays());
+    }
+
+    #[test]
+    fn each_trial_in_vain_doubles_the_rest_up_to_a_limit() {
+        let account = Account::new(Terms { rest: 1, ..TERMS });
+        let rests = (0..9).map(|_| {
+            account.credit.store(0, Ordering::Relaxed);
+            account.miss();
+            account.rest.load(Ordering::Relaxed)
+        });
+        assert_eq!(rests.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        account.hit();
+        account.miss();
+        assert_eq!(account.rest.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_trial_ends_the_rest_only_by_a_hit_that_took_a_spin() {
+        let account = Account::new(TERMS);
+        (0..2).for_each(|_| account.miss());
+        end_rest(&account);
+        assert!(account.pays(), "a trial");
+        account.hit_at_once();
+        assert_eq!(account.credit.load(Ordering::Relaxed), 0);
+        account.hit();
+        assert_eq!(account.credit.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_spin_ends_with_what_it_finds() {
+        let spin = Spin::new(SpinLimits::AT_MEMORY);
+        let mut probes = 0;
+        let tenth = spin.spin(Deadline::Never, || {
+            probes += 1;
+            (probes == 10).then_some("tenth")
+        });
+        assert_eq!(tenth, Some("tenth"));
+    }
+
+    #[test]
+    fn a_back_off_ends_with_what_it_finds_or_after_a_few_probes() {
+        let spins = BackOff::new();
+        let mut probes = 0;
+        let mut third = || {
+            probes += 1;
+            if probes == 3 {
+                return ControlFlow::Break(true);
+            }
+            ControlFlow::Continue(())
+        };
+        assert!(spins.spin(&mut third));
+        assert!(!spins.spin(&mut third));
+        assert_eq!(probes, 3 + PROBES);
+        assert!(!spins.spin(|| ControlFlow::Break(false)));
+    }
+
+    #[test]
+    fn a_spin_does_not_go_on_after_the_deadline() {
+        let spin = Spin::new(SpinLimits::AT_MEMORY);
+        let mut probes = 0;
+        let found = spin.spin(Deadline::NOW, || {
+            probes += 1;
+            None::<()>
+        });
+        assert_eq!((found, probes), (None, 16));
     }
 }

@@ -43,6 +43,10 @@ pub use wait::wait;
 /// socket's buffer, so that a sender of large messages waits for its receiver.
 const INLINE: usize = 64 * 1024;
 
+/// Up to this many bytes it takes less to copy a message behind its header than to have
+/// the system collect the two.
+const SMALL: usize = 512 - HEADER;
+
 /// Before the message: its length, eight bytes, the least significant first.
 const HEADER: usize = size_of::<u64>();
 
@@ -205,14 +209,21 @@ impl Connection {
             Some(file)
         };
         let length = (bytes.len() as u64).to_le_bytes();
-        let parts = [IoSlice::new(&length), IoSlice::new(first)];
         let rest = rest.as_ref().map(AsFd::as_fd);
-        packet::send(self.socket.as_fd(), &parts, rest).map_err(
-            |error| match error {
-                Errno::EPIPE | Errno::ECONNRESET => SendError::Closed,
-                error => SendError::Io(error.into()),
-            },
-        )
+        let sent = if first.len() <= SMALL {
+            let mut both = [0; HEADER + SMALL];
+            let both = &mut both[..HEADER + first.len()];
+            both[..HEADER].copy_from_slice(&length);
+            both[HEADER..].copy_from_slice(first);
+            packet::send_bytes(self.socket.as_fd(), both)
+        } else {
+            let parts = [IoSlice::new(&length), IoSlice::new(first)];
+            packet::send(self.socket.as_fd(), &parts, rest)
+        };
+        sent.map_err(|error| match error {
+            Errno::EPIPE | Errno::ECONNRESET => SendError::Closed,
+            error => SendError::Io(error.into()),
+        })
     }
 
     /// Receives bytes as they were sent by [`send_bytes`](Self::send_bytes).

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag,
+    self, AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag,
     SockType, recvmsg, sendmsg, socketpair,
 };
 
@@ -45,6 +45,17 @@ pub(crate) fn send(
             flags,
             None,
         ) {
+            Err(Errno::EINTR) => {}
+            sent => return sent.map(drop),
+        }
+    }
+}
+
+/// Sends the bytes as one packet, waiting for room as long as it takes.
+pub(crate) fn send_bytes(socket: BorrowedFd<'_>, bytes: &[u8]) -> nix::Result<()> {
+    loop {
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        match socket::send(socket.as_raw_fd(), bytes, flags) {
             Err(Errno::EINTR) => {}
             sent => return sent.map(drop),
         }

@@ -169,7 +169,8 @@ fn a_semaphore_of_one_permit_lets_one_in_at_a_time() {
 
 #[test]
 fn every_release_of_a_semaphore_wakes_one_waiter() {
-    model(2, || {
+    // With two preemptions it takes minutes.
+    model(1, || {
         let semaphore = Semaphore::new(0).unwrap();
         let waiters: Vec<_> = (0..2)
             .map(|_| {
@@ -183,6 +184,28 @@ fn every_release_of_a_semaphore_wakes_one_waiter() {
             waiter.join().unwrap();
         }
         assert_eq!(semaphore.get_value(), 0);
+    });
+}
+
+#[test]
+fn permits_beyond_the_places_count_like_the_others() {
+    model(1, || {
+        let semaphore = BoundedSemaphore::new(8).unwrap();
+        let permit = semaphore.permit();
+        for _ in 0..7 {
+            assert!(semaphore.try_acquire());
+        }
+        assert!(!semaphore.try_acquire());
+        drop(permit);
+        for _ in 0..7 {
+            semaphore.release().unwrap();
+        }
+        assert_eq!(semaphore.get_value(), 8);
+        assert_eq!(semaphore.release(), Err(ReleasedTooOften));
+        let permits: Vec<_> = (0..8).map(|_| semaphore.permit()).collect();
+        assert_eq!(semaphore.get_value(), 0);
+        drop(permits);
+        assert_eq!(semaphore.get_value(), 8);
     });
 }
 

@@ -9,7 +9,7 @@ use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, SLICE, Slept};
 use crate::sys::segment::{PAGE, Shared, shareable};
-use crate::wait::{Acquired, RawGuard, RawLock};
+use crate::wait::{EventCount, RawLock};
 
 /// A number of permits; a process that finds none left waits for one: Python's
 /// [`multiprocessing.Semaphore`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Semaphore).
@@ -38,9 +38,9 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 /// [`release`](Self::release) them, so the semaphore cannot know whose they were. A process
 /// that dies while it waits takes no permit with it.
 ///
-/// The waiting is that of Drepper's [Futexes Are
-/// Tricky](https://www.akkadia.org/drepper/futex.pdf): a word that changes with every
-/// release is what waiters sleep on, and a lock keeps the counts.
+/// A permit lies in a place of shared memory, and is taken or given back by one change of
+/// the word that stands there: free, or its holder. Those that find none sleep on an
+/// eventcount.
 ///
 /// # Limitations
 ///
@@ -48,42 +48,44 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 /// when their holder is killed.
 #[derive(Debug, Clone)]
 pub struct Semaphore {
-    state: Shared<State<HOLDERS>>,
+    state: Shared<State<PLACES>>,
 }
 
 handle!(Semaphore { state });
 
-/// The number of holders for which a page has room beside the rest.
-const HOLDERS: usize = (PAGE - 256) / size_of::<u32>();
+/// The number of places that fit into a page beside the rest.
+const PLACES: usize = (PAGE - 256) / size_of::<u32>();
 
 /// The bound of a semaphore that has none.
 const UNBOUNDED: u32 = u32::MAX;
 
+/// In a place: no permit is there.
+const NONE: u32 = 0;
+/// In a place: a permit that nobody holds. Every other number is the process that holds
+/// the permit of the place.
+const FREE: u32 = 1 << 31;
+
 shareable! {
-    /// All fields but `releases` change under the lock only.
-    ///
-    /// Each operation takes effect by a single store, to `total` or to a place in
-    /// `holders`. So a process that dies in the middle of an operation has done it or has
-    /// not, and `held`, which merely counts, is counted again.
+    /// Each operation takes effect by a single change of one word, `unplaced` or one in
+    /// `places`. So a process that dies in the middle of an operation has done it or has
+    /// not, and nothing has to be repaired.
     #[derive(Debug)]
     pub(super) struct State<const N: usize> {
-        lock: RawLock,
-        /// The permits that are free or held by a guard: those that were there at first,
-        /// less those acquired by hand, plus those released by hand.
-        total: AtomicU32,
-        /// The largest value of `total`.
+        /// Notified after each permit that becomes free.
+        freed: EventCount,
+        /// Held while a permit is added by hand, so that no two processes add theirs to
+        /// the same place, or to the last one within the bound.
+        adding: RawLock,
+        /// The largest number of permits. Never changes.
         bound: AtomicU32,
-        /// The number of places of `holders` that are taken.
-        held: AtomicU32,
-        /// Changes with every permit that becomes available: what waiters sleep on.
-        releases: AtomicU32,
-        /// The number of those that sleep or are about to. One that was killed stays
-        /// counted, which costs a useless system call at every release.
-        waiting: AtomicU32,
+        /// From this place on there never was a permit. Grows under the lock.
+        used: AtomicU32,
+        /// The free permits for which there is no place.
+        unplaced: AtomicU32,
         /// When a process last searched for dead holders: see [`milliseconds`].
         searched: AtomicU32,
-        /// The process that holds the permit of this place; 0 for none.
-        holders: [AtomicU32; N],
+        /// [`NONE`], [`FREE`] or a holder.
+        places: [AtomicU32; N],
     }
 }
 
@@ -96,130 +98,156 @@ enum Hold {
     Guarded,
 }
 
-/// The place at which a permit's holder is recorded; `None` if there was no place or no
-/// guard.
+/// The place of a guard's permit; `None` if there was no place or no guard.
 type Place = Option<usize>;
 
 impl<const N: usize> State<N> {
     pub(super) fn new(permits: u32, bound: u32) -> Self {
+        let used = permits.min(N as u32);
+        let first = |place| if place < used as usize { FREE } else { NONE };
         Self {
-            lock: RawLock::new(),
-            total: AtomicU32::new(permits),
+            freed: EventCount::new(),
+            adding: RawLock::new(),
             bound: AtomicU32::new(bound),
-            held: AtomicU32::new(0),
-            releases: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
+            used: AtomicU32::new(used),
+            unplaced: AtomicU32::new(permits - used),
             searched: AtomicU32::new(0),
-            holders: array::from_fn(|_| AtomicU32::new(0)),
+            places: array::from_fn(|place| AtomicU32::new(first(place))),
         }
     }
 
-    /// Takes the lock, and corrects the count if its last holder died.
-    fn lock(&self) -> RawGuard<'_> {
-        self.repaired(self.lock.lock())
+    /// The places in which there may be a permit.
+    fn used(&self) -> &[AtomicU32] {
+        let used = self.used.load(Ordering::Relaxed) as usize;
+        self.places.get(..used).unwrap_or(&self.places)
     }
 
-    /// The same for an operation with a deadline: a process that is stopped while it holds
-    /// the lock delays it by half a slice. There is no guard then.
-    fn lock_until(&self, deadline: Deadline) -> Option<RawGuard<'_>> {
-        let acquired = self.lock.acquire(deadline.or_later(SLICE / 2))?;
-        Some(self.repaired(RawGuard::new(&self.lock, acquired)))
-    }
-
-    fn repaired<'a>(&self, guard: RawGuard<'a>) -> RawGuard<'a> {
-        if guard.acquired == Acquired::PredecessorDied {
-            let taken = |place: &&AtomicU32| place.load(Ordering::Relaxed) != 0;
-            let held = self.holders.iter().filter(taken).count();
-            self.held.store(held as u32, Ordering::Relaxed);
-        }
-        guard
-    }
-
+    /// The number of free permits.
     fn available(&self) -> u32 {
-        let held = self.held.load(Ordering::Relaxed);
-        self.total.load(Ordering::Relaxed).saturating_sub(held)
+        let free = self.used().iter().filter(|place| is_free(place)).count();
+        self.unplaced
+            .load(Ordering::Relaxed)
+            .saturating_add(free as u32)
     }
 
+    /// Whether a permit is free.
+    fn has_free(&self) -> bool {
+        self.used().iter().any(is_free) || self.unplaced.load(Ordering::Relaxed) > 0
+    }
+
+    #[inline]
     fn acquire(
+        &self,
+        hold: Hold,
+        deadline: Deadline,
+        slept: Slept,
+    ) -> Option<Place> {
+        match self.take(hold) {
+            Some(place) => Some(place),
+            None => self.acquire_contended(hold, deadline, slept),
+        }
+    }
+
+    #[cold]
+    fn acquire_contended(
         &self,
         hold: Hold,
         deadline: Deadline,
         mut slept: Slept,
     ) -> Option<Place> {
-        let mut guard = self.lock_until(deadline)?;
         loop {
             // If permits come and go, each waiter is woken within its slice, and none of
             // them would search. So the time since the last search counts, too.
-            if self.available() == 0
-                && (slept != Slept::Woken || self.nobody_searched_for_a_slice())
-            {
+            if slept != Slept::Woken || self.nobody_searched_for_a_slice() {
                 self.take_from_the_dead();
             }
-            if self.available() > 0 {
-                return Some(self.take(hold));
+            if let Some(place) = self.take(hold) {
+                // The release that woke this process may have been followed by others
+                // that woke nobody.
+                if self.has_free() {
+                    self.freed.notify_one_relaxed();
+                }
+                return Some(place);
             }
             if slept == Slept::Deadline {
                 return None;
             }
-            add(&self.waiting, 1);
-            let releases = self.releases.load(Ordering::Relaxed);
-            drop(guard);
-            // A release after the lock was given up is not lost: it changes `releases`,
-            // and the sleep does not begin.
-            slept = futex::wait(&self.releases, releases, deadline);
-            // Without the lock it stays among those that wait, which costs system calls.
-            guard = self.lock_until(deadline)?;
-            subtract(&self.waiting, 1);
+            // A release after `take` is not lost: `EventCount` sees to that. Nor is a
+            // permit that moved from one place to another behind it: the release that
+            // made the second one free ends the sleep.
+            slept = self.freed.sleep_unless(|| self.has_free(), deadline);
         }
     }
 
-    /// Takes one of the free permits. Needs the lock.
-    fn take(&self, hold: Hold) -> Place {
-        let place = match hold {
-            Hold::Anonymous => None,
-            Hold::Guarded => {
-                let free = |place: &AtomicU32| place.load(Ordering::Relaxed) == 0;
-                self.holders.iter().position(free)
-            }
-        };
-        match place {
-            Some(place) => {
-                self.holders[place].store(registry::me(), Ordering::Relaxed);
-                add(&self.held, 1);
-            }
-            None => subtract(&self.total, 1),
+    /// Takes one of the free permits, if it finds one.
+    #[inline]
+    fn take(&self, hold: Hold) -> Option<Place> {
+        match hold {
+            // The places are left to the guards as long as possible.
+            Hold::Anonymous if self.take_unplaced() => Some(None),
+            Hold::Anonymous => self.take_placed(NONE).map(|_| None),
+            Hold::Guarded => match self.take_placed(registry::me()) {
+                Some(place) => Some(Some(place)),
+                None => self.take_unplaced().then_some(None),
+            },
         }
-        place
+    }
+
+    /// Takes the permit of the first free place, in which `left` remains.
+    #[inline]
+    fn take_placed(&self, left: u32) -> Option<usize> {
+        // Acquire: what was done under the permit before is seen. Release publishes this
+        // process's entry in the registry along with its id.
+        self.used()
+            .iter()
+            .position(|place| is_free(place) && change(place, FREE, left))
+    }
+
+    #[inline]
+    fn take_unplaced(&self) -> bool {
+        let mut free = self.unplaced.load(Ordering::Relaxed);
+        while free > 0 {
+            if change(&self.unplaced, free, free - 1) {
+                return true;
+            }
+            free = self.unplaced.load(Ordering::Relaxed);
+        }
+        false
     }
 
     /// Adds a permit. Returns whether the bound allows it.
     pub(super) fn release(&self) -> bool {
-        let guard = self.lock();
-        let total = self.total.load(Ordering::Relaxed);
-        if total >= self.bound.load(Ordering::Relaxed) {
-            return false;
+        let adding = self.adding.lock();
+        let used = self.used().len();
+        let bound = self.bound.load(Ordering::Relaxed);
+        // While the lock is held an empty place stays empty.
+        let empty = |place: &AtomicU32| place.load(Ordering::Relaxed) == NONE;
+        match self.used().iter().position(empty) {
+            Some(place) => self.places[place].store(FREE, Ordering::Release),
+            None if used < N.min(bound as usize) => {
+                self.used.store(used as u32 + 1, Ordering::Relaxed);
+                self.places[used].store(FREE, Ordering::Release);
+            }
+            None => {
+                let more = bound.saturating_sub(N as u32);
+                let add = |free: u32| (free < more).then(|| free + 1);
+                let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+                if self.unplaced.fetch_update(set, fetch, add).is_err() {
+                    return false;
+                }
+            }
         }
-        self.total.store(total + 1, Ordering::Relaxed);
-        self.wake_waiters(guard, 1);
+        drop(adding);
+        self.freed.notify_one();
         true
     }
 
     /// Gives back the permit of a guard.
+    #[inline]
     fn vacate(&self, place: usize) {
-        let guard = self.lock();
-        self.holders[place].store(0, Ordering::Relaxed);
-        subtract(&self.held, 1);
-        self.wake_waiters(guard, 1);
-    }
-
-    /// Wakes those that wait for permits. They check once the lock is free.
-    fn wake_waiters(&self, guard: RawGuard<'_>, permits: u32) {
-        self.releases.fetch_add(1, Ordering::Relaxed);
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        drop(guard);
-        if waiting > 0 {
-            futex::wake(&self.releases, permits);
-        }
+        // Nobody else changes the place while its holder lives.
+        self.places[place].store(FREE, Ordering::Release);
+        self.freed.notify_one();
     }
 
     fn nobody_searched_for_a_slice(&self) -> bool {
@@ -227,39 +255,36 @@ impl<const N: usize> State<N> {
         u128::from(milliseconds().wrapping_sub(searched)) >= SLICE.as_millis()
     }
 
-    /// Frees the places of holders that have died. Needs the lock.
+    /// Frees the permits of holders that have died.
     fn take_from_the_dead(&self) {
         self.searched.store(milliseconds(), Ordering::Relaxed);
-        for place in &self.holders {
-            let holder = place.load(Ordering::Relaxed);
-            if holder != 0 && !registry::is_alive(holder) {
-                place.store(0, Ordering::Relaxed);
-                subtract(&self.held, 1);
+        for place in self.used() {
+            // Acquire: the holder's entry in the registry is seen.
+            let holder = place.load(Ordering::Acquire);
+            if !matches!(holder, NONE | FREE) && !registry::is_alive(holder) {
+                // Fails if another process has found it dead, too.
+                change(place, holder, FREE);
             }
         }
         // Other waiters find further permits at the end of their own slice.
     }
 }
 
+#[inline]
+fn is_free(place: &AtomicU32) -> bool {
+    place.load(Ordering::Relaxed) == FREE
+}
+
+#[inline]
+fn change(word: &AtomicU32, from: u32, to: u32) -> bool {
+    word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
 /// The clock, as a number that wraps after fifty days. When it shows an old value again,
 /// a search for the dead may come a slice later.
 fn milliseconds() -> u32 {
     futex::now().as_millis() as u32
-}
-
-/// For counts that change under the lock only, as `subtract`.
-fn add(count: &AtomicU32, n: u32) {
-    count.store(
-        count.load(Ordering::Relaxed).saturating_add(n),
-        Ordering::Relaxed,
-    );
-}
-
-fn subtract(count: &AtomicU32, n: u32) {
-    count.store(
-        count.load(Ordering::Relaxed).saturating_sub(n),
-        Ordering::Relaxed,
-    );
 }
 
 impl Semaphore {
@@ -289,7 +314,7 @@ impl Semaphore {
     /// did.
     #[must_use = "without a permit there is nothing to release"]
     pub fn try_acquire(&self) -> bool {
-        let (hold, slept) = (Hold::Anonymous, Slept::Deadline);
+        let (hold, slept) = (Hold::Anonymous, Slept::Slice);
         self.state.acquire(hold, Deadline::NOW, slept).is_some()
     }
 
@@ -328,14 +353,14 @@ impl Semaphore {
     }
 
     /// The number of free permits. Another process may have changed it by the time you
-    /// look at the answer.
+    /// look at the answer; what others take and give back while they are counted may be
+    /// counted or not.
     #[must_use]
     pub fn get_value(&self) -> u32 {
-        let _guard = self.state.lock();
         self.state.available()
     }
 
-    pub(super) fn state(&self) -> &State<HOLDERS> {
+    pub(super) fn state(&self) -> &State<PLACES> {
         &self.state
     }
 }
@@ -347,13 +372,13 @@ impl Semaphore {
 /// nothing. Made by [`Semaphore::permit`], where its example is.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    state: &'a State<HOLDERS>,
+    state: &'a State<PLACES>,
     place: Place,
     holder: RegistryId,
 }
 
 impl<'a> Permit<'a> {
-    fn new(state: &'a State<HOLDERS>, place: Place) -> Self {
+    fn new(state: &'a State<PLACES>, place: Place) -> Self {
         Self {
             state,
             place,

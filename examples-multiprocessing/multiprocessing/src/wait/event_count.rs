@@ -12,6 +12,7 @@ shareable! {
     /// [eventcount](https://www.1024cores.net/home/lock-free-algorithms/eventcounts), but
     /// with a flag in the place of his count of sleepers: a sleeper that is killed would
     /// never be subtracted.
+    #[derive(Debug)]
     #[repr(align(128))]
     pub(crate) struct EventCount {
         sleepers: AtomicU32,

@@ -266,7 +266,8 @@ fn at(
                 "Lock",
                 ["std Mutex", "pthread mutex, number apart"],
             )
-            .quote(what("Value"), "Value", ["pthread mutex"]);
+            .quote(what("Value"), "Value", ["pthread mutex"])
+            .quote(what("Semaphore"), "Semaphore", ["Lock"]);
     }
     let scenario = scenario
         .says(|results| {

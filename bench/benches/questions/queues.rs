@@ -11,7 +11,7 @@ use bench::sys::{Message, PingPong, Ring, Wait};
 use bench::{Bench, By, Part, Placement, Race, Results, Row, Scenario, share};
 use crossbeam::channel;
 use ipc_channel::ipc;
-use multiprocessing::{RawValue, SimpleQueue, cpu_count, pipe};
+use multiprocessing::{Event, RawValue, SimpleQueue, cpu_count, pipe};
 use nix::unistd;
 use queue::Queue;
 use serde_bytes::ByteBuf;
@@ -597,6 +597,18 @@ fn thread_round_trip(placement: Placement, bench: &mut Bench) {
     }));
 }
 
+/// The row of this name once more, in which no wait spins: spinning must not cost more than
+/// it gains, wherever the sides run.
+#[track_caller]
+fn never_spinning<'a>(
+    name: &str,
+    work: impl Fn(u64) -> anyhow::Result<(Duration, u64)> + 'a,
+) -> Row<'a> {
+    Row::new(format!("{name}, never spinning"), move |times| {
+        without_spinning(|| work(times))
+    })
+}
+
 /// Two processes that change a word in turn. Each side waits in its own way.
 fn ping_pong<'a>(
     name: &str,
@@ -635,26 +647,42 @@ fn process_round_trip(
         ..RoundTrips::awake(By::Processes, placement)
     };
     let (here, there) = &pipe(true)?;
-    let connection = Row::new("Pipe", move |times| {
+    let through_pipe = move |times| {
         let ask = || {
             here.send_bytes(&item::<64>())?;
             Ok(last(&here.recv_bytes()?))
         };
         let reply = || Ok(there.send_bytes(&there.recv_bytes()?)?);
         trips.run(times, ask, reply)
-    });
+    };
     let (forth, back) = (
         &multiprocessing::Queue::<ByteBuf>::new(0)?,
         &multiprocessing::Queue::<ByteBuf>::new(0)?,
     );
-    let queue = Row::new("Queue", move |times| {
+    let through_queue = move |times| {
         let ask = || {
             forth.put(ByteBuf::from(item::<64>()))?;
             Ok(last(&back.get()?))
         };
         let reply = || Ok(back.put(forth.get()?)?);
         trips.run(times, ask, reply)
-    });
+    };
+    let (question, answer) = (&Event::new()?, &Event::new()?);
+    let through_events = move |times| {
+        let ask = || {
+            question.set();
+            answer.wait();
+            answer.clear();
+            Ok(1)
+        };
+        let reply = || {
+            question.wait();
+            question.clear();
+            answer.set();
+            Ok(())
+        };
+        trips.run(times, ask, reply)
+    };
     let (simple_forth, simple_back) = (
         &SimpleQueue::<ByteBuf>::new()?,
         &SimpleQueue::<ByteBuf>::new()?,
@@ -700,8 +728,14 @@ fn process_round_trip(
         Scenario::new(QUESTION, format!("processes, round trip, {name}"), work, 1)
             .placed(placement)
             .budget(BUDGET)
-            .row(connection.python(format!("queues.pipe_round_trip {python}")))
-            .row(queue.python(format!("queues.processes_round_trip {python}")))
+            .row(
+                Row::new("Pipe", through_pipe)
+                    .python(format!("queues.pipe_round_trip {python}")),
+            )
+            .row(
+                Row::new("Queue", through_queue)
+                    .python(format!("queues.processes_round_trip {python}")),
+            )
             .row(
                 simple
                     .python(format!("queues.simple_processes_round_trip {python}")),
@@ -714,6 +748,16 @@ fn process_round_trip(
                 Wait::Sleep,
                 Wait::Sleep,
             ));
+    if rest.is_zero() {
+        scenario = scenario
+            .row(never_spinning("Pipe", through_pipe))
+            .row(never_spinning("Queue", through_queue))
+            .row(
+                Row::new("Event", through_events)
+                    .note("it carries no message, only a flag"),
+            )
+            .row(never_spinning("Event", through_events));
+    }
     if both_can_spin(placement) {
         let name = "futex, its asker spins";
         let asker = Wait::SpinThenSleep;
@@ -743,6 +787,14 @@ fn process_round_trip(
             Some(format!(
                 "Over our Pipe it takes {} as long as over a raw pipe.",
                 results.times("Pipe", "raw pipe")?
+            ))
+        })
+        .says(|results| {
+            Some(format!(
+                "If no wait spins, a Pipe takes {} as long, a Queue {} and an Event {}.",
+                results.times("Pipe, never spinning", "Pipe")?,
+                results.times("Queue, never spinning", "Queue")?,
+                results.times("Event, never spinning", "Event")?,
             ))
         })
         .says(beside_ipc_channel)

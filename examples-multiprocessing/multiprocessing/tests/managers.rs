@@ -725,6 +725,29 @@ fn methods_refuse_the_arguments_that_pythons_refuse() {
 }
 
 #[test]
+fn an_array_of_floats_takes_fractions_and_one_of_integers_does_not() {
+    let served = Served::sync();
+    let manager = served.client();
+    let fraction = |text: &str| {
+        let class = b"\x80\x04\x8c\x09fractions\x8c\x08Fraction\x93X";
+        let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+        let pickle = [class as &[u8], &length, text.as_bytes(), b"\x85R."].concat();
+        Value::loads(&pickle).unwrap()
+    };
+    for typecode in ['f', 'd'] {
+        let array = manager.array(typecode, [fraction("-7/2")]).unwrap();
+        assert_eq!(array.to_vec::<f64>().unwrap(), [-3.5]);
+        array.set(0, fraction("3")).unwrap();
+        assert_eq!(array.get::<f64>(0).unwrap(), 3.0);
+        let huge = fraction(&format!("1{}", "0".repeat(350)));
+        let refused = array.set(0, huge).unwrap_err();
+        assert!(refused.to_string().contains("OverflowError"), "{refused}");
+    }
+    let refused = manager.array('i', [fraction("3")]).unwrap_err();
+    assert!(refused.to_string().contains("TypeError"), "{refused}");
+}
+
+#[test]
 fn what_cannot_be_hashed_is_refused_in_sets_and_as_a_key() {
     let served = Served::sync();
     let manager = served.client();

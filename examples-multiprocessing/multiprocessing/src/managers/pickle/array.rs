@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::number;
 use super::value::{Exception, Object, Value, int_from_bytes};
 
 /// What a typecode stands for, on this machine and in the bytes that are sent.
@@ -217,6 +218,15 @@ fn real(value: &Value) -> Result<f64, Exception> {
                 _ => "",
             };
             text.parse().unwrap_or(f64::NAN)
+        }
+        Value::Object(object) if object.name() == "Fraction" => {
+            let number = number::to_f64(value)?.unwrap_or(f64::NAN);
+            if number.is_infinite() {
+                return Err(Exception::overflow_error(
+                    "integer division result too large for a float",
+                ));
+            }
+            number
         }
         other => {
             return Err(Exception::type_error(format!(

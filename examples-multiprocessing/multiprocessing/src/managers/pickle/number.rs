@@ -348,6 +348,30 @@ impl Exact {
     }
 }
 
+/// The float that is nearest to a Fraction, infinite if none is.
+///
+/// # Errors
+///
+/// Those of [`work::step`]: a number may be long.
+pub(super) fn to_f64(fraction: &Value) -> Result<Option<f64>, Exception> {
+    let Some(Number::Exact(exact)) = Number::new(fraction)? else {
+        return Ok(None);
+    };
+    // The power of ten has some 500 bytes.
+    let length = exact.length() + 500;
+    work::step(length.saturating_mul(length) >> 8)?;
+    // Neither a float nor the middle of two has more than 1100 digits after the point.
+    // One more says whether anything follows, which decides beside such a middle.
+    let scaled = exact.numerator.magnitude() * BigUint::from(10_u8).pow(1100);
+    let quotient = &scaled / &exact.denominator;
+    let rest = u8::from(&quotient * &exact.denominator != scaled);
+    let sign = match exact.numerator.sign() {
+        Sign::Minus => "-",
+        _ => "",
+    };
+    Ok(format!("{sign}{quotient}{rest}e-1101").parse().ok())
+}
+
 fn float(value: &Value) -> Option<f64> {
     match value {
         Value::Float(value) => Some(*value),
@@ -415,4 +439,31 @@ fn decimal(text: &str) -> Result<Option<Number>, Exception> {
             exponent,
         })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_becomes_the_nearest_float() {
+        let fraction = |text: &str| {
+            let args = vec![text.into()];
+            to_f64(&Object::call("fractions", "Fraction", args)).unwrap()
+        };
+        assert_eq!(fraction("3"), Some(3.0));
+        assert_eq!(fraction("-1/3"), Some(-1.0 / 3.0));
+        // Half way between two floats, and a little more.
+        assert_eq!(fraction("9007199254740993"), Some(9_007_199_254_740_992.0));
+        let more = "90071992547409930000000001/10000000000";
+        assert_eq!(fraction(more), Some(9_007_199_254_740_994.0));
+        // More by less than any float.
+        let zeros = "0".repeat(1200);
+        let more = format!("9007199254740993{zeros}1/1{zeros}0");
+        assert_eq!(fraction(&more), Some(9_007_199_254_740_994.0));
+        let tiny = format!("1/1{}", "0".repeat(350));
+        assert_eq!(fraction(&tiny), Some(0.0));
+        let huge = format!("1{}", "0".repeat(350));
+        assert_eq!(fraction(&huge), Some(f64::INFINITY));
+    }
 }

@@ -664,7 +664,7 @@ fn methods_refuse_the_arguments_that_pythons_refuse() {
     let dict = manager.dict([("a", 1)]).unwrap();
     let lock = manager.lock().unwrap();
     let huge = Value::loads(b"\x80\x02\x8a\x09\0\0\0\0\0\0\0\0\x01.").unwrap();
-    let calls: [(&Proxy, &str, Vec<Value>, &str); 13] = [
+    let calls: [(&Proxy, &str, Vec<Value>, &str); 15] = [
         (dict.proxy(), "keys", vec![1.into()], "TypeError"),
         (dict.proxy(), "get", vec![], "TypeError"),
         (
@@ -689,6 +689,14 @@ fn methods_refuse_the_arguments_that_pythons_refuse() {
         ),
         (list.proxy(), "__mul__", vec![huge], "OverflowError"),
         (list.proxy(), "pop", vec!["x".into()], "TypeError"),
+        (list.proxy(), "pop", vec![0.into(), 0.into()], "TypeError"),
+        // It stops before it starts.
+        (
+            list.proxy(),
+            "index",
+            vec![1.into(), 2.into(), 1.into()],
+            "ValueError",
+        ),
         (list.proxy(), "sort", vec![Value::None], "TypeError"),
         (
             lock.proxy(),
@@ -714,6 +722,10 @@ fn methods_refuse_the_arguments_that_pythons_refuse() {
         let text = format!("{method}{args:?}: {error}");
         assert!(error.to_string().contains(raised), "{text}");
     }
+    let named = [("object".into(), 4.into())];
+    let refused = list.proxy().call_with("append", &[4.into()], &named);
+    let refused = refused.unwrap_err();
+    assert!(refused.to_string().contains("TypeError"), "{refused}");
     // Pairs of any kind, and what was set before one that fails stays.
     dict.proxy()
         .call::<()>("update", (vec!["xy", "zw"],))

@@ -93,9 +93,12 @@ def subscript():
     return index() if R.randrange(2) else a_slice()
 
 def in_order():
-    # Not a set: its order is an accident of hashing.
+    # Not a set, nor one that a dict would take for a pair: its order is an accident of
+    # hashing.
     made = value()
-    return [made] if isinstance(made, (set, frozenset)) else made
+    items = made if isinstance(made, (list, tuple, collections.deque)) else []
+    sets = [item for item in (made, *items) if isinstance(item, (set, frozenset))]
+    return [[made]] if sets else made
 
 def element():
     # Up to 3.9 an array takes whatever has an __int__; ours takes none.

@@ -151,8 +151,8 @@ mod tests {
     fn a_request_of_few_steps_that_take_long_is_an_error() {
         begin_request();
         let mut steps = 0;
-        // Each as long as some thousand should be.
-        while steps < MAX_STEPS {
+        // Each lasts as long as some thousand should. All are half of what is allowed.
+        while steps < MAX_STEPS / 2 {
             black_box((0..100_000_u64).map(black_box).sum::<u64>());
             if let Err(error) = step(64 * 1000) {
                 assert_eq!(error.name(), "TimeoutError");
@@ -160,6 +160,6 @@ mod tests {
             }
             steps += 1001;
         }
-        panic!("all steps were taken");
+        panic!("{steps} steps were taken");
     }
 }

@@ -1,15 +1,16 @@
 //! Queues that threads hand items over with: first in first out, last in first out,
 //! smallest first.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 use std::error::Error;
 use std::fmt;
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::Duration;
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard};
+use crossbeam_utils::CachePadded;
+
+use crate::order::{Fifo, Lifo, Order, SmallestFirst};
+use crate::sync::{AtomicU64, thread};
+use crate::waiters::{Wait, Waiters};
 
 /// First in, first out: Python's
 /// [`queue.Queue`](https://docs.python.org/3/library/queue.html#queue.Queue).
@@ -26,7 +27,7 @@ use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard};
 ///     }
 /// });
 /// ```
-pub type Queue<T> = BlockingQueue<VecDeque<T>>;
+pub type Queue<T> = BlockingQueue<Fifo<T>>;
 
 /// Last in, first out: Python's
 /// [`queue.LifoQueue`](https://docs.python.org/3/library/queue.html#queue.LifoQueue).
@@ -39,7 +40,7 @@ pub type Queue<T> = BlockingQueue<VecDeque<T>>;
 /// q.put("last").unwrap();
 /// assert_eq!(q.get(), Ok("last"));
 /// ```
-pub type LifoQueue<T> = BlockingQueue<Vec<T>>;
+pub type LifoQueue<T> = BlockingQueue<Lifo<T>>;
 
 /// The smallest item first: Python's
 /// [`queue.PriorityQueue`](https://docs.python.org/3/library/queue.html#queue.PriorityQueue).
@@ -53,69 +54,7 @@ pub type LifoQueue<T> = BlockingQueue<Vec<T>>;
 /// q.put((1, "cc")).unwrap();
 /// assert_eq!(q.get(), Ok((1, "cc")));
 /// ```
-pub type PriorityQueue<T> = BlockingQueue<BinaryHeap<Reverse<T>>>;
-
-/// The order in which a queue returns its items: what the three queues differ in.
-///
-/// ```
-/// use queue::Order;
-///
-/// let mut stack = vec![1, 2];
-/// assert_eq!(Order::pop(&mut stack), Some(2));
-/// ```
-pub trait Order: Default {
-    /// What the queue holds.
-    type Item;
-    /// Takes an item in.
-    fn push(&mut self, item: Self::Item);
-    /// Gives the item whose turn it is.
-    fn pop(&mut self) -> Option<Self::Item>;
-    /// How many items it holds.
-    fn len(&self) -> usize;
-    /// Whether it holds none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<T> Order for VecDeque<T> {
-    type Item = T;
-    fn push(&mut self, item: T) {
-        self.push_back(item);
-    }
-    fn pop(&mut self) -> Option<T> {
-        self.pop_front()
-    }
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
-
-impl<T> Order for Vec<T> {
-    type Item = T;
-    fn push(&mut self, item: T) {
-        self.push(item);
-    }
-    fn pop(&mut self) -> Option<T> {
-        self.pop()
-    }
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
-
-impl<T: Ord> Order for BinaryHeap<Reverse<T>> {
-    type Item = T;
-    fn push(&mut self, item: T) {
-        self.push(Reverse(item));
-    }
-    fn pop(&mut self) -> Option<T> {
-        self.pop().map(|Reverse(item)| item)
-    }
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
+pub type PriorityQueue<T> = BlockingQueue<SmallestFirst<T>>;
 
 /// What [`Queue`], [`LifoQueue`] and [`PriorityQueue`] have in common.
 ///
@@ -138,9 +77,11 @@ impl<T: Ord> Order for BinaryHeap<Reverse<T>> {
 /// assert_eq!(q.get(), Err(GetError::ShutDown));
 /// ```
 pub struct BlockingQueue<O: Order> {
-    state: Mutex<State<O>>,
+    items: O,
     /// The most items that the queue holds at a time; 0 for any number.
-    maxsize: usize,
+    maxsize: u64,
+    puts: CachePadded<Puts>,
+    gets: CachePadded<Gets>,
     /// Threads that wait for an item, or for the shutdown.
     not_empty: Waiters,
     /// Threads that wait for room, or for the shutdown.
@@ -149,48 +90,36 @@ pub struct BlockingQueue<O: Order> {
     all_done: Waiters,
 }
 
-/// Threads that wait for a change of the state. They are counted because std's condition
-/// variable makes a system call for each notification, whether a thread waits or not.
-struct Waiters {
-    changed: Condvar,
-    /// Changed only under the lock of the state, so that a thread that has changed the
-    /// state since knows of every thread that has not seen the change.
-    count: AtomicUsize,
+/// What a `put` counts. It stands in a cache line of its own, as [`Gets`] does, so that
+/// the two sides do not wait for each other's.
+struct Puts {
+    /// How many were begun, and [`SHUT_DOWN`]: no `put` begins after that bit is set.
+    begun: AtomicU64,
+    /// How many have their item in the queue. The others are about to.
+    finished: AtomicU64,
+    /// [`Gets::taken`] as it was when a `put` last looked. There is at least this much
+    /// room.
+    taken_seen: AtomicU64,
 }
 
-impl Waiters {
-    fn new() -> Self {
-        Self {
-            changed: Condvar::new(),
-            count: AtomicUsize::new(0),
-        }
-    }
-
-    fn notify_one(&self) {
-        if self.count.load(Ordering::Relaxed) > 0 {
-            self.changed.notify_one();
-        }
-    }
-
-    fn notify_all(&self) {
-        if self.count.load(Ordering::Relaxed) > 0 {
-            self.changed.notify_all();
-        }
-    }
+/// What is counted of the items that were taken.
+struct Gets {
+    /// How many are out of the queue.
+    taken: AtomicU64,
+    /// How many were reported by `task_done`.
+    done: AtomicU64,
 }
 
-struct State<O> {
-    items: O,
-    /// Items put and not yet reported by `task_done`.
-    unfinished: usize,
-    shut_down: bool,
-}
+/// In [`Puts::begun`].
+const SHUT_DOWN: u64 = 1;
+/// One `put` in [`Puts::begun`].
+const ONE: u64 = 2;
 
-/// For how long a call may wait.
-#[derive(Clone, Copy)]
-enum Wait {
-    Forever,
-    AtMost(Duration),
+/// How a `put` began.
+enum Begun {
+    /// It has a place for its item.
+    Put,
+    ShutDown,
 }
 
 impl<O: Order> BlockingQueue<O> {
@@ -198,12 +127,17 @@ impl<O: Order> BlockingQueue<O> {
     #[must_use]
     pub fn new(maxsize: usize) -> Self {
         Self {
-            state: Mutex::new(State {
-                items: O::default(),
-                unfinished: 0,
-                shut_down: false,
+            items: O::default(),
+            maxsize: maxsize as u64,
+            puts: CachePadded::new(Puts {
+                begun: AtomicU64::new(0),
+                finished: AtomicU64::new(0),
+                taken_seen: AtomicU64::new(0),
             }),
-            maxsize,
+            gets: CachePadded::new(Gets {
+                taken: AtomicU64::new(0),
+                done: AtomicU64::new(0),
+            }),
             not_empty: Waiters::new(),
             not_full: Waiters::new(),
             all_done: Waiters::new(),
@@ -246,24 +180,40 @@ impl<O: Order> BlockingQueue<O> {
         item: O::Item,
         wait: Wait,
     ) -> Result<(), PutError<O::Item>> {
-        let full = |state: &State<O>| {
-            !state.shut_down
-                && self.maxsize != 0
-                && state.items.len() >= self.maxsize
-        };
-        let mut state = self.wait_while(&self.not_full, wait, full);
-        if state.shut_down {
-            return Err(PutError::ShutDown(item));
+        match self.not_full.wait_for(wait, || self.begin_put()) {
+            Some(Begun::Put) => {}
+            Some(Begun::ShutDown) => return Err(PutError::ShutDown(item)),
+            None => return Err(PutError::Full(item)),
         }
-        if full(&state) {
-            return Err(PutError::Full(item));
-        }
-        state.items.push(item);
-        state.unfinished += 1;
-        // First, or the thread that is woken would have to wait for the lock.
-        drop(state);
-        self.not_empty.notify_one();
+        let _finish = FinishPut(self);
+        self.items.push(item);
         Ok(())
+    }
+
+    /// Takes a place for an item; `None` if there is no room.
+    fn begin_put(&self) -> Option<Begun> {
+        let Puts {
+            begun, taken_seen, ..
+        } = &*self.puts;
+        let mut now = begun.load(Relaxed);
+        loop {
+            if now & SHUT_DOWN != 0 {
+                return Some(Begun::ShutDown);
+            }
+            // `taken` may be of a later moment than `now`, which is then replaced below.
+            let full = |taken| (now / ONE).saturating_sub(taken) >= self.maxsize;
+            if self.maxsize != 0 && full(taken_seen.load(Relaxed)) {
+                let taken = self.gets.taken.load(Acquire);
+                taken_seen.store(taken, Relaxed);
+                if full(taken) {
+                    return None;
+                }
+            }
+            match begun.compare_exchange_weak(now, now + ONE, Relaxed, Relaxed) {
+                Ok(_) => return Some(Begun::Put),
+                Err(other) => now = other,
+            }
+        }
     }
 
     /// Takes the next item; waits for as long as there is none.
@@ -294,11 +244,18 @@ impl<O: Order> BlockingQueue<O> {
         self.get_waiting(Wait::AtMost(Duration::ZERO))
     }
 
+    fn get_waiting(&self, wait: Wait) -> Result<O::Item, GetError> {
+        let taken = self.not_empty.wait_for(wait, || self.take());
+        let item = taken.unwrap_or(Err(GetError::Empty))?;
+        self.room_made();
+        Ok(item)
+    }
+
     /// [`get_timeout`](Self::get_timeout) for a receiver that may have gone in the
     /// meantime: an item that is no longer wanted is left to the next one.
     ///
-    /// `wanted` is asked once there is an item, and the queue waits for the answer.
-    /// `None` means that it said no.
+    /// `wanted` is asked when there is an item, and asked again if another thread was
+    /// quicker to take it. `None` means that it said no.
     ///
     /// # Errors
     ///
@@ -316,39 +273,48 @@ impl<O: Order> BlockingQueue<O> {
     pub fn get_timeout_if(
         &self,
         timeout: Duration,
-        wanted: impl FnOnce() -> bool,
+        mut wanted: impl FnMut() -> bool,
     ) -> Result<Option<O::Item>, GetError> {
-        let state = self.wait_for_item(Wait::AtMost(timeout));
-        if !state.items.is_empty() && !wanted() {
+        let taken = self.not_empty.wait_for(Wait::AtMost(timeout), || {
+            // Nothing is taken that was not there when `wanted` was asked.
+            if self.items.is_empty() {
+                return self.is_over().then_some(Err(GetError::ShutDown));
+            }
+            if !wanted() {
+                return Some(Ok(None));
+            }
+            self.take().map(|taken| taken.map(Some))
+        });
+        let item = taken.unwrap_or(Err(GetError::Empty))?;
+        if item.is_some() {
+            self.room_made();
+        } else {
             // The wake-up that came with the item is the next one's too.
             self.not_empty.notify_one();
-            return Ok(None);
         }
-        self.take(state).map(Some)
+        Ok(item)
     }
 
-    fn get_waiting(&self, wait: Wait) -> Result<O::Item, GetError> {
-        self.take(self.wait_for_item(wait))
+    /// Takes an item; `None` if there is none yet.
+    fn take(&self) -> Option<Result<O::Item, GetError>> {
+        let Some(item) = self.items.pop() else {
+            return self.is_over().then_some(Err(GetError::ShutDown));
+        };
+        self.gets.taken.fetch_add(1, Release);
+        Some(Ok(item))
     }
 
-    fn wait_for_item(&self, wait: Wait) -> MutexGuard<'_, State<O>> {
-        self.wait_while(&self.not_empty, wait, |state| {
-            !state.shut_down && state.items.is_empty()
-        })
+    /// Whether there is no item and none will come. An item that comes between the two
+    /// looks has its `put` wake a getter, after it has counted as finished.
+    fn is_over(&self) -> bool {
+        let begun = self.puts.begun.load(Acquire);
+        let finished = self.puts.finished.load(Acquire);
+        begun & SHUT_DOWN != 0 && finished == begun / ONE && self.items.is_empty()
     }
 
-    fn take(
-        &self,
-        mut state: MutexGuard<'_, State<O>>,
-    ) -> Result<O::Item, GetError> {
-        match state.items.pop() {
-            Some(item) => {
-                drop(state);
-                self.not_full.notify_one();
-                Ok(item)
-            }
-            None if state.shut_down => Err(GetError::ShutDown),
-            None => Err(GetError::Empty),
+    fn room_made(&self) {
+        if self.maxsize != 0 {
+            self.not_full.notify_one();
         }
     }
 
@@ -356,19 +322,19 @@ impl<O: Order> BlockingQueue<O> {
     /// you look at the answer.
     #[must_use]
     pub fn qsize(&self) -> usize {
-        self.lock().items.len()
+        self.items.len()
     }
 
     /// Whether no item is in the queue, with the same caution.
     #[must_use]
     pub fn empty(&self) -> bool {
-        self.qsize() == 0
+        self.items.is_empty()
     }
 
     /// Whether the queue holds `maxsize` items, with the same caution.
     #[must_use]
     pub fn full(&self) -> bool {
-        self.maxsize != 0 && self.qsize() >= self.maxsize
+        self.maxsize != 0 && self.qsize() as u64 >= self.maxsize
     }
 
     /// Reports that the work on one item that was taken is finished.
@@ -377,36 +343,61 @@ impl<O: Order> BlockingQueue<O> {
     ///
     /// [`TaskDoneTooOften`] if no item is unfinished.
     pub fn task_done(&self) -> Result<(), TaskDoneTooOften> {
-        let mut state = self.lock();
-        state.unfinished =
-            state.unfinished.checked_sub(1).ok_or(TaskDoneTooOften)?;
-        if state.unfinished == 0 {
+        match self.report_done(1) {
+            0 => Err(TaskDoneTooOften),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts this number of items as done, or those that are unfinished if there are
+    /// fewer. Returns how many it has counted.
+    fn report_done(&self, count: u64) -> u64 {
+        let mut done = self.gets.done.load(Acquire);
+        let counted = loop {
+            let unfinished = self.puts.begun.load(Acquire) / ONE - done;
+            let (before, more) = (done, count.min(unfinished));
+            let after = before + more;
+            match self
+                .gets
+                .done
+                .compare_exchange_weak(before, after, AcqRel, Acquire)
+            {
+                Ok(_) => break more,
+                Err(other) => done = other,
+            }
+        };
+        if self.are_all_done().is_some() {
             self.all_done.notify_all();
         }
-        Ok(())
+        counted
     }
 
     /// Waits until every item that was put has been reported by
     /// [`task_done`](Self::task_done).
     pub fn join(&self) {
-        drop(self.wait_while(&self.all_done, Wait::Forever, |state| {
-            state.unfinished > 0
-        }));
+        self.all_done
+            .wait_for(Wait::Forever, || self.are_all_done());
     }
 
     /// [`join`](Self::join) for at most this long. Returns whether all were reported.
     #[must_use = "items may still be unfinished"]
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         let wait = Wait::AtMost(timeout);
-        let unfinished = |state: &State<O>| state.unfinished > 0;
-        !unfinished(&self.wait_while(&self.all_done, wait, unfinished))
+        self.all_done
+            .wait_for(wait, || self.are_all_done())
+            .is_some()
+    }
+
+    fn are_all_done(&self) -> Option<()> {
+        let done = self.gets.done.load(Acquire);
+        (self.puts.begun.load(Acquire) / ONE == done).then_some(())
     }
 
     /// Ends the queue. From now on nothing can be put, and a `get` returns the items that
     /// are left and then [`GetError::ShutDown`]. Every thread that waits is woken.
     /// Python has it from 3.13 on.
     pub fn shutdown(&self) {
-        self.lock().shut_down = true;
+        self.puts.begun.fetch_or(SHUT_DOWN, AcqRel);
         self.not_empty.notify_all();
         self.not_full.notify_all();
     }
@@ -424,55 +415,29 @@ impl<O: Order> BlockingQueue<O> {
     /// q.join(); // returns
     /// ```
     pub fn shutdown_immediate(&self) -> Vec<O::Item> {
-        let mut state = self.lock();
-        state.shut_down = true;
-        let left: Vec<_> = std::iter::from_fn(|| state.items.pop()).collect();
-        state.unfinished = state.unfinished.saturating_sub(left.len());
-        if state.unfinished == 0 {
-            self.all_done.notify_all();
+        self.shutdown();
+        let mut left = Vec::new();
+        loop {
+            match self.take() {
+                Some(Ok(item)) => left.push(item),
+                Some(Err(_)) => break,
+                // A `put` that had begun is about to finish; it waits for nothing.
+                None => thread::yield_now(),
+            }
         }
-        drop(state);
-        self.not_empty.notify_all();
-        self.not_full.notify_all();
+        self.report_done(left.len() as u64);
         left
     }
+}
 
-    /// Only an item's own `Ord` can panic under this lock. The heap is still a heap
-    /// afterwards, so the lock's poison is ignored.
-    fn lock(&self) -> MutexGuard<'_, State<O>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Says, when it is dropped, that a `put` that had begun has its item in the queue: even
+/// if the item's own `Ord` panics, or a getter would wait for it for ever.
+struct FinishPut<'a, O: Order>(&'a BlockingQueue<O>);
 
-    /// Waits while `blocked`. A wait that ran out of time returns too, so the caller has
-    /// to look again. No wake-up is lost between the look and the wait: a change of the
-    /// state needs the lock, which a waiter gives up only once it waits.
-    fn wait_while(
-        &self,
-        waiters: &Waiters,
-        wait: Wait,
-        mut blocked: impl FnMut(&State<O>) -> bool,
-    ) -> MutexGuard<'_, State<O>> {
-        let state = self.lock();
-        if !blocked(&state) {
-            return state;
-        }
-        let blocked = |state: &mut State<O>| blocked(state);
-        waiters.count.fetch_add(1, Ordering::Relaxed);
-        let state = match wait {
-            Wait::Forever => waiters
-                .changed
-                .wait_while(state, blocked)
-                .unwrap_or_else(PoisonError::into_inner),
-            Wait::AtMost(timeout) => {
-                waiters
-                    .changed
-                    .wait_timeout_while(state, timeout, blocked)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
-        waiters.count.fetch_sub(1, Ordering::Relaxed);
-        state
+impl<O: Order> Drop for FinishPut<'_, O> {
+    fn drop(&mut self) {
+        self.0.puts.finished.fetch_add(1, Release);
+        self.0.not_empty.notify_one();
     }
 }
 
@@ -490,8 +455,11 @@ impl<T> Queue<T> {
     /// assert_eq!(q.get(), Ok(1));
     /// ```
     pub fn put_back(&self, item: T) {
-        self.lock().items.push_front(item);
-        self.not_empty.notify_one();
+        // A `put` of an item that counts as done: it was counted when it was first put.
+        self.puts.begun.fetch_add(ONE, AcqRel);
+        self.report_done(1);
+        let _finish = FinishPut(self);
+        self.items.put_back(item);
     }
 }
 

@@ -112,3 +112,58 @@ proptest! {
         prop_assert_eq!(all(&|| smallest.get_nowait()), expected);
     }
 }
+
+#[test]
+fn at_a_shutdown_every_item_that_was_put_is_got_or_given_back() {
+    for round in 0..100 {
+        let queue = Queue::new(8);
+        let (put, got, left) = thread::scope(|s| {
+            let producers = [0, 1].map(|_| {
+                s.spawn(|| {
+                    let is_put = |i: &u64| queue.put(*i).is_ok();
+                    (0..).take_while(is_put).count()
+                })
+            });
+            let consumers = [0, 1].map(|_| {
+                s.spawn(|| {
+                    std::iter::from_fn(|| queue.get().ok())
+                        .map(|_| queue.task_done().unwrap())
+                        .count()
+                })
+            });
+            thread::sleep(Duration::from_micros(round * 10));
+            let left = queue.shutdown_immediate().len();
+            let put: usize = producers.map(|p| p.join().unwrap()).iter().sum();
+            let got: usize = consumers.map(|c| c.join().unwrap()).iter().sum();
+            (put, got, left)
+        });
+        assert_eq!((put, 0), (got + left, queue.qsize()));
+        assert!(queue.join_timeout(HANG));
+    }
+}
+
+#[test]
+fn a_queue_with_room_for_some_never_holds_more() {
+    let queue = Queue::new(3);
+    thread::scope(|s| {
+        for _ in 0..2 {
+            s.spawn(|| (0..2000).for_each(|i| queue.put(i).unwrap()));
+        }
+        for _ in 0..4000 {
+            assert!(queue.qsize() <= 3);
+            queue.get_timeout(HANG).unwrap();
+        }
+    });
+}
+
+#[test]
+fn every_kind_of_queue_counts_its_items() {
+    let (fifo, lifo, smallest) =
+        (Queue::new(0), LifoQueue::new(0), PriorityQueue::new(0));
+    for count in 1..=3 {
+        fifo.put(count).unwrap();
+        lifo.put(count).unwrap();
+        smallest.put(count).unwrap();
+        assert_eq!([fifo.qsize(), lifo.qsize(), smallest.qsize()], [count; 3]);
+    }
+}

@@ -1,15 +1,20 @@
 //! The waiting code under [loom](https://docs.rs/loom): the library's own source files,
 //! compiled here a second time against loom's locks and threads, which tries every
-//! interleaving with up to three preemptions. A wake-up that can be lost shows up as
+//! interleaving with up to two preemptions. A wake-up that can be lost shows up as
 //! a deadlock.
 #![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
 #![allow(unreachable_pub, reason = "the files are public in the library")]
 #![allow(missing_docs, reason = "the library documents them")]
+#![allow(clippy::reversed_empty_ranges, reason = "a model never looks again")]
 
+#[path = "../src/order.rs"]
+mod order;
 #[path = "../src/queue.rs"]
 mod queue;
 #[path = "loom_sync/mod.rs"]
 mod sync;
+#[path = "../src/waiters.rs"]
+mod waiters;
 
 use std::time::Duration;
 
@@ -21,7 +26,7 @@ use queue::{GetError, PutError, Queue};
 /// Tries the interleavings of a scenario.
 fn model(scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(2);
     builder.check(scenario);
 }
 
@@ -78,6 +83,20 @@ fn shutdown_wakes_getters_and_shutdown_immediate_putters() {
         assert_eq!(full.shutdown_immediate(), [1]);
         assert_eq!(getter.join().unwrap(), Err(GetError::ShutDown));
         assert_eq!(putter.join().unwrap(), Err(PutError::ShutDown(2)));
+    });
+}
+
+#[test]
+fn what_is_put_beside_a_shutdown_is_got() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.put(1).is_ok())
+        };
+        queue.shutdown();
+        let got = queue.get().is_ok();
+        assert_eq!(producer.join().unwrap(), got);
     });
 }
 

@@ -6,12 +6,37 @@
     reason = "the threading library's models use all of it"
 )]
 
+use std::collections::VecDeque;
 use std::sync::LockResult;
 use std::time::Duration;
 
-pub(crate) use loom::sync::atomic::AtomicUsize;
+pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use loom::thread;
+
+/// Loom has no clock: a thread sleeps at once.
+pub(crate) const LOOKS_BEFORE_SLEEP: u32 = 0;
+
+/// In the place of crossbeam's, which loom cannot look into.
+pub(crate) struct SegQueue<T>(Mutex<VecDeque<T>>);
+
+impl<T> SegQueue<T> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
+    }
+
+    pub(crate) fn push(&self, item: T) {
+        self.0.lock().unwrap().push_back(item);
+    }
+
+    pub(crate) fn pop(&self) -> Option<T> {
+        self.0.lock().unwrap().pop_front()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Condvar(loom::sync::Condvar);
@@ -34,6 +59,16 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
     ) -> LockResult<MutexGuard<'a, T>> {
         self.0.wait(guard)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the standard library's shape")]
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        _timeout: Duration,
+    ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        let guard = self.0.wait(guard).unwrap();
+        Ok((guard, WaitTimeoutResult(false)))
     }
 
     pub(crate) fn wait_while<'a, T>(

@@ -43,9 +43,7 @@ pub use timer::Timer;
 /// What the waiting code waits with. `tests/model.rs` has a module of the same name
 /// that holds loom's counterparts.
 mod sync {
-    pub(crate) use queue::Queue;
-    pub(crate) use std::sync::{Arc, Condvar, Mutex};
-    pub(crate) use std::thread;
+    pub(crate) use std::sync::{Condvar, Mutex};
 }
 
 /// The listings, a page each: its link *Source* leads to the listing itself.

@@ -4,9 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, Builder, JoinHandle};
 
-use crate::sync::thread::{self, Builder, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex, Queue};
+use crossbeam::channel::{self, Receiver, Sender};
 
 /// A fixed number of threads that run what is submitted, in the order of submission:
 /// Python's [`ThreadPoolExecutor`](https://docs.python.org/3/library/concurrent.futures.html#threadpoolexecutor).
@@ -30,7 +31,8 @@ use crate::sync::{Arc, Condvar, Mutex, Queue};
 /// ```
 #[derive(Debug)]
 pub struct ThreadPool {
-    jobs: Arc<Queue<Job>>,
+    /// `None` only while the pool is dropped: a thread ends when no sender is left.
+    jobs: Option<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -43,14 +45,15 @@ impl ThreadPool {
     ///
     /// The system's error if it cannot start that many.
     pub fn new(threads: usize) -> io::Result<Self> {
+        let (sender, jobs) = channel::unbounded::<Job>();
         let mut pool = Self {
-            jobs: Arc::new(Queue::new(0)),
+            jobs: Some(sender),
             threads: Vec::new(),
         };
         for number in 0..threads.max(1) {
-            let jobs = Arc::clone(&pool.jobs);
+            let jobs = jobs.clone();
             let worker = move || {
-                while let Ok(job) = jobs.get() {
+                for job in jobs {
                     // A result that nobody wants is dropped here, as is the value of a
                     // panic, and either drop may panic. It must not end the thread.
                     drop(catch_unwind(AssertUnwindSafe(job)));
@@ -68,13 +71,7 @@ impl ThreadPool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let outcome = Arc::new(Outcome {
-            value: Mutex::new(None),
-            came: Condvar::new(),
-        });
-        let task = Task {
-            outcome: Arc::clone(&outcome),
-        };
+        let (sender, outcome) = channel::bounded(1);
         let job = Box::new(move || {
             // Unwind safe: the function was moved in, so nothing of it is seen again.
             let returned = catch_unwind(AssertUnwindSafe(function));
@@ -82,16 +79,16 @@ impl ThreadPool {
                 Ok(value) => (Ok(value), None),
                 Err(panic) => (Err(TaskPanicked::new(&*panic)), Some(panic)),
             };
-            *outcome.value.lock().unwrap() = Some(value);
-            outcome.came.notify_all();
+            // An outcome that nobody waits for any more comes back, and is dropped.
+            let unwanted = sender.send(value).err();
             // Only now: dropping the value of a panic may panic in turn, and a thread
             // that waits for the outcome would wait for ever.
-            drop(panic);
+            drop((unwanted, panic));
         });
-        self.jobs
-            .put(job)
-            .expect("only dropping the pool shuts the queue down");
-        task
+        let jobs = self.jobs.as_ref().expect("only dropping the pool takes it");
+        jobs.send(job)
+            .expect("the threads receive until the pool is dropped");
+        Task { outcome }
     }
 
     /// Submits a call for every item and returns the results in the items' order, each
@@ -122,7 +119,7 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.jobs.shutdown();
+        drop(self.jobs.take());
         let this_thread = thread::current().id();
         for worker in self.threads.drain(..) {
             // A task that held the last handle of its own pool must not wait for itself.
@@ -137,12 +134,8 @@ impl Drop for ThreadPool {
 ///
 /// Dropping it does not stop the call. The example is at [`ThreadPool`].
 pub struct Task<R> {
-    outcome: Arc<Outcome<R>>,
-}
-
-struct Outcome<R> {
-    value: Mutex<Option<Result<R, TaskPanicked>>>,
-    came: Condvar,
+    /// Has room for the outcome, so that the thread that sends it never waits.
+    outcome: Receiver<Result<R, TaskPanicked>>,
 }
 
 impl<R> Task<R> {
@@ -164,21 +157,15 @@ impl<R> Task<R> {
     /// # }
     /// ```
     pub fn result(self) -> Result<R, TaskPanicked> {
-        let mut value = self.outcome.value.lock().unwrap();
-        loop {
-            if let Some(value) = value.take() {
-                return value;
-            }
-            // The wake-up is not lost between the look and the wait: the value is stored
-            // under the lock, which `wait` gives up only once this thread is waiting.
-            value = self.outcome.came.wait(value).unwrap();
-        }
+        self.outcome
+            .recv()
+            .expect("every submitted call sends its outcome")
     }
 
     /// Whether the call has returned or panicked.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.outcome.value.lock().unwrap().is_some()
+        !self.outcome.is_empty()
     }
 }
 

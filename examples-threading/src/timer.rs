@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use crate::Event;
-use crate::sync::Arc;
-use crate::sync::thread::{Builder, JoinHandle};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
 
 /// Calls a function on a thread of its own once a time has passed: Python's
 /// [`threading.Timer`](https://docs.python.org/3/library/threading.html#timer-objects),

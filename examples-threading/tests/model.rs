@@ -10,12 +10,8 @@
 mod event;
 #[path = "../queue/tests/loom_sync/mod.rs"]
 mod loom_sync;
-#[path = "../queue/src/queue.rs"]
-mod queue;
 #[path = "../src/semaphore.rs"]
 mod semaphore;
-#[path = "../src/thread_pool.rs"]
-mod thread_pool;
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -25,12 +21,10 @@ use loom::thread;
 
 use event::Event;
 use semaphore::{BoundedSemaphore, Semaphore};
-use thread_pool::ThreadPool;
 
 /// What the waiting code waits with.
 mod sync {
     pub(crate) use crate::loom_sync::*;
-    pub(crate) use crate::queue::Queue;
 }
 
 /// Tries the interleavings of a scenario.
@@ -107,17 +101,5 @@ fn set_wakes_every_waiter() {
         for waiter in waiters {
             waiter.join().unwrap();
         }
-    });
-}
-
-#[test]
-fn the_pool_runs_every_task_and_ends() {
-    model(|| {
-        let pool = ThreadPool::new(2).unwrap();
-        let first = pool.submit(|| 1);
-        let forgotten = pool.submit(|| 2);
-        assert_eq!(first.result(), Ok(1));
-        drop(forgotten);
-        drop(pool);
     });
 }

@@ -121,7 +121,7 @@ fn at_a_shutdown_every_item_that_was_put_is_got_or_given_back() {
             let producers = [0, 1].map(|_| {
                 s.spawn(|| {
                     let is_put = |i: &u64| queue.put(*i).is_ok();
-                    (0..).take_while(is_put).count()
+                    (0..u64::MAX).take_while(is_put).count()
                 })
             });
             let consumers = [0, 1].map(|_| {

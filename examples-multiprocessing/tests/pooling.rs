@@ -178,7 +178,8 @@ fn a_managed_queue_is_a_tasks_argument_and_a_plain_one_is_refused() {
     assert_eq!(
         refusal,
         "the task's argument is refused: the value cannot be encoded: a lock, queue or \
-         pipe can only be sent as the argument of a process that is being spawned"
+         pipe can only be sent in the argument of a process that is being spawned or of a \
+         pool's initializer, not in a message, a task or a file"
     );
 }
 

@@ -116,7 +116,8 @@ fn a_plain_queue_is_not_an_argument_of_a_pools_task() {
     assert_eq!(
         refused.to_string(),
         "the task's argument is refused: the value cannot be encoded: a lock, queue or \
-         pipe can only be sent as the argument of a process that is being spawned"
+         pipe can only be sent in the argument of a process that is being spawned or of a \
+         pool's initializer, not in a message, a task or a file"
     );
 }
 

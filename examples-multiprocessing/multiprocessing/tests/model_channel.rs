@@ -143,7 +143,7 @@ fn two_senders_that_sleep_are_both_woken() {
 
 #[test]
 fn a_message_that_comes_while_a_receiver_wakes_wakes_the_other() {
-    model(2, || {
+    model(1, || {
         let channel = channel(0);
         let receivers: Vec<_> = (0..2)
             .map(|_| {

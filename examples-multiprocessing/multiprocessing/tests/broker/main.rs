@@ -36,7 +36,9 @@ fn main() {
         Ok("sender") => return sender(),
         _ => {}
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They mostly wait, for leases to end and for servers to start.
+    arguments.test_threads.get_or_insert(8);
     let there = server::program().is_some();
     let required = env::var("BROKER_TESTS").is_ok_and(|value| value == "required");
     let tests = [promises::CLAIMS, faults::CLAIMS, storm::CLAIMS].concat();

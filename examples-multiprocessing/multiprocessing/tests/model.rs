@@ -188,6 +188,30 @@ fn every_release_of_a_semaphore_wakes_one_waiter() {
 }
 
 #[test]
+fn permits_given_back_one_after_the_other_wake_as_many_sleepers() {
+    model(2, || {
+        let semaphore = Semaphore::new(2).unwrap();
+        let permits = (semaphore.permit(), semaphore.permit());
+        // Only what happens after both have gone to sleep: the rest takes too long.
+        loom::stop_exploring();
+        let sleepers: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || semaphore.acquire())
+            })
+            .collect();
+        while sys::futex::sleepers() < 2 {
+            thread::yield_now();
+        }
+        loom::explore();
+        drop(permits);
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn permits_beyond_the_places_count_like_the_others() {
     model(1, || {
         let semaphore = BoundedSemaphore::new(8).unwrap();
@@ -351,7 +375,7 @@ fn an_event_that_is_cleared_at_once_still_wakes_earlier_waiters() {
             let event = event.clone();
             thread::spawn(move || event.wait())
         };
-        let is_there = sys::futex::someone_sleeps();
+        let is_there = sys::futex::sleepers() > 0;
         event.set();
         if is_there {
             event.clear();

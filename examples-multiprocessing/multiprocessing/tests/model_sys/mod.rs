@@ -190,9 +190,9 @@ pub(crate) mod futex {
         wake(word, u32::MAX);
     }
 
-    /// Whether some thread is asleep.
-    pub(crate) fn someone_sleeps() -> bool {
-        !QUEUE.lock().unwrap().sleepers.is_empty()
+    /// The number of threads that are asleep.
+    pub(crate) fn sleepers() -> usize {
+        QUEUE.lock().unwrap().sleepers.len()
     }
 }
 

@@ -59,7 +59,7 @@ const WORD: usize = size_of::<u64>();
 /// `rep movsb` then takes
 /// [twenty times as long](https://lunnova.dev/articles/ryzen-slow-short-rep-mov/) on some
 /// processors.
-const HALF_PAGE: usize = 2048;
+pub(crate) const HALF_PAGE: usize = 2048;
 
 shareable! {
     /// What producers and consumers share. What one side alone writes has cache lines

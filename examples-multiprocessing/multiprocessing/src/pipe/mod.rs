@@ -13,6 +13,7 @@
 mod named;
 mod wait;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
@@ -29,6 +30,7 @@ use nix::sys::socket::MsgFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::channel::HALF_PAGE;
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::handover::{self, Kind};
 use crate::sys::descriptor::above_standard;
@@ -183,7 +185,7 @@ impl Connection {
     ///
     /// [`RecvError`].
     pub fn recv<T: DeserializeOwned>(&self) -> Result<T, RecvError> {
-        self.receive(|bytes| codec::decode(bytes))?
+        self.receive(|bytes| codec::decode(&bytes))?
             .map_err(RecvError::Decode)
     }
 
@@ -231,8 +233,12 @@ impl Connection {
     /// # Errors
     ///
     /// [`RecvError`].
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is not general enough in the lifetime"
+    )]
     pub fn recv_bytes(&self) -> Result<Vec<u8>, RecvError> {
-        self.receive(<[u8]>::to_vec)
+        self.receive(|bytes| bytes.into_owned())
     }
 
     /// Waits at most this long for something to receive. Returns whether there is: a
@@ -270,12 +276,16 @@ impl Connection {
     pub fn close(self) {}
 
     /// Takes one message and returns what `read` makes of it.
-    fn receive<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<R, RecvError> {
+    fn receive<R>(
+        &self,
+        read: impl FnOnce(Cow<'_, [u8]>) -> R,
+    ) -> Result<R, RecvError> {
         if self.direction == Direction::Send {
             return Err(RecvError::SendsOnly);
         }
         let mut packet = PACKET.take();
-        packet.resize(HEADER + INLINE, 0);
+        // See HALF_PAGE.
+        packet.resize(HEADER + INLINE + HALF_PAGE, 0);
         let received = self.receive_packet(&mut packet);
         let result = match received {
             Ok(Packet::Bytes(length, rest)) => {
@@ -304,12 +314,12 @@ impl Connection {
 fn assemble<R>(
     packet: &[u8],
     rest: Option<OwnedFd>,
-    read: impl FnOnce(&[u8]) -> R,
+    read: impl FnOnce(Cow<'_, [u8]>) -> R,
 ) -> Result<R, RecvError> {
     let (length, first) = packet.split_first_chunk().ok_or(RecvError::Broken)?;
     let length = u64::from_le_bytes(*length);
     if length == first.len() as u64 && rest.is_none() {
-        return Ok(read(first));
+        return Ok(read(first.into()));
     }
     // Without its file the message is lost: this process had no descriptor left.
     let rest = File::from(rest.ok_or(RecvError::Broken)?);
@@ -319,12 +329,12 @@ fn assemble<R>(
     }
     let mut message = Vec::new();
     message
-        .try_reserve_exact(length as usize)
+        .try_reserve_exact((length as usize).saturating_add(HALF_PAGE))
         .map_err(io::Error::other)?;
     message.extend_from_slice(first);
     message.resize(length as usize, 0);
     rest.read_exact_at(&mut message[first.len()..], 0)?;
-    Ok(read(&message))
+    Ok(read(message.into()))
 }
 
 impl Clone for Connection {
@@ -471,5 +481,25 @@ impl Error for RecvError {
 impl From<io::Error> for RecvError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_of_a_message_is_half_a_page_longer() {
+        let (receiver, sender) = pipe(false).unwrap();
+        let mut bytes = vec![7; INLINE];
+        sender.send_bytes(&bytes).unwrap();
+        assert_eq!(receiver.recv_bytes().unwrap(), bytes);
+        assert!(PACKET.take().capacity() >= HEADER + INLINE + HALF_PAGE);
+
+        bytes.push(7);
+        sender.send_bytes(&bytes).unwrap();
+        let message = receiver.recv_bytes().unwrap();
+        assert_eq!(message, bytes);
+        assert!(message.capacity() >= message.len() + HALF_PAGE);
     }
 }

@@ -352,14 +352,16 @@ fn an_item_that_is_no_value_is_an_error_and_the_next_one_follows() {
 }
 
 #[test]
-fn iterating_over_a_joinable_queue_takes_tasks() {
+fn each_task_of_an_iteration_is_reported() {
     let q = JoinableQueue::new(0).unwrap();
     (0..3).for_each(|n| q.put(n).unwrap());
     q.close();
+    let mut taken = Vec::new();
     for task in &q {
-        task.unwrap();
+        taken.push(task.unwrap());
         q.task_done().unwrap();
     }
+    assert_eq!(taken, [0, 1, 2]);
     q.join().unwrap();
     assert_eq!(q.task_done(), Err(TaskDoneTooOften));
 }

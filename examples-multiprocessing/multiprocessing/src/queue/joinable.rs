@@ -379,3 +379,17 @@ impl fmt::Display for TasksLost {
 }
 
 impl std::error::Error for TasksLost {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only what was counted can be missed with a process that died.
+    #[test]
+    fn what_is_iterated_over_is_counted_as_taken() {
+        let q = JoinableQueue::new(0).unwrap();
+        q.put(1).unwrap();
+        assert_eq!(q.iter().next(), Some(Ok(1)));
+        assert!(q.counts.taken().by_the_living);
+    }
+}

@@ -2,6 +2,7 @@
 //! what it must not do there it does not.
 
 use std::fs;
+use std::time::Duration;
 
 use multiprocessing::{
     Acquired, Array, Barrier, BoundedSemaphore, Condition, Connection, Error, Event,
@@ -172,8 +173,12 @@ fn one_connection_serves_several_children() {
         assert!(children.iter().all(|code| *code == Some(0)), "{children:?}");
         drop(sender);
         // It ends only if no clone was left behind here.
-        let mut numbers: Vec<u32> =
-            std::iter::from_fn(|| receiver.recv().ok()).collect();
+        let mut numbers: Vec<u32> = std::iter::from_fn(|| {
+            let ready = receiver.poll(Duration::from_secs(10)).unwrap();
+            assert!(ready, "a clone was left behind");
+            receiver.recv().ok()
+        })
+        .collect();
         numbers.sort_unstable();
         numbers
     };

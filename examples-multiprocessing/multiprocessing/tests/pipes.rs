@@ -229,9 +229,12 @@ fn an_end_is_closed_with_its_last_clone() {
     let (receiver, sender) = pipe(false).unwrap();
     let clone = sender.clone();
     drop(sender);
-    assert!(matches!(clone.recv::<i32>(), Err(RecvError::SendsOnly)));
+    let error = clone.poll(Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     clone.send(&1).unwrap();
     assert_eq!(receiver.recv::<i32>().unwrap(), 1);
     clone.close();
+    let ended = receiver.poll(Duration::from_secs(10)).unwrap();
+    assert!(ended, "the end is still open");
     assert!(matches!(receiver.recv::<i32>(), Err(RecvError::EndOfFile)));
 }

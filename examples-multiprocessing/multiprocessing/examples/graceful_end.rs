@@ -55,12 +55,12 @@ pub(crate) fn main() -> Result<()> {
     let mut numbers = 0_i64..;
     let mut running = VecDeque::new();
     let signal = loop {
-        if let Some(signal) = signals.pending().next() {
-            break signal;
-        }
         while running.len() < 4 {
             let n = numbers.next().unwrap_or_default();
             running.push_back(pool.deadline(GRACE).apply_async(square, (n,)));
+        }
+        if let Some(signal) = signals.pending().next() {
+            break signal;
         }
         if let Some(task) = running.pop_front() {
             squares.append(task.get()?)?;

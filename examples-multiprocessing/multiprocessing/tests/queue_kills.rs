@@ -335,6 +335,9 @@ fn too_large_an_item_stays_in_the_queue() {
         let little_more = pages * 4096 + LENGTH as u64 / 4;
         setrlimit(Resource::RLIMIT_AS, little_more, hard).unwrap();
         assert_eq!(queue.get(), Err(GetError::TooLarge));
+        // One error and the end: the item would be refused again and again.
+        let items: Vec<_> = queue.iter().take(2).collect();
+        assert_eq!(items, [Err(GetError::TooLarge)]);
         assert_eq!(queue.qsize(), 1);
         setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
         assert_eq!(queue.get().map(|item| item.len()), Ok(LENGTH));

@@ -231,6 +231,7 @@ fn an_end_is_closed_with_its_last_clone() {
     drop(sender);
     let error = clone.poll(Duration::ZERO).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(matches!(clone.recv::<i32>(), Err(RecvError::SendsOnly)));
     clone.send(&1).unwrap();
     assert_eq!(receiver.recv::<i32>().unwrap(), 1);
     clone.close();

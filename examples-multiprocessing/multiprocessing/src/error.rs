@@ -27,7 +27,7 @@ use crate::sync::{BarrierBroken, NotLocked, NotOwner, ReleasedTooOften};
 /// #       return Ok(());
 /// #   }
 ///     let (receiver, sender) = pipe(false)?;
-///     let mut child = Process::new(|| sender.send(&21).unwrap());
+///     let mut child = Process::new(|| sender.send(&21_u64).unwrap());
 ///     child.start()?;
 ///     let number = receiver.recv()?;
 ///     child.join()?;

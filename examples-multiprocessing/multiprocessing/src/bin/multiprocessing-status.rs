@@ -9,7 +9,6 @@
 //! ```
 
 use std::env;
-use std::fmt::Write as _;
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -50,7 +49,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("Error: {error}");
+            eprintln!("Error: {}", visible(&error.to_string()));
             ExitCode::FAILURE
         }
     }
@@ -87,34 +86,46 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
         match queue.stats() {
             Ok(now) => stats = now,
             Err(error) => {
+                let error = visible(&error.to_string());
                 line.set_message(format!("{error}\n{}", shown(name, &stats)));
             }
         }
     }
 }
 
+/// The line with its control characters as escapes. The names and texts at the broker are
+/// those of strangers, and a terminal obeys such characters.
+fn visible(line: &str) -> String {
+    let mut visible = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c.is_control() {
+            visible.extend(c.escape_default());
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
+}
+
 fn shown(queue: &str, stats: &Stats) -> String {
-    let mut text = format!(
-        "queue {queue}: {} waiting, {} running, {} done, {} failed, {} cancelled, {} dead\n",
+    let mut lines = vec![format!(
+        "queue {queue}: {} waiting, {} running, {} done, {} failed, {} cancelled, {} dead",
         stats.waiting,
         stats.held,
         stats.done,
         stats.failed,
         stats.cancelled,
         stats.dead
-    );
+    )];
     for worker in stats.workers.iter().take(LINES) {
-        // Writing to a string does not fail.
-        writeln!(
-            text,
+        lines.push(format!(
             "worker {} (process {} on {}, {} processes for tasks), heard of {:.1} s ago",
             worker.name,
             worker.pid,
             worker.host,
             worker.processes,
             worker.silent_for.as_secs_f64()
-        )
-        .ok();
+        ));
     }
     for task in stats.running.iter().take(LINES) {
         let since = task.running_for.map_or_else(
@@ -129,21 +140,19 @@ fn shown(queue: &str, stats: &Stats) -> String {
             (Some(host), Some(pid)) => format!("on {host} in process {pid}"),
             _ => format!("at {}", task.worker),
         };
-        // Writing to a string does not fail.
-        writeln!(
-            text,
+        lines.push(format!(
             "running {} {} {place} {since}{again}",
             task.id, task.task
-        )
-        .ok();
+        ));
     }
-    text
+    lines.iter().map(|line| visible(line) + "\n").collect()
 }
 
 fn list_dead(url: &str, queue: &str) -> Result<ExitCode, BrokerError> {
     for task in Queue::open(url, queue)?.dead(DEAD)? {
         let args: String = task.args.chars().take(60).collect();
-        println!("{} {} {args}: {}", task.place, task.task, task.error);
+        let line = format!("{} {} {args}: {}", task.place, task.task, task.error);
+        println!("{}", visible(&line));
     }
     Ok(ExitCode::SUCCESS)
 }

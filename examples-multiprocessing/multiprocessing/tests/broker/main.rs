@@ -169,6 +169,9 @@ fn worker() {
     };
     let mut worker = known.worker(&env::var("URL").unwrap()).unwrap();
     worker = worker.processes(number("PROCESSES").unwrap_or(2) as usize);
+    if let Ok(queue) = env::var("QUEUE") {
+        worker = worker.queue(&queue);
+    }
     if let Some(lease) = number("LEASE") {
         worker = worker.lease(Duration::from_millis(lease));
     }

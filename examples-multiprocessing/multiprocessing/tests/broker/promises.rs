@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::pin::pin;
+#[cfg(feature = "status")]
+use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, Thread, sleep};
@@ -44,6 +46,12 @@ pub(crate) const CLAIMS: &[Claim] = &[
     ("a_result_that_has_expired_is_forgotten", expired_result),
     ("threads_that_wait_receive_for_each_other", waiting_threads),
     ("outcomes_that_were_read_leave_the_broker", trimming),
+    ("a_queues_name_may_look_like_a_part_of_a_key", queue_names),
+    #[cfg(feature = "status")]
+    (
+        "the_status_shows_control_characters_as_escapes",
+        hostile_status,
+    ),
     ("an_old_broker_is_refused", old_broker),
     ("a_task_that_waits_too_long_expires", expiry),
     ("a_full_queue_holds_its_senders_back", capacity),
@@ -432,7 +440,9 @@ fn refused_keys() {
     let server = Server::start();
     let pool = pool(&server);
     let long = "k".repeat(1025);
-    let refused = pool.apply_async_with_key(&long, square, (2,)).get();
+    let refused = pool.apply_async_with_key(&long, square, (2,));
+    // There is no worker: a task that was not refused would never end.
+    let refused = refused.get_timeout(HANG).ok().unwrap();
     assert!(
         matches!(&refused, Err(TaskError::Argument(why)) if why.contains("1025")),
         "{refused:?}"
@@ -476,7 +486,8 @@ fn expired_result() {
     });
     // The sender has its result all the same.
     assert_eq!(result.get(), Ok(9));
-    assert_eq!(brief.result::<u64>(&id).get(), Err(TaskError::Forgotten));
+    let late = brief.result::<u64>(&id).get_timeout(HANG).ok().unwrap();
+    assert_eq!(late, Err(TaskError::Forgotten));
 }
 
 fn waiting_threads() {
@@ -507,6 +518,19 @@ fn waiting_threads() {
     let slow = pool.apply_async(nap, (500,));
     assert_eq!(pool.apply(square, (3,)), Ok(9));
     assert_eq!(slow.get_timeout(HANG).ok().unwrap(), Ok(500));
+    // A task that is submitted while a thread receives that waits for its own. The pool
+    // is new, so its receiver is asleep and the thread receives.
+    let fresh = crate::pool(&server);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| fresh.apply(nap, (400,)));
+        until("it is there", || {
+            server.number(&["XLEN", "mp:{default}:tasks"]) == 1
+        });
+        sleep(Duration::from_millis(50));
+        let slow = fresh.apply_async(nap, (900,));
+        assert_eq!(slow.get_timeout(HANG).ok().unwrap(), Ok(900));
+        assert_eq!(first.join().unwrap(), Ok(400));
+    });
     // A thread that waits for its own task learns of the pool's end.
     thread::scope(|scope| {
         let waiting = scope.spawn(move || pool.apply(nap, (60_000,)));
@@ -543,6 +567,58 @@ fn trimming() {
         assert!(left() < 12, "{} large results are kept", left());
     }
     until("they are removed after a while", || left() <= 1);
+}
+
+fn queue_names() {
+    let server = Server::start();
+    for name in ["orders:client:7", "a}{b:done:", "\r\n *"] {
+        let _worker = Worker::start(&server.url(), &[("QUEUE", name)]);
+        let pool = builder(&server.url())
+            .queue(name)
+            .result_ttl(HANG)
+            .start()
+            .unwrap();
+        let result = pool.apply_async(square, (3,));
+        let id = result.id().unwrap();
+        assert_eq!(result.get_timeout(HANG).ok().unwrap(), Ok(9), "{name:?}");
+        let other = builder(&server.url()).queue(name).start().unwrap();
+        let result = other.result::<u64>(&id).get_timeout(HANG).ok().unwrap();
+        assert_eq!(result, Ok(9), "{name:?}");
+    }
+}
+
+/// A terminal obeys control characters, and whoever reaches the broker can put some there.
+#[cfg(feature = "status")]
+fn hostile_status() {
+    const HOSTILE: &str = "\u{1b}]0;title\u{7}\u{9b}2J\r\nx-1";
+    let server = Server::start();
+    // As JSON writes it.
+    let text = r#""\u001b]0;title\u0007\u009b2J\r\nx-1""#;
+    let record = format!(r#"{{"host":{text},"pid":1,"processes":1,"running":[]}}"#);
+    let error = format!(r#"{{"error":{{"Argument":{text}}}}}"#);
+    let fields = ["id", HOSTILE, "task", HOSTILE, "args", HOSTILE];
+    let tasks = ["XADD", "mp:{default}:tasks", "*"];
+    server.ask(&[tasks.as_slice(), &fields].concat());
+    let dead = ["XADD", "mp:{default}:dead", "*", "outcome", &error];
+    server.ask(&[dead.as_slice(), &fields].concat());
+    let join = ["XGROUP", "CREATE", "mp:{default}:tasks", "workers", "0"];
+    server.ask(&join);
+    let read = ["XREADGROUP", "GROUP", "workers", HOSTILE, "STREAMS"];
+    server.ask(&[read.as_slice(), &["mp:{default}:tasks", ">"]].concat());
+    let report = format!("9999999999999 {record}");
+    server.ask(&["HSET", "mp:{default}:agents", HOSTILE, &report]);
+    for (command, lines) in [("dead", 1), ("once", 3)] {
+        let status = env!("CARGO_BIN_EXE_multiprocessing-status");
+        let shown = Command::new(status)
+            .args([&server.url(), "default", command])
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert_eq!(shown.lines().count(), lines, "{shown:?}");
+        assert!(shown.contains(r"\u{1b}]0;title\u{7}\u{9b}2J"), "{shown:?}");
+        let harmful = |c: char| c.is_control() && c != '\n';
+        assert!(!shown.contains(harmful), "{shown:?}");
+    }
 }
 
 /// A server that answers every command as the given text; only `INFO` is of interest.

@@ -49,7 +49,7 @@ pub enum ProcessError {
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
     /// A spawned process could not run its function, for this reason, and exited with code
-    /// 1.
+    /// 1; and its standard error, where it says so, is closed or `/dev/null`.
     FunctionNotRun(String),
     /// The system refused.
     System {

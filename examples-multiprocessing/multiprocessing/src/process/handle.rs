@@ -92,7 +92,7 @@ impl ProcessHandle {
     /// [`JoinOneself`](ProcessError::JoinOneself) for the calling process,
     /// [`NotAChild`](ProcessError::NotAChild) for any other that the calling process
     /// did not start; [`FunctionNotRun`](ProcessError::FunctionNotRun) if it has ended
-    /// without running the function that it was spawned for.
+    /// without running the function that it was spawned for, and nobody could read why.
     ///
     /// ```
     /// use multiprocessing::{ProcessError, current_process};

@@ -1,7 +1,9 @@
 //! Processes that are fresh copies of the program instead of forks.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{self, ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -63,8 +65,7 @@ pub fn freeze_support() {
                 code.unwrap_or_else(|error| {
                     let name = identity::name_of_child().unwrap_or_default();
                     let why = format!("the argument did not arrive: {error}");
-                    report(&format!("{name}: {why}"));
-                    spawn::tell_parent(&why);
+                    report(&format!("{name}: {why}"), &why);
                     ExitCode::FAILURE
                 })
             });
@@ -75,18 +76,20 @@ pub fn freeze_support() {
 }
 
 fn refuse(error: &dyn Error) -> ! {
-    report(&format!(
-        "This process was started for a function of its parent: {error}."
-    ));
-    spawn::tell_parent(&error.to_string());
+    let sentence =
+        format!("This process was started for a function of its parent: {error}.");
+    report(&sentence, &error.to_string());
     process::exit(1);
 }
 
-/// Says it on standard error, which may be closed.
-fn report(sentence: &str) {
-    io::stderr()
-        .write_all(format!("{sentence}\n").as_bytes())
-        .ok();
+/// Says on standard error why the function is not run. If that leads nowhere, as Rust
+/// makes it where it was closed, the parent's `join` says it.
+fn report(sentence: &str, why: &str) {
+    let said = io::stderr().write_all(format!("{sentence}\n").as_bytes());
+    let target = fs::read_link("/proc/self/fd/2");
+    if said.is_err() || target.is_ok_and(|file| file == Path::new("/dev/null")) {
+        spawn::tell_parent(why);
+    }
 }
 
 /// A function and its argument, ready to be sent.

@@ -346,7 +346,9 @@ impl Dispatcher {
                 {
                     self.lead(state, shared, count, left)
                 }
-                _ => self.follow(state, left),
+                Workers::Local { .. } => self.follow(state, left),
+                #[cfg(feature = "broker")]
+                Workers::Elsewhere(_) => self.follow(state, left),
             };
         }
     }

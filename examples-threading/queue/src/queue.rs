@@ -436,8 +436,13 @@ struct FinishPut<'a, O: Order>(&'a BlockingQueue<O>);
 
 impl<O: Order> Drop for FinishPut<'_, O> {
     fn drop(&mut self) {
-        self.0.puts.finished.fetch_add(1, Release);
-        self.0.not_empty.notify_one();
+        let Puts {
+            begun, finished, ..
+        } = &*self.0.puts;
+        finished.fetch_add(1, Release);
+        // The last one after the shutdown ends the wait of every getter.
+        let ends = || begun.load(Relaxed) & SHUT_DOWN != 0;
+        self.0.not_empty.notify(ends);
     }
 }
 

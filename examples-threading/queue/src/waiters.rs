@@ -42,15 +42,23 @@ impl Waiters {
 
     /// Wakes one waiter to try again, after a change that lets one of them succeed.
     pub(crate) fn notify_one(&self) {
-        if self.somebody_waits() {
-            self.changed.notify_one();
-        }
+        self.notify(|| false);
     }
 
     /// Wakes all of them.
     pub(crate) fn notify_all(&self) {
+        self.notify(|| true);
+    }
+
+    /// Wakes one of them, or all if `all` says so, which is asked after the change has
+    /// been made known.
+    pub(crate) fn notify(&self, all: impl FnOnce() -> bool) {
         if self.somebody_waits() {
-            self.changed.notify_all();
+            if all() {
+                self.changed.notify_all();
+            } else {
+                self.changed.notify_one();
+            }
         }
     }
 

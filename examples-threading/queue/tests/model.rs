@@ -101,6 +101,25 @@ fn what_is_put_beside_a_shutdown_is_got() {
 }
 
 #[test]
+fn the_last_put_beside_a_shutdown_wakes_every_getter() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let getter = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.get().is_ok())
+        };
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.put(1).is_ok())
+        };
+        queue.shutdown();
+        let got = queue.get().is_ok();
+        let got = got | getter.join().unwrap();
+        assert_eq!(producer.join().unwrap(), got);
+    });
+}
+
+#[test]
 fn join_returns_when_the_last_task_is_done() {
     model(|| {
         let queue = Arc::new(Queue::new(0));

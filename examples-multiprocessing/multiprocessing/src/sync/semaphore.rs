@@ -330,6 +330,9 @@ impl Semaphore {
 
     /// Gives a permit back, or adds one, and wakes one process that waits for it. Beyond
     /// 4 294 967 295 permits it adds none.
+    ///
+    /// If a process was stopped in the middle of its own release, it waits for that one to
+    /// go on or to die.
     pub fn release(&self) {
         self.state.release();
     }

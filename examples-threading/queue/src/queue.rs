@@ -90,8 +90,8 @@ pub struct BlockingQueue<O: Order> {
     all_done: Waiters,
 }
 
-/// What a `put` counts. It stands in a cache line of its own, as [`Gets`] does, so that
-/// the two sides do not wait for each other's.
+/// What a `put` counts. These and [`Gets`] have cache lines of their own, so that the two
+/// sides do not wait for each other's.
 struct Puts {
     /// How many were begun, and [`SHUT_DOWN`]: no `put` begins after that bit is set.
     begun: AtomicU64,
@@ -104,7 +104,7 @@ struct Puts {
 
 /// What is counted of the items that were taken.
 struct Gets {
-    /// How many are out of the queue.
+    /// How many are out of the queue, if it has room for some only.
     taken: AtomicU64,
     /// How many were reported by `task_done`.
     done: AtomicU64,
@@ -297,11 +297,10 @@ impl<O: Order> BlockingQueue<O> {
 
     /// Takes an item; `None` if there is none yet.
     fn take(&self) -> Option<Result<O::Item, GetError>> {
-        let Some(item) = self.items.pop() else {
-            return self.is_over().then_some(Err(GetError::ShutDown));
-        };
-        self.gets.taken.fetch_add(1, Release);
-        Some(Ok(item))
+        match self.items.pop() {
+            Some(item) => Some(Ok(item)),
+            None => self.is_over().then_some(Err(GetError::ShutDown)),
+        }
     }
 
     /// Whether there is no item and none will come. An item that comes between the two
@@ -312,8 +311,10 @@ impl<O: Order> BlockingQueue<O> {
         begun & SHUT_DOWN != 0 && finished == begun / ONE && self.items.is_empty()
     }
 
+    /// Makes the place of an item that was taken known to those that wait for room.
     fn room_made(&self) {
         if self.maxsize != 0 {
+            self.gets.taken.fetch_add(1, Release);
             self.not_full.notify_one();
         }
     }
@@ -430,8 +431,8 @@ impl<O: Order> BlockingQueue<O> {
     }
 }
 
-/// Says, when it is dropped, that a `put` that had begun has its item in the queue: even
-/// if the item's own `Ord` panics, or a getter would wait for it for ever.
+/// Says when it is dropped that a `put` that had begun has its item in the queue. It also
+/// does so if the item's own `Ord` panics: otherwise getters would wait for that `put`.
 struct FinishPut<'a, O: Order>(&'a BlockingQueue<O>);
 
 impl<O: Order> Drop for FinishPut<'_, O> {

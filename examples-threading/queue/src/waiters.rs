@@ -19,15 +19,16 @@ pub(crate) enum Wait {
 
 /// Threads that wait until an attempt succeeds, and are told when to try again.
 ///
-/// What they wait for is changed without a lock, so both sides make their own move known
-/// before they look at the other's: a waiter counts itself and then tries, and who
-/// changes something does so and then looks at the count. The fence between the two, on
-/// either side, lets at least one of them see the other.
+/// What they wait for is changed without a lock. So each side first makes its own step
+/// known and then looks at the other's: a waiter counts itself and then tries; a thread
+/// that changes something looks at the count afterwards. Because of the fence between the
+/// two steps, on both sides, at least one of them sees the other.
 pub(crate) struct Waiters {
-    /// Held from the last attempt until the thread sleeps, and by who wakes it.
+    /// Held by a waiter from its last attempt until it sleeps, and by a thread that is
+    /// about to wake it.
     lock: Mutex<()>,
     changed: Condvar,
-    /// How many wait, so that a change which nobody waits for makes no system call.
+    /// How many threads wait, so that a change for which none waits makes no system call.
     count: AtomicUsize,
 }
 
@@ -64,8 +65,8 @@ impl Waiters {
 
     fn somebody_waits(&self) -> bool {
         fence(SeqCst);
-        // The lock waits for one that has tried in vain and does not sleep yet. It
-        // would miss the notification.
+        // A waiter that has tried in vain and does not sleep yet would miss the
+        // notification. It holds the lock.
         self.count.load(Relaxed) > 0 && {
             drop(self.lock());
             true

@@ -116,17 +116,17 @@ proptest! {
 #[test]
 fn at_a_shutdown_every_item_that_was_put_is_got_or_given_back() {
     for round in 0..100 {
-        let queue = Queue::new(8);
+        let (queue, start) = (Queue::new(8), Instant::now());
         let (put, got, left) = thread::scope(|s| {
             let producers = [0, 1].map(|_| {
                 s.spawn(|| {
-                    let is_put = |i: &u64| queue.put(*i).is_ok();
+                    let is_put = |i: &u64| queue.put_timeout(*i, HANG).is_ok();
                     (0..u64::MAX).take_while(is_put).count()
                 })
             });
             let consumers = [0, 1].map(|_| {
                 s.spawn(|| {
-                    std::iter::from_fn(|| queue.get().ok())
+                    std::iter::from_fn(|| queue.get_timeout(HANG).ok())
                         .map(|_| queue.task_done().unwrap())
                         .count()
                 })
@@ -139,6 +139,7 @@ fn at_a_shutdown_every_item_that_was_put_is_got_or_given_back() {
         });
         assert_eq!((put, 0), (got + left, queue.qsize()));
         assert!(queue.join_timeout(HANG));
+        assert!(start.elapsed() < HANG, "a thread was not woken");
     }
 }
 
@@ -147,7 +148,7 @@ fn a_queue_with_room_for_some_never_holds_more() {
     let queue = Queue::new(3);
     thread::scope(|s| {
         for _ in 0..2 {
-            s.spawn(|| (0..2000).for_each(|i| queue.put(i).unwrap()));
+            s.spawn(|| (0..2000).for_each(|i| queue.put_timeout(i, HANG).unwrap()));
         }
         for _ in 0..4000 {
             assert!(queue.qsize() <= 3);

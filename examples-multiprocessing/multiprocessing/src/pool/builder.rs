@@ -214,7 +214,7 @@ impl PoolBuilder {
         }));
         if let Err(error) = pool.dispatcher.wait_until_ready() {
             if !supervisor.is_alive() {
-                // A supervisor that did not run says why better than its end does.
+                // If it never ran its function, its own reason says more.
                 supervisor.join()?;
             }
             return Err(error);

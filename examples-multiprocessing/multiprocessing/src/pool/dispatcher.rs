@@ -332,7 +332,8 @@ impl Dispatcher {
             }
             let left = until.map(|u| u.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                // Whoever only asks again and again never sleeps for a slice.
+                // A caller that only polls never sleeps for a slice, after which this
+                // is asked otherwise.
                 self.end_if_broken(&mut state);
                 let waited = match missing(&mut state.tasks) {
                     0 => Waited::Done,
@@ -340,15 +341,13 @@ impl Dispatcher {
                 };
                 return (state, waited);
             }
-            state = match &self.workers {
-                Workers::Local { shared, .. }
-                    if state.leader == Leader::None && !state.tasks.is_over() =>
-                {
-                    self.lead(state, shared, count, left)
-                }
-                Workers::Local { .. } => self.follow(state, left),
-                #[cfg(feature = "broker")]
-                Workers::Elsewhere(_) => self.follow(state, left),
+            state = if let Workers::Local { shared, .. } = &self.workers
+                && state.leader == Leader::None
+                && !state.tasks.is_over()
+            {
+                self.lead(state, shared, count, left)
+            } else {
+                self.follow(state, left)
             };
         }
     }

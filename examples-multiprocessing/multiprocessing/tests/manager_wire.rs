@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use multiprocessing::managers::{
     Address, BaseManager, Digests, Exception, ManagerError, PickleError, Proxy,
-    QueueProxy, SyncManager, Value,
+    QueueProxy, Shared, SyncManager, Value,
 };
 use proptest::prelude::*;
 use queue::Queue;
@@ -784,6 +784,10 @@ fn a_value_shared_within_a_pickle_stays_shared() {
     let pickle =
         b"\x80\x04C\x01x\x94\x8c\x08builtins\x8c\x09bytearray\x93h\x00\x85R\x86.";
     let value = Value::loads(pickle).unwrap();
+    assert_eq!(Value::loads(&value.dumps().unwrap()), Ok(value));
+    // Content that values of two kinds share.
+    let items = Shared::from(vec![Value::None]);
+    let value = Value::from((Value::Tuple(items.clone()), Value::List(items)));
     assert_eq!(Value::loads(&value.dumps().unwrap()), Ok(value));
     // More than a byte can number.
     let many = (0..300).map(|n| Value::from(n.to_string()));

@@ -101,7 +101,9 @@ pub(in crate::managers) struct Reader<'a> {
 /// A node that may occur several times. It becomes a value where it occurs first.
 enum Repeated {
     NotMade,
-    /// Its value is being made: where it occurs now, it contains itself.
+    /// Its value is being made: where it occurs now, it contains itself. It is refused at
+    /// once, because each level down to the deepest would reserve memory for all of its
+    /// items again.
     BeingMade,
     Made {
         value: Value,
@@ -570,13 +572,7 @@ impl<'n, 'a> Values<'n, 'a> {
         if depth >= MAX_DEPTH {
             return Err(PickleError::TooDeep);
         }
-        // Most messages repeat nothing.
-        let repeated = if self.repeated.is_empty() {
-            None
-        } else {
-            self.repeated.get_mut(&id)
-        };
-        match repeated {
+        match self.repeated.get_mut(&id) {
             None => {
                 self.deepest = self.deepest.max(depth);
                 self.make(id, depth)
@@ -762,10 +758,7 @@ impl<'n, 'a> Values<'n, 'a> {
             },
             Kind::ByteArray => match args.as_slice() {
                 [] => Some(Value::ByteArray(Vec::new().into())),
-                // Not the same content, which the writer would take for the same value.
-                [Value::Bytes(bytes)] => {
-                    Some(Value::ByteArray(bytes.to_vec().into()))
-                }
+                [Value::Bytes(bytes)] => Some(Value::ByteArray(bytes.clone())),
                 _ => None,
             },
             Kind::Data | Kind::Deque | Kind::OrderedDict | Kind::DefaultDict => {

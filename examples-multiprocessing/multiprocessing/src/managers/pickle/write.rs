@@ -1,6 +1,7 @@
 //! The writer: protocol 4, which every Python since 3.4 reads, in its simplest form.
 
 use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
 
 use super::opcode::{
     ADDITEMS, APPENDS, BINBYTES, BINBYTES8, BINFLOAT, BINGET, BININT, BININT1,
@@ -75,9 +76,10 @@ struct Writer<'a> {
     out: &'a mut Vec<u8>,
     /// Of the proxies that were written.
     keepers: Vec<Keeper>,
-    /// What was written and may occur again: where its content is, and its number in the
-    /// reader's memo.
-    memo: HashMap<*const (), u32>,
+    /// What was written and may occur again: its kind and where its content is, and its
+    /// number in the reader's memo. Values of two kinds may share content, for example a
+    /// list and a tuple; they are not the same value.
+    memo: HashMap<(Discriminant<Value>, *const ()), u32>,
     /// The length at which it is too long.
     end: usize,
 }
@@ -101,6 +103,7 @@ impl<'a> Writer<'a> {
         if self.out.len() > self.end {
             return Err(PickleError::TooLong);
         }
+        let kind = discriminant(value);
         match value {
             Value::None => self.out.push(NONE),
             Value::Bool(true) => self.out.push(NEWTRUE),
@@ -111,15 +114,15 @@ impl<'a> Writer<'a> {
                 self.out.push(BINFLOAT);
                 self.out.extend(value.to_be_bytes());
             }
-            Value::Str(value) => self.once(value, |w| {
+            Value::Str(value) => self.once(kind, value, |w| {
                 w.str(value);
                 Ok(())
             })?,
-            Value::Bytes(value) => self.once(value, |w| {
+            Value::Bytes(value) => self.once(kind, value, |w| {
                 w.bytes(value);
                 Ok(())
             })?,
-            Value::ByteArray(value) => self.once(value, |w| {
+            Value::ByteArray(value) => self.once(kind, value, |w| {
                 w.class("builtins", "bytearray");
                 w.bytes(value);
                 w.out.extend([TUPLE1, REDUCE]);
@@ -127,31 +130,37 @@ impl<'a> Writer<'a> {
             })?,
             // There is only one in Python.
             Value::Tuple(items) if items.is_empty() => self.out.push(EMPTY_TUPLE),
-            Value::Tuple(items) => self.once(items, |w| w.tuple(items, depth))?,
+            Value::Tuple(items) => {
+                self.once(kind, items, |w| w.tuple(items, depth))?;
+            }
             Value::List(items) => {
-                self.once(items, |w| w.filled(EMPTY_LIST, items, APPENDS, depth))?;
+                self.once(kind, items, |w| {
+                    w.filled(EMPTY_LIST, items, APPENDS, depth)
+                })?;
             }
             Value::Set(items) => {
-                self.once(items, |w| w.filled(EMPTY_SET, items, ADDITEMS, depth))?;
+                self.once(kind, items, |w| {
+                    w.filled(EMPTY_SET, items, ADDITEMS, depth)
+                })?;
             }
-            Value::FrozenSet(items) => self.once(items, |w| {
+            Value::FrozenSet(items) => self.once(kind, items, |w| {
                 w.out.push(MARK);
                 w.values(items, depth)?;
                 w.out.push(FROZENSET);
                 Ok(())
             })?,
-            Value::Dict(entries) => self.once(entries, |w| {
+            Value::Dict(entries) => self.once(kind, entries, |w| {
                 w.out.push(EMPTY_DICT);
                 w.pairs(entries, depth)
             })?,
             Value::Exception(exception) => {
-                self.once(exception, |w| w.exception(exception, depth))?;
+                self.once(kind, exception, |w| w.exception(exception, depth))?;
             }
             Value::Object(object) => {
-                self.once(object, |w| w.object(object, depth))?;
+                self.once(kind, object, |w| w.object(object, depth))?;
             }
             Value::Token(token) => self.token(token),
-            Value::Proxy(proxy) => self.once(proxy, |w| {
+            Value::Proxy(proxy) => self.once(kind, proxy, |w| {
                 w.proxy(proxy);
                 Ok(())
             })?,
@@ -162,13 +171,15 @@ impl<'a> Writer<'a> {
     /// Writes content where it occurs first, and from then on its number.
     fn once<T>(
         &mut self,
+        kind: Discriminant<Value>,
         content: &Shared<T>,
         write: impl FnOnce(&mut Self) -> Result<(), PickleError>,
     ) -> Result<(), PickleError> {
         let Some(place) = content.place_if_shared() else {
             return write(self);
         };
-        if let Some(&number) = self.memo.get(&place) {
+        let key = (kind, place);
+        if let Some(&number) = self.memo.get(&key) {
             if let Ok(number) = u8::try_from(number) {
                 self.out.extend([BINGET, number]);
             } else {
@@ -180,7 +191,7 @@ impl<'a> Writer<'a> {
         write(self)?;
         self.out.push(MEMOIZE);
         // A message never holds four thousand million values.
-        self.memo.insert(place, self.memo.len() as u32);
+        self.memo.insert(key, self.memo.len() as u32);
         Ok(())
     }
 

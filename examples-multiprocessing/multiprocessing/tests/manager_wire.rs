@@ -335,7 +335,9 @@ fn an_item_that_its_client_does_not_receive_is_put_back() {
         &stream,
         &request(Some(&found.token.ident), "get", Vec::new()),
     );
+    let start = Instant::now();
     while queue.qsize().unwrap() > 0 {
+        assert!(start.elapsed() < HANG, "the item is not taken");
         thread::sleep(Duration::from_millis(1));
     }
     drop(stream);

@@ -28,7 +28,7 @@ pub(super) use read::Reader;
 pub(super) use semantics::{Key, equal, is_less};
 pub(super) use value::Keeper;
 pub use value::{BigInt, Exception, Object, ProxyRef, Shared, Token, Value};
-pub(super) use work::{begin_request, copy as charge_copy, serve as work_for};
+pub(super) use work::{begin_request, charge_copy, work_for};
 use write::write_value;
 pub(super) use write::{write_call, write_reply};
 

@@ -21,8 +21,8 @@ const MAX_STEPS: u64 = 20_000_000;
 /// other programs take of the machine is not the request's fault.
 const MAX_TIME: Duration = Duration::from_secs(2);
 
-/// The number of steps between two looks at the clock and at the client.
-const LEASE: u64 = 1 << 15;
+/// The number of steps between two checks of the clock and of the client.
+const CHECK_INTERVAL: u64 = 1 << 15;
 
 thread_local! {
     static WORK: Work = const { Work::unlimited() };
@@ -30,20 +30,20 @@ thread_local! {
 
 /// The work of a thread's request.
 struct Work {
-    /// The steps until the next look.
-    lease: Cell<u64>,
-    /// The steps after these.
+    /// The steps until the next check.
+    until_check: Cell<u64>,
+    /// The steps that are allowed after these.
     left: Cell<u64>,
-    /// The thread's time at the first look: most requests need none.
+    /// The thread's time at the first check, which most requests never reach.
     started: Cell<Option<Duration>>,
-    /// Whom the thread works for.
+    /// The client that the thread serves.
     client: RefCell<Weak<Stream>>,
 }
 
 impl Work {
     const fn unlimited() -> Self {
         Self {
-            lease: Cell::new(u64::MAX),
+            until_check: Cell::new(u64::MAX),
             left: Cell::new(0),
             started: Cell::new(None),
             client: RefCell::new(Weak::new()),
@@ -51,23 +51,23 @@ impl Work {
     }
 
     fn begin(&self) {
-        self.lease.set(LEASE);
-        self.left.set(MAX_STEPS - LEASE);
+        self.until_check.set(CHECK_INTERVAL);
+        self.left.set(MAX_STEPS - CHECK_INTERVAL);
         self.started.set(None);
     }
 
     fn take(&self, steps: u64) -> Result<(), Exception> {
-        match self.lease.get().checked_sub(steps) {
-            Some(lease) => {
-                self.lease.set(lease);
+        match self.until_check.get().checked_sub(steps) {
+            Some(until_check) => {
+                self.until_check.set(until_check);
                 Ok(())
             }
-            None => self.look(steps),
+            None => self.check(steps),
         }
     }
 
-    fn look(&self, steps: u64) -> Result<(), Exception> {
-        let left = self.lease.get().saturating_add(self.left.get());
+    fn check(&self, steps: u64) -> Result<(), Exception> {
+        let left = self.until_check.get().saturating_add(self.left.get());
         let left = left.checked_sub(steps).ok_or_else(too_much)?;
         if self.is_abandoned() {
             return Err(Exception::new("builtins", "ConnectionError", Vec::new()));
@@ -77,13 +77,13 @@ impl Work {
         self.started.set(Some(started));
         if now.saturating_sub(started) > MAX_TIME {
             // A request that catches this gets no further.
-            self.lease.set(0);
+            self.until_check.set(0);
             self.left.set(0);
             return Err(too_much());
         }
-        let lease = left.min(LEASE);
-        self.lease.set(lease);
-        self.left.set(left - lease);
+        let until_check = left.min(CHECK_INTERVAL);
+        self.until_check.set(until_check);
+        self.left.set(left - until_check);
         Ok(())
     }
 
@@ -112,8 +112,9 @@ fn too_much() -> Exception {
     )
 }
 
-/// From now on this thread works for this client only.
-pub(in crate::managers) fn serve(client: &Arc<Stream>) {
+/// From now on this thread works for this client only: its requests end soon after the
+/// client has gone.
+pub(in crate::managers) fn work_for(client: &Arc<Stream>) {
     WORK.with(|work| work.client.replace(Arc::downgrade(client)));
 }
 
@@ -137,7 +138,7 @@ pub(super) fn step(bytes: usize) -> Result<(), Exception> {
 /// # Errors
 ///
 /// Those of [`step`].
-pub(in crate::managers) fn copy(values: usize) -> Result<(), Exception> {
+pub(in crate::managers) fn charge_copy(values: usize) -> Result<(), Exception> {
     step(values.saturating_mul(size_of::<super::Value>()))
 }
 

@@ -37,7 +37,7 @@ fn main() {
 }
 
 /// The folder for temporary files of the scripts: a Python process that a test kills
-/// leaves its own there. It goes with this value.
+/// leaves its own there. It is removed when this value is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -92,7 +92,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("ints of a MiB", shared(&big, 20, pair)),
         ("short texts", shared(b"\x8c\x01x", 60, list)),
         ("8 million lists", many(b"]")),
-        ("8 million dicts in a list", many(b"}")),
+        ("8 million dicts", many(b"}")),
         ("4 million marks", many(b"(1")),
         ("4 million tuples in tuples", many(b")\x85")),
     ]

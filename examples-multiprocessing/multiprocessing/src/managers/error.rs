@@ -178,7 +178,7 @@ impl Error for ManagerError {
         match self {
             Self::Absent { source, .. } | Self::Bind { source, .. } => Some(source),
             Self::Raised(exception) => Some(exception),
-            // These speak for themselves.
+            // Their sentence is the whole message, so only their own source follows.
             Self::Pickle(error) => error.source(),
             Self::Process(error) => error.source(),
             _ => None,

@@ -54,16 +54,16 @@
 //! * an array of typecode `u` with a number that is not that of a character.
 //!
 //! Where Python's server differs: it leaves a list half sorted if its items do not
-//! compare, and this one leaves it as it was. There is no `SharedMemoryManager`. A name of a host stands for
-//! its IPv4 addresses, as in Python.
+//! compare, and this one leaves it as it was. There is no `SharedMemoryManager`. A name
+//! of a host stands for its IPv4 addresses, as in Python.
 //!
 //! Sizes are limited, unlike Python's. A message has at most 64 MiB, and takes at most
-//! 256 MiB of memory once it is read, where each occurrence counts of what occurs several
-//! times, though it stays [one](Shared) as in Python; the server makes no list of more than that, and of
-//! at most 4 Mi items from a text, bytes or a range. What is longer is refused before it
-//! is sent ([`PickleError::TooLong`]); Python's clients send it all the same, and lose
-//! their connection. A server has at most 4096 connections of clients, each one thread of
-//! theirs; further ones are refused in a sentence.
+//! 256 MiB of memory once it is read. What occurs several times in it stays
+//! [one](Shared), as in Python, but each occurrence counts. The server makes no list of
+//! more than that, and of at most 4 Mi items from a text, bytes or a range. What is
+//! longer is refused before it is sent ([`PickleError::TooLong`]); Python's clients send
+//! it all the same, and lose their connection. A server has at most 4096 connections of
+//! clients, each one thread of theirs; further ones are refused in a sentence.
 //!
 //! A request locks its object for as long as it computes. It may compare some twenty
 //! million small values, and take two seconds of a processor's time; one that computes

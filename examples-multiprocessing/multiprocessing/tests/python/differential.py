@@ -93,15 +93,15 @@ def subscript():
     return index() if R.randrange(2) else a_slice()
 
 def in_order():
-    # Not a set, nor one that a dict would take for a pair: its order is an accident of
-    # hashing.
+    # Neither a set nor a sequence with a set in it, which a dict would take for a pair: the
+    # order of a set is an accident of hashing.
     made = value()
     items = made if isinstance(made, (list, tuple, collections.deque)) else []
     sets = [item for item in (made, *items) if isinstance(item, (set, frozenset))]
     return [[made]] if sets else made
 
 def element():
-    # Up to 3.9 an array takes whatever has an __int__; ours takes none.
+    # An array of Python up to 3.9 takes whatever has an __int__, and ours does not.
     made = value()
     converts = hasattr(made, '__int__') and not hasattr(made, '__index__')
     return 0.5 if converts and sys.version_info < (3, 10) else made

@@ -56,8 +56,8 @@ impl Link {
     /// A link of this process to this address with this key, a new one if there is none.
     ///
     /// To a server a thread's connection is its client. A proxy that arrives here must
-    /// use the connection of those that are here: the lock that one of them holds would
-    /// be another client's otherwise, and waiting for it would be for ever.
+    /// use the connection of those that are here: otherwise a lock that this thread holds
+    /// by one of them would be another client's, and waiting for it would never end.
     pub(super) fn find_or_new(
         address: &Address,
         key: &AuthKey,

@@ -64,11 +64,11 @@ pub enum Value {
     Proxy(Shared<ProxyRef>),
 }
 
-/// The content of a [`Value`], which others may have in common with it.
+/// The content of a [`Value`], which other values may share.
 ///
 /// Python's containers hold references: in `[y, y]` both items are the same `y`. A
-/// message tells so, and so do values: copies of one share its content, and a value in
-/// which one content occurs twice arrives as such a value.
+/// message keeps this, and so does a [`Value`]: its clones share its content, and two
+/// clones in one message arrive as two values that share theirs.
 ///
 /// It is read like what it contains. [`into_inner`](Self::into_inner) takes the content
 /// out, `into()` puts it in.

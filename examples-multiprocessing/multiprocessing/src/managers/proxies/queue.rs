@@ -7,8 +7,8 @@ use crate::managers::convert::FromValue;
 use crate::managers::{ManagerError, Proxy, Value};
 
 proxy_type! {
-    /// A queue in a manager's server: Python's `manager.Queue()`. How it differs from
-    /// [`multiprocessing::Queue`](crate::Queue) is said [there](crate::Queue#which-queue).
+    /// A queue in a manager's server: Python's `manager.Queue()`. The table at
+    /// [`multiprocessing::Queue`](crate::Queue#which-queue) says how the two differ.
     ///
     /// An item that was taken for a client which has died in the meantime goes back to its
     /// place.

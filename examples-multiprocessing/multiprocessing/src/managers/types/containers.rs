@@ -268,8 +268,8 @@ pub(super) fn iterate(value: Value) -> Result<Vec<Value>, Exception> {
 ///
 /// # Errors
 ///
-/// `MemoryError` if they are another object's and the list would take too much: a list
-/// that is added to itself doubles each time.
+/// Those of [`iterate`], and `MemoryError` if the items are another object's and the list
+/// would take too much: a list that is added to itself doubles each time.
 pub(super) fn added_to(
     length: usize,
     items: Value,

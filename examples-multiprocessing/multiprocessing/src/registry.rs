@@ -88,7 +88,7 @@ static ME: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn ensure_registry() -> Result<(), Error> {
     if REGISTRY.get().is_none() {
         // If another thread was faster, its registry is as good.
-        settle(Shared::alone()?)?.ok();
+        settle(Shared::alone()?)?;
     }
     Ok(())
 }
@@ -113,7 +113,10 @@ pub(crate) fn descriptor() -> Result<BorrowedFd<'static>, Error> {
 /// The child has a registry of its own already. With two, no lock would exclude anybody:
 /// each process would take those of the other registry for dead.
 pub(crate) fn join_registry(registry: OwnedFd) -> Result<(), Error> {
-    settle(Shared::from_fd(registry)?)?.map_err(|_| Error::System {
+    if settle(Shared::from_fd(registry)?)? {
+        return Ok(());
+    }
+    Err(Error::System {
         doing: "join the relatives of the process that started this one",
         source: io::Error::other(
             "something was shared already: call freeze_support first in main",
@@ -121,12 +124,12 @@ pub(crate) fn join_registry(registry: OwnedFd) -> Result<(), Error> {
     })
 }
 
-/// The first registry stays, and a second one is returned.
-fn settle(registry: Shared<Registry>) -> Result<Result<(), Table>, Error> {
+/// Makes this the registry unless there is one already. Returns whether it did.
+fn settle(registry: Shared<Registry>) -> Result<bool, Error> {
     watch_forks();
     let path = lifetime::path(registry.as_fd());
     let path = path.map_err(Error::system("name the table of related processes"))?;
-    Ok(REGISTRY.set(Table { registry, path }))
+    Ok(REGISTRY.set(Table { registry, path }).is_ok())
 }
 
 /// The number of forks between the first process of this program and the calling one: it

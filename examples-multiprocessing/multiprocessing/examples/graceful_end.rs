@@ -24,8 +24,8 @@ fn square(n: i64) -> i64 {
 
 /// What the child does, piece by piece. No piece is broken off.
 fn work(ready: &Event, stop: &Event) {
-    // Ctrl+C reaches every process of the terminal. Not handled, it would end this one in
-    // the middle of a piece.
+    // Ctrl+C reaches every process of the terminal. Without a handler it would end this one
+    // in the middle of a piece.
     let told = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register(signal, Arc::clone(&told)).unwrap();

@@ -24,15 +24,14 @@
 //! So one process decides, the one that started the others: it registers the signals, and
 //! when one has come it tells the others, waits for them with a deadline, and ends those
 //! that are late. A signal's handler itself may do next to nothing. Let it set a flag, or
-//! use an iterator over the signals, as those of
-//! [signal-hook](https://docs.rs/signal-hook).
+//! use an iterator over the signals: [signal-hook](https://docs.rs/signal-hook) has both.
 //!
 //! # A handler in a forked child
 //!
-//! In a forked child every signal has its default action, whatever its parent has
-//! registered. And signal-hook cannot register a signal in a forked child that its parent
-//! had registered before the fork: it installs its handler once for each signal, takes it
-//! for installed, and the signal ends the child. There are three ways round it:
+//! In a forked child SIGINT and SIGTERM have their default action, even if its parent has
+//! registered a handler. And signal-hook cannot register a signal in a forked child that
+//! its parent had registered before the fork: it installs its handler once for each signal,
+//! takes it for installed, and the signal ends the child. There are three ways round it:
 //!
 //! - start the child before the parent registers its signals, as the program below does;
 //! - start it by [spawn](crate::Process::spawned): it begins afresh;

@@ -1,4 +1,4 @@
-//! The program of the documentation's page on a graceful end, asked from outside.
+//! The program of the documentation's page on a graceful end, run and signalled.
 //!
 //! A process that forks must have one thread, and a test has several: so this program
 //! starts itself as that program, under `SUBJECT`.

@@ -126,7 +126,7 @@ impl Child {
         self.check(&mut life).map(|_exitcode| ())
     }
 
-    /// Whether it ran its function, of one that has ended.
+    /// Of a child that has ended: an error if it could not run its function.
     pub(super) fn check_function(&self) -> Result<(), ProcessError> {
         match &lock_unpoisoned(&self.life).refusal {
             Some(why) => Err(ProcessError::FunctionNotRun(why.clone())),

@@ -1,7 +1,7 @@
 //! The children of this process, and what it does with them at its end.
 //!
-//! A new process has to map every page of code that it uses, at a microsecond or two each. So
-//! what a forked child without children of its own calls is inlined, and leaves the rest out.
+//! A new process has to map every page of code that it uses. So the functions that a forked
+//! child without children of its own calls are inlined, and the rest is kept out of them.
 
 use std::mem;
 use std::sync::{Arc, Mutex};

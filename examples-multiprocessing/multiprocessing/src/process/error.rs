@@ -49,7 +49,8 @@ pub enum ProcessError {
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
     /// A spawned process could not run its function, for this reason, and exited with code
-    /// 1; and its standard error, where it says so, is closed or `/dev/null`.
+    /// 1. There is this error only if that process's standard error, where it gives the
+    /// reason otherwise, is closed or `/dev/null`.
     FunctionNotRun(String),
     /// The system refused.
     System {

@@ -92,7 +92,8 @@ impl ProcessHandle {
     /// [`JoinOneself`](ProcessError::JoinOneself) for the calling process,
     /// [`NotAChild`](ProcessError::NotAChild) for any other that the calling process
     /// did not start; [`FunctionNotRun`](ProcessError::FunctionNotRun) if it has ended
-    /// without running the function that it was spawned for, and nobody could read why.
+    /// without running the function that it was spawned for and could not say why on its
+    /// standard error.
     ///
     /// ```
     /// use multiprocessing::{ProcessError, current_process};

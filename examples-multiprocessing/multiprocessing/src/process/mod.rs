@@ -81,7 +81,8 @@ use crate::{registry, wait};
 /// read there a second time. A generator of random numbers that the program has used is
 /// copied as well, and gives both processes the same numbers.
 ///
-/// In a forked child every signal has its default action. signal-hook, which installs its
+/// In a forked child the signals that the parent handles have their default actions again,
+/// but for the real-time ones and those that report a fault. signal-hook, which installs its
 /// handler once for each signal, does not notice that: a signal that the parent has
 /// registered with it cannot be registered again in the child. Start such a child by
 /// spawn, or see the other [ways round it](crate::graceful_end#a-handler-in-a-forked-child).

@@ -33,8 +33,9 @@ static SUPPORTED: AtomicBool = AtomicBool::new(false);
 /// which does the same for a Python program that was made into an executable file.
 ///
 /// A spawned process whose parent has ended in the meantime ends too, silently. One that
-/// cannot run its function says so on its standard error and exits with code 1, and its
-/// parent's [`join`](super::Process::join) says why.
+/// cannot run its function says why on its standard error and exits with code 1. If its
+/// standard error is closed or `/dev/null`, its parent's
+/// [`join`](super::Process::join) says why instead.
 ///
 /// ```
 /// use multiprocessing::freeze_support;
@@ -82,8 +83,8 @@ fn refuse(error: &dyn Error) -> ! {
     process::exit(1);
 }
 
-/// Says on standard error why the function is not run. If that leads nowhere, as Rust
-/// makes it where it was closed, the parent's `join` says it.
+/// Says on standard error why the function is not run. If standard error is `/dev/null`,
+/// which is also what Rust opens in the place of a closed one, the parent's `join` says it.
 fn report(sentence: &str, why: &str) {
     let said = io::stderr().write_all(format!("{sentence}\n").as_bytes());
     let target = fs::read_link("/proc/self/fd/2");

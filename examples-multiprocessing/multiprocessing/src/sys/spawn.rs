@@ -3,8 +3,8 @@
 //! The parent writes an order into a file in memory: the function, by its place in the
 //! program, its argument, and the numbers of the descriptors that belong to the argument.
 //! The number of that file reaches the child in the environment, and so does that of its
-//! lifeline: a pipe whose other end the parent has, until it ends. A child that cannot run its
-//! function leaves the reason in it.
+//! lifeline: a pipe whose other end the parent has, until it ends. A child that can neither
+//! run its function nor say so on its standard error leaves the reason in that pipe.
 #![allow(
     unsafe_code,
     reason = "a function is found by its address, and descriptors by their numbers"
@@ -524,7 +524,7 @@ pub(crate) fn refusal(lifeline: &OwnedFd) -> Option<String> {
         .open(format!("/proc/self/fd/{}", lifeline.as_raw_fd()))
         .ok()?;
     let mut why = [0; libc::PIPE_BUF];
-    // It would wait if there is nothing, which is an error here.
+    // If nothing is in it, this fails: it would have to wait.
     let length = pipe.read(&mut why).ok()?;
     Some(String::from_utf8_lossy(&why[..length]).into_owned())
 }

@@ -9,6 +9,7 @@ use multiprocessing::{
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize, Serializer};
+use tutorial::harness::Watchdog;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tree {
@@ -294,6 +295,7 @@ fn a_simple_queue_keeps_the_order() {
 
 #[test]
 fn iterating_ends_when_the_last_producer_is_gone() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -339,6 +341,7 @@ impl TryFrom<u8> for Even {
 
 #[test]
 fn an_item_that_is_no_value_is_an_error_and_the_next_one_follows() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     for n in 1..=3 {
         q.put(Even(n)).unwrap();
@@ -353,6 +356,7 @@ fn an_item_that_is_no_value_is_an_error_and_the_next_one_follows() {
 
 #[test]
 fn each_task_of_an_iteration_is_reported() {
+    let _watchdog = Watchdog::start();
     let q = JoinableQueue::new(0).unwrap();
     (0..3).for_each(|n| q.put(n).unwrap());
     q.close();

@@ -1,4 +1,4 @@
-//! Waiting for a child until a deadline, without polling.
+//! Waiting for a child until a deadline, without polling where the system allows it.
 
 use std::io;
 use std::process::{Child, ExitStatus};
@@ -83,7 +83,7 @@ pub(crate) fn wait_until(
     }
 }
 
-/// The same without a descriptor: asks at growing intervals, as Python does.
+/// Does the same without a descriptor: asks at growing intervals, as Python does.
 fn ask_until(child: &mut Child, moment: Instant) -> io::Result<Option<ExitStatus>> {
     let mut interval = Duration::from_micros(500);
     loop {

@@ -12,6 +12,8 @@ use subprocess::{Popen, SubprocessError};
 use tutorial::harness::Watchdog;
 
 const TIMEOUT: Duration = Duration::from_millis(50);
+/// More than enough for a child to end.
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn assert_expired<T>(start: Instant, result: Result<T, SubprocessError>) {
     let error = result.err();
@@ -46,14 +48,13 @@ fn a_time_out_needs_no_further_descriptor() {
     let start = Instant::now();
     assert_expired(start, waited_for.wait_timeout(TIMEOUT));
     waited_for.stdin = None;
-    assert_eq!(waited_for.wait_timeout(Duration::from_mins(1)).unwrap(), 0);
+    assert_eq!(waited_for.wait_timeout(MINUTE).unwrap(), 0);
 
     let start = Instant::now();
     assert_expired(start, asked.communicate_timeout("", TIMEOUT));
     assert_eq!(asked.received().0, Some("out\n".as_bytes()));
     drop(input);
-    let minute = Duration::from_mins(1);
-    let (out, _) = asked.communicate_timeout("", minute).unwrap();
+    let (out, _) = asked.communicate_timeout("", MINUTE).unwrap();
     assert_eq!(out, Some("out\n".as_bytes()));
 
     drop(opened);

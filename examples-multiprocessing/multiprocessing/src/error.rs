@@ -40,7 +40,7 @@ use crate::sync::{BarrierBroken, NotLocked, NotOwner, ReleasedTooOften};
 /// }
 /// ```
 ///
-/// The examples of the managers and of the broker use it, too.
+/// The program in [`graceful_end`](crate::graceful_end) uses it with a manager, too.
 pub type Result<T, E = Error> = result::Result<T, E>;
 
 /// What the process library can fail with. Every other error of the library converts into
@@ -119,12 +119,12 @@ pub enum Error {
     BarrierBroken(BarrierBroken),
     /// A lock was released that nobody held.
     NotLocked(NotLocked),
-    /// A lock was released by another than its owner.
+    /// A thread released a lock that it did not hold, or used a condition without it.
     NotOwner(NotOwner),
     /// A bounded semaphore was released too often.
     ReleasedTooOften(ReleasedTooOften),
-    /// The system refused, as [`wait`](crate::wait()), [`poll`](crate::Connection::poll) and
-    /// [`NamedPipe`](crate::NamedPipe) say it.
+    /// The system refused: the error of [`wait`](crate::wait()),
+    /// [`poll`](crate::Connection::poll) and [`NamedPipe`](crate::NamedPipe).
     Io(io::Error),
     /// A manager or a proxy could not do what it was asked to.
     #[cfg(feature = "managers")]
@@ -162,7 +162,7 @@ macro_rules! passed_on {
         )*
 
         impl Error {
-            /// The error that is passed on, if this is none of its own.
+            /// The error that is passed on, if one is.
             fn passed_on(&self) -> Option<&(dyn error::Error + 'static)> {
                 Some(match self {
                     $($(#[$cfg])? Self::$variant(error) => error,)*

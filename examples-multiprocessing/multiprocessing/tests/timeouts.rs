@@ -43,7 +43,7 @@ fn longest(mut wait: impl FnMut()) -> (Duration, Duration) {
     })
 }
 
-/// Stops a process at many moments, in some of which it holds what lies under a semaphore.
+/// Stops a process at many moments, in some of which it is within a call of a semaphore.
 fn a_process_that_is_stopped_in_a_semaphore_delays_nobody() {
     let semaphore = Semaphore::new(1).unwrap();
     let mut user = Process::builder().daemon(true).target(|| {

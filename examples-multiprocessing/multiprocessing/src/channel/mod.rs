@@ -499,8 +499,8 @@ impl Channel {
         }
         loop {
             let slept = event.sleep_unless(probe_last, deadline);
-            // The flag is set again, for others that sleep on: whoever publishes from here
-            // on finds it, and what was published before is found here.
+            // The flag is set again, for others that sleep on: a process that publishes
+            // from here on finds it, and what was published before is found here.
             if probe_last() {
                 return Ok(());
             }
@@ -542,9 +542,9 @@ impl Channel {
         Cursor::load(&self.ring.head.cursor, Ordering::Acquire).count
     }
 
-    /// Releases any lock held by `dead`, and wakes whom it may have been about to wake.
-    /// Call it once that process is known to have died, so that waiters need not sleep a
-    /// slice to discover it.
+    /// Releases any lock held by `dead`, and wakes the processes that it may have been
+    /// about to wake. Call it once that process is known to have died, so that waiters
+    /// need not sleep a slice to discover it.
     pub(crate) fn reclaim(&self, dead: RegistryId) {
         self.ring.producers.lock.reclaim(dead);
         self.ring.consumers.lock.reclaim(dead);

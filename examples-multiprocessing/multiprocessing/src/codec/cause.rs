@@ -1,9 +1,10 @@
 //! What postcard lacks: why a value could not be encoded or decoded, in the words of its
 //! own `Serialize` or `Deserialize`, and a bound on what takes no bytes.
 //!
-//! postcard keeps no text of an error. So when it has failed to encode a value, that is
-//! gone through a second time by what is here, which does the same work, but keeps the
-//! text. A value is decoded once only: handles in it can be taken only once.
+//! postcard keeps no text of an error. So a value that it fails to encode is gone through a
+//! second time by a serializer here, which refuses the same but keeps the text. A value is
+//! decoded only once, by a deserializer that is wrapped around postcard's: handles in the
+//! value can be taken only once.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -679,8 +680,7 @@ mod tests {
     #[expect(clippy::zero_sized_map_values, reason = "it is what is asked about")]
     fn items_without_bytes_are_bounded() {
         let claim = |items: u64| encode(&items).unwrap();
-        // Of 2^60 items, each would take years if there were no bound. These let the test
-        // fail instead.
+        // Without a bound, 2^60 items take years; with 2^22 the test fails instead.
         let error = decoding_error::<Vec<()>>(&claim(1 << 22));
         assert!(error.contains("more items than"), "{error}");
         decoding_error::<BTreeMap<(), ()>>(&claim(1 << 22));

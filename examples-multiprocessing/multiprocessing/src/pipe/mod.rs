@@ -45,8 +45,8 @@ pub use wait::wait;
 /// socket's buffer, so that a sender of large messages waits for its receiver.
 const INLINE: usize = 64 * 1024;
 
-/// Up to this many bytes it takes less to copy a message behind its header than to have
-/// the system collect the two.
+/// Up to this many bytes it is faster to copy a message behind its header than to have the
+/// system collect the two.
 const SMALL: usize = 512 - HEADER;
 
 /// Before the message: its length, eight bytes, the least significant first.
@@ -107,8 +107,8 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
 /// copies of all ends, and the other side learns of the end only when the last copy is
 /// gone. So both processes drop the end that is not theirs.
 ///
-/// A clone is the same end for the same process, which closes it with the last of them. So
-/// one end can be given to any number of spawned processes:
+/// A clone is the same end in the same process, where the end is closed with the last
+/// clone. So one end can be given to any number of spawned processes:
 ///
 /// ```no_run
 /// // Not run: the main of a test does not begin with freeze_support.
@@ -136,7 +136,7 @@ pub fn pipe(duplex: bool) -> Result<(Connection, Connection), crate::Error> {
 /// [`recv`](Self::recv) would not wait. It is closed on exec.
 #[derive(Debug)]
 pub struct Connection {
-    /// The descriptor, which is that of the clones, too.
+    /// All clones share the descriptor.
     socket: Arc<OwnedFd>,
     direction: Direction,
     /// If the other side answers at once, probing again is faster than sleeping.

@@ -49,7 +49,7 @@ use super::{GetError, JoinableQueue, Queue, SimpleQueue};
 /// is none to be had ([`GetError::Broken`]).
 pub struct QueueIter<'a, T> {
     source: Source<'a, T>,
-    /// Set by the end and by an error that would return at once.
+    /// Set by the end, and by an error that every further `get` would return.
     ended: bool,
 }
 

@@ -171,16 +171,16 @@ use queue_methods;
 ///
 /// # Which queue
 ///
-/// | | where it lives, who can have it | what it can | take it |
+/// | | where it is, and who can have it | what it can do | when to use it |
 /// | --- | --- | --- | --- |
 /// | `Queue` | shared memory; processes that descend from its maker, by fork or as a spawned one's argument | `get` and `put` with time-outs, a limit, `close` | for most programs |
 /// | [`SimpleQueue`] | the same | `get` and `put` only, no limit | if that is enough |
 /// | [`JoinableQueue`] | the same | also `task_done` and `join` | to wait until the work on all items is done |
 #[cfg_attr(
     feature = "managers",
-    doc = "| [`QueueProxy`](crate::managers::QueueProxy), made by [`SyncManager::queue`](crate::managers::SyncManager::queue) | a manager's process; whoever has its address and key, on other machines and in Python too, and it travels in messages and in a pool's tasks | the same as `Queue` and `JoinableQueue`, a hundred times slower, of plain data | for programs that are not related, or if a task of a pool must take the queue with it |"
+    doc = "| [`QueueProxy`](crate::managers::QueueProxy), made by [`SyncManager::queue`](crate::managers::SyncManager::queue) | a manager's process; any process that has the manager's address and key, on other machines and in Python too, and it travels in messages and in a pool's tasks | the same as `Queue` and `JoinableQueue`, for plain data, and far slower | for programs that are not related, or if a task of a pool must take the queue with it |"
 )]
-/// | a [`Connection`](crate::Connection) | a socket; the same processes | two ends, bytes, [`wait`](crate::wait()) for several at once | for a conversation of two |
+/// | a [`Connection`](crate::Connection) | a socket; the same processes | two ends, bytes, [`wait`](crate::wait()) for several at once | for a conversation between two |
 /// | [`std::sync::mpsc`] and others of threads | this process's memory; its threads, and no other process: a fork has a copy that is connected to nothing | any value, without serde | within one process |
 ///
 /// # When a process dies

@@ -34,8 +34,9 @@ use crate::sys::numbers::{Numbers, NumbersGuard, Scalar, Slot};
 ///
 /// # When a process dies
 ///
-/// If it dies with the lock held, the number stays as it was when the lock was taken. The
-/// next process gets the lock, and its guard says so.
+/// If it dies with the lock held, the number stays as it was when the lock was taken,
+/// unless the guard was just being dropped. The next process gets the lock, and its guard
+/// says that the holder died.
 #[derive(Clone)]
 pub struct Value<T: Scalar> {
     number: Numbers<T, true>,

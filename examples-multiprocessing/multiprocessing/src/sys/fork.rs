@@ -113,7 +113,7 @@ const LAST_STEPS: Duration = Duration::from_millis(200);
 pub(crate) fn other_threads() -> io::Result<u64> {
     let counted = || {
         // The system refuses this if there are other threads, and may refuse it for other
-        // reasons; otherwise it does nothing. It takes a tenth of the time of the next.
+        // reasons; otherwise it does nothing. It is faster than to ask /proc.
         let Err(refused) = unshare(CloneFlags::CLONE_THREAD) else {
             return Ok(0);
         };

@@ -32,8 +32,8 @@ const MADV_COLLAPSE: libc::c_int = 25;
 const AT_A_TIME: usize = 1 << 9;
 
 /// An address at which this many bytes of a file can have large pages: the addresses that
-/// the system chooses by itself mostly are no multiples of one. It is free, or was when it
-/// was found. `None` if there are not that many addresses.
+/// the system chooses by itself are mostly not multiples of a large page's length. It is
+/// free, or was when it was found. `None` if there are not that many addresses.
 pub(super) fn address(len: usize) -> Option<NonZeroUsize> {
     let room = NonZeroUsize::new(len.checked_add(LARGE_PAGE)?)?;
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;

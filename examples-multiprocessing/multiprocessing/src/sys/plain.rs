@@ -22,7 +22,7 @@ impl<T> Copy for Plain<T> {}
 
 #[expect(clippy::unused_self, reason = "that there is one is the proof")]
 impl<T> Plain<T> {
-    /// Nothing if `T` is any other type. The compiler knows the answer.
+    /// Nothing if `T` is any other type. The compiler computes the answer.
     #[inline]
     pub(crate) fn of() -> Option<Self> {
         let numbers = [
@@ -101,7 +101,7 @@ mod tests {
         let here = String::new();
         assert!(is_plain::<u8>(&here) && is_plain::<f64>(&here));
         assert!(is_plain::<usize>(&here) && is_plain::<i128>(&here));
-        // Not any byte makes one of these.
+        // Not every byte makes one of these.
         assert!(!is_plain::<bool>(&here) && !is_plain::<char>(&here));
         assert!(!is_plain::<&str>(&here) && !is_plain::<&u64>(&here));
         assert!(!is_plain::<(u64,)>(&here) && !is_plain::<[u64; 1]>(&here));

@@ -1,7 +1,7 @@
 //! How a program ends gracefully on Ctrl+C and on SIGTERM: this module is documentation
 //! only.
 //!
-//! A graceful end finishes the work that was begun, begins no more, and takes no longer
+//! A graceful end finishes the work that was begun, begins nothing new, and takes no longer
 //! than it may. Without any of what follows, both signals end the program at once, and its
 //! children with it: nothing is left behind, but tasks are broken off.
 //!

@@ -51,7 +51,7 @@ pub(super) fn address(len: usize) -> Option<NonZeroUsize> {
 ///
 /// # Errors
 ///
-/// The system makes none here, or no more. The others stay small.
+/// The system makes no large pages here, or no further ones. The other pages stay small.
 pub(super) fn make(memory: &[AtomicU64]) -> nix::Result<()> {
     let (pages, _rest) = memory.as_chunks::<WORDS>();
     for pages in pages.chunks(AT_A_TIME) {

@@ -60,8 +60,10 @@ impl EventCount {
         self.notify_one_relaxed();
     }
 
-    /// [`notify_one`](Self::notify_one) for a change that another process made, and that
-    /// this one saw after its own last notification or sleep: hands a wake-up on.
+    /// [`notify_one`](Self::notify_one) without the fence. For a change that another process
+    /// made, and that this one saw after its own last notification or sleep: hands a wake-up
+    /// on. Or for one that was made, and is probed for, by read-modify-writes of one word,
+    /// as [`channel`](crate::channel) explains.
     #[inline]
     pub(crate) fn notify_one_relaxed(&self) {
         if self.sleepers.load(Ordering::Relaxed) == SOME {

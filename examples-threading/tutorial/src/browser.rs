@@ -50,7 +50,7 @@ fn program() -> Option<&'static str> {
 
 /// Runs the tests of this program as the command line asks, and ends it. Without a
 /// browser they are printed as ignored. `clean` removes what they left; it is called
-/// if they ran.
+/// if any of them ran.
 pub fn run<const N: usize>(tests: [(&str, fn()); N], clean: impl FnOnce()) -> ! {
     let ignored = program().is_none();
     if ignored {
@@ -67,7 +67,7 @@ pub fn run<const N: usize>(tests: [(&str, fn()); N], clean: impl FnOnce()) -> ! 
     // Each has a browser of its own, and a browser takes several cores.
     arguments.test_threads.get_or_insert(2);
     let end = libtest_mimic::run(&arguments, tests.into());
-    if !ignored && !arguments.list {
+    if end.num_passed + end.num_failed > 0 {
         clean();
     }
     end.exit()

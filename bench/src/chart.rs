@@ -53,7 +53,7 @@ impl Shape {
     }
 }
 
-/// Who reached a value.
+/// What reached a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     Rust(Style),
@@ -185,7 +185,7 @@ pub(crate) struct DotRow {
     pub(crate) dots: Vec<Dot>,
 }
 
-/// A time in nanoseconds, and who took it.
+/// A time in nanoseconds, and what took it.
 pub(crate) struct Dot {
     pub(crate) name: String,
     pub(crate) mark: Mark,
@@ -271,6 +271,15 @@ impl DotRow {
     }
 }
 
+/// A value without a spread.
+fn exact(value: f64) -> Middle {
+    Middle {
+        low: value,
+        median: value,
+        high: value,
+    }
+}
+
 /// Factors over a number, both on logarithmic axes.
 pub(crate) struct LineChart {
     pub(crate) title: String,
@@ -297,11 +306,6 @@ impl LineChart {
     /// Without the `svg` element around it.
     pub(crate) fn draw(&self) -> Markup {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let exact = |value: f64| Middle {
-            low: value,
-            median: value,
-            high: value,
-        };
         let across = Axis::over(points().map(|point| exact(point.0)));
         // The first row itself is always in it.
         let one = [exact(1.0)].into_iter();
@@ -346,14 +350,6 @@ impl LineChart {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn exact(value: f64) -> Middle {
-        Middle {
-            low: value,
-            median: value,
-            high: value,
-        }
-    }
 
     const FIRST: Style = Style {
         colour: 0,

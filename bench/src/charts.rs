@@ -15,8 +15,8 @@ use crate::summary::MARK;
 pub(crate) struct Styles(Vec<(String, Style)>);
 
 impl Styles {
-    /// Each contender in turn gets the first style that none has beside which it stands
-    /// in some chart of lines.
+    /// Each contender in turn gets the first style that is free: that no contender of the
+    /// same chart has.
     pub(crate) fn of(results: &[Results]) -> Self {
         let beside = |a: &str, b: &str| {
             results.iter().any(|result| {
@@ -211,12 +211,12 @@ pub(crate) const PICTURES: [Picture; 4] = [
     },
 ];
 
-/// What a picture shows: the library, Python's counterpart, and what stands beside
-/// the library.
+/// How a picture marks the library.
 const HERE: Mark = Mark::Rust(Style {
     colour: 0,
     shape: Shape::Circle,
 });
+/// How it marks Python's counterpart.
 const CPYTHON: Mark = Mark::Python(Style {
     colour: 1,
     shape: Shape::Circle,
@@ -296,7 +296,7 @@ mod tests {
                 assert_ne!(style(name), style(other), "{name} and {other}");
             }
         }
-        // Who meets nobody need not keep a colour from the others.
+        // A contender that is in no chart with another one may have the same style.
         assert_eq!(style("alone"), style("0"));
     }
 

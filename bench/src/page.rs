@@ -63,7 +63,7 @@ fn style() -> String {
     )
 }
 
-/// What a reader wants to know who reads no further.
+/// What a reader who reads no further wants to know.
 fn in_short(record: &Record) -> Markup {
     let charts = PICTURES.iter().filter_map(|picture| {
         let dots = picture.dots(record)?;
@@ -157,14 +157,15 @@ fn scenario(
     styles: &Styles,
     root: &str,
 ) -> Markup {
-    let first = Style {
+    // The legend is for all contenders, so it has the colour of the text.
+    let any = Style {
         colour: 6,
         shape: Shape::Circle,
     };
-    let mut marks = vec![(Mark::Rust(first), "Rust")];
+    let mut marks = vec![(Mark::Rust(any), "Rust")];
     let pythons = result.pythons.join(", ");
     if !pythons.is_empty() {
-        marks.push((Mark::Python(first), &pythons));
+        marks.push((Mark::Python(any), &pythons));
     }
     if result.lines.iter().any(|line| line.role == Role::Limit) {
         marks.push((Mark::Bar, "a limit"));

@@ -274,7 +274,7 @@ pub(crate) fn by_placement(family: &[&Results]) -> Vec<Vec<String>> {
             }
             let label = match column {
                 0 => line.label(),
-                _ => format!("{} in {}", line.label(), first.pythons[column - 1]),
+                _ => format!("{} in {}", line.label(), first.language(column)),
             };
             let mut row = vec![label];
             row.extend(family.iter().map(|results| {

@@ -43,6 +43,7 @@ pub(crate) fn question(name: &str) -> &str {
         "files" => {
             "What does it cost to copy a folder of files and to prove every copy?"
         }
+        "broker" => "What does a pool cost whose workers are elsewhere?",
         other => other,
     }
 }

@@ -14,7 +14,7 @@ use bench::{Record, page, update};
 use serde_json::{Value, json};
 use tutorial::browser::{self, Browser};
 
-/// A folder with the bench's page, and a repository with the project's.
+/// A folder with the bench's page, and with the project's as its repository has it.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = folder();
     fs::create_dir_all(folder.join("bench")).unwrap();

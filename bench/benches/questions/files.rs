@@ -104,8 +104,8 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
             let python = results.python(pool)?;
             let limit = results.times(pool, limit)?;
             Some(format!(
-                "Python's takes {python} as long as ours, and ours {limit} as long as as \
-                 many runs of cp and then as many threads that hash both sides."
+                "Python's takes {python} as long as ours, and ours {limit} as long as cp, \
+                 run once for each core, and then as many threads that hash both sides."
             ))
         });
     bench.scenario(scenario);

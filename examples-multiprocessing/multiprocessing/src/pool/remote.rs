@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Pool;
 use super::dispatcher::{Dispatcher, State, Workers};
 use super::error::TaskError;
-use super::function::{Function, Once, PoolFn};
+use super::function::Function;
 use super::message::{Payload, TaskId, Ticket};
 use super::result::AsyncResult;
 use super::submit::PoolCall;
@@ -194,67 +194,22 @@ impl Pool {
         result.given_id = Some(id.to_owned());
         result
     }
-
-    /// [`apply_async`](Self::apply_async) with an idempotency key: of all calls with the
-    /// same key in a queue, from any program, the first makes a task, and the others get
-    /// its outcome, also if it is an error and whatever their function and arguments are.
-    /// So a program that was killed may submit its tasks again without doubling them.
-    ///
-    /// The key is free again when the result is no longer kept: after the pool's
-    /// [`result_ttl`](crate::broker::BrokerPoolBuilder::result_ttl), or a day if it has
-    /// none. A key has at most 1024 bytes. [`cancel`](AsyncResult::cancel) only ends the
-    /// wait of its caller, since others may wait for the same task. A local pool refuses
-    /// the task with [`TaskError::Argument`].
-    ///
-    /// ```no_run
-    /// // Not run: it needs a broker.
-    /// # use multiprocessing::{Pool, broker::Tasks};
-    /// # fn charge(order: u64) -> u64 { order }
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let tasks = Tasks::new().add("charge", charge);
-    /// # let pool = Pool::builder().broker("redis://127.0.0.1/0").tasks(tasks).start()?;
-    /// let receipt = pool.apply_async_with_key("order-17", charge, (17,));
-    /// let again = pool.apply_async_with_key("order-17", charge, (17,));
-    /// assert_eq!(receipt.get()?, again.get()?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn apply_async_with_key<F, A>(
-        &self,
-        key: &str,
-        function: F,
-        args: A,
-    ) -> AsyncResult<F::Output>
-    where
-        F: PoolFn<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        self.with_options()
-            .apply_async_with_key(key, function, args)
-    }
 }
 
 impl PoolCall<'_> {
-    /// See [`Pool::apply_async_with_key`].
-    pub fn apply_async_with_key<F, A>(
+    /// Submits a task with a key; see [`Pool::apply_async_with_key`].
+    pub(super) fn submit_with_key<R: DeserializeOwned>(
         &self,
         key: &str,
-        function: F,
-        args: A,
-    ) -> AsyncResult<F::Output>
-    where
-        F: PoolFn<A>,
-        A: Serialize + DeserializeOwned,
-        F::Output: Serialize + DeserializeOwned,
-    {
-        let function = Function::of::<F, Once<A>>(&function);
+        function: Function,
+        args: &impl Serialize,
+    ) -> AsyncResult<R> {
         let dispatcher = self.dispatcher;
         let sent = match &dispatcher.workers {
             Workers::Local { .. } => Err(TaskError::Argument(
                 "a task of a local pool has no key: use a pool over a broker".into(),
             )),
-            Workers::Elsewhere(client) => broker::write_args(&args)
+            Workers::Elsewhere(client) => broker::write_args(args)
                 .and_then(|args| fields(client, function, args, false, self.limit))
                 .and_then(|mut fields| {
                     client.add_key(key, &mut fields)?;

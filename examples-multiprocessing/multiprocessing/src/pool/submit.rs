@@ -105,6 +105,49 @@ macro_rules! submitting_methods {
             AsyncResult::one(pool.dispatcher, sent, Payload::value)
         }
 
+        /// [`apply_async`](Self::apply_async) with an idempotency key: of all calls with
+        /// the same key in a queue, from any program, the first makes a task, and the
+        /// others get its outcome, even if it is an error, and whatever their function
+        /// and arguments are. So a program that was killed may submit its tasks again
+        /// without doubling them.
+        ///
+        /// The key is free again when the result is no longer kept: after the pool's
+        /// [`result_ttl`](crate::broker::BrokerPoolBuilder::result_ttl), or a day if it
+        /// has none. A key has at most 1024 bytes. [`cancel`](AsyncResult::cancel) only
+        /// ends the wait of its caller, since others may wait for the same task. A local
+        /// pool refuses the task with [`TaskError::Argument`].
+        ///
+        /// ```no_run
+        /// // Not run: it needs a broker.
+        /// # use multiprocessing::{Pool, broker::Tasks};
+        /// # fn charge(order: u64) -> u64 { order }
+        /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+        /// # let tasks = Tasks::new().add("charge", charge);
+        /// # let url = "redis://127.0.0.1/0";
+        /// # let pool = Pool::builder().broker(url).tasks(tasks).start()?;
+        /// let receipt = pool.apply_async_with_key("order-17", charge, (17,));
+        /// let again = pool.apply_async_with_key("order-17", charge, (17,));
+        /// assert_eq!(receipt.get()?, again.get()?);
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[cfg(feature = "broker")]
+        pub fn apply_async_with_key<F, A>(
+            &self,
+            key: &str,
+            function: F,
+            args: A,
+        ) -> AsyncResult<F::Output>
+        where
+            F: Copy, // Capture nothing: use another argument, or a `static`.
+            F: PoolFn<A>,
+            A: Serialize + DeserializeOwned,
+            F::Output: Serialize + DeserializeOwned,
+        {
+            let function = Function::of::<F, Once<A>>(&function);
+            self.with_options().submit_with_key(key, function, &args)
+        }
+
         /// Has the workers call `function` with each of the inputs, and returns the
         /// results in the order of the inputs.
         ///

@@ -59,7 +59,7 @@ fn found(found: bool) -> ExitCode {
     if found {
         return ExitCode::SUCCESS;
     }
-    eprintln!("Error: There is no dead task at this place: list them by `dead`.");
+    eprintln!("Error: There is no dead task at this place: list them with `dead`.");
     ExitCode::FAILURE
 }
 
@@ -74,27 +74,30 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
         return once(url, name);
     }
     let queue = Queue::open(url, name)?;
-    let mut stats = queue.stats()?;
+    let mut state = shown(name, &queue.stats()?);
     let line = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         line.set_style(style);
     }
+    line.set_message(state.clone());
     loop {
-        line.set_message(shown(name, &stats));
         sleep(PERIOD);
-        // While the broker is away, its last answer stays on the display.
         match queue.stats() {
-            Ok(now) => stats = now,
+            Ok(stats) => {
+                state = shown(name, &stats);
+                line.set_message(state.clone());
+            }
+            // While the broker is away, its last answer stays below the error.
             Err(error) => {
                 let error = visible(&error.to_string());
-                line.set_message(format!("{error}\n{}", shown(name, &stats)));
+                line.set_message(format!("{error}\n{state}"));
             }
         }
     }
 }
 
-/// The line with its control characters as escapes. The names and texts at the broker are
-/// those of strangers, and a terminal obeys such characters.
+/// The line with its control characters as escapes. A terminal obeys such characters, and
+/// any program that reaches the broker can put some into the names and texts there.
 fn visible(line: &str) -> String {
     let mut visible = String::with_capacity(line.len());
     for c in line.chars() {

@@ -28,7 +28,8 @@ use super::link::{self, Link, Place};
 use super::stats::Run;
 use super::tasks::Tasks;
 use super::wire::{self, Task};
-use super::{BrokerError, DEFAULT_QUEUE, LARGEST};
+use super::{BrokerError, DEFAULT_QUEUE};
+use crate::poison::lock_unpoisoned;
 use crate::pool::{Feed, Ticket};
 use crate::process::cpu_count;
 use crate::sys::random;
@@ -236,12 +237,7 @@ fn run(name: String, args: String, many: bool) -> Result<String, TaskError> {
     let tasks = SERVED.read().unwrap_or_else(PoisonError::into_inner);
     let tasks = tasks.as_ref().ok_or(TaskError::Broken)?;
     let outcome = tasks.run(&name, &args, many)?;
-    if outcome.len() > LARGEST {
-        return Err(TaskError::Result(format!(
-            "it has {} bytes as JSON, and {LARGEST} is the most a broker is given",
-            outcome.len()
-        )));
-    }
+    wire::check_size(&outcome).map_err(TaskError::Result)?;
     Ok(outcome)
 }
 
@@ -261,7 +257,7 @@ struct Agent {
     state: Mutex<State>,
     /// Notified when there is room for a task, and when the phase changes.
     changed: Condvar,
-    /// Set when no task will end any more, so that the collector ends.
+    /// Set once no more tasks will end, so that the collector ends.
     finished: AtomicBool,
     /// The broker's id of the fetcher's connection, by which it is unblocked; 0 for none.
     fetcher: AtomicU64,
@@ -345,7 +341,7 @@ impl Prefetch {
 impl Agent {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 
     fn tasks_key(&self) -> [String; 1] {

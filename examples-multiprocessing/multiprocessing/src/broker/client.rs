@@ -18,7 +18,7 @@ use super::agent::new_id;
 use super::link::{self, Link, Place};
 use super::tasks::Tasks;
 use super::wire;
-use super::{BrokerError, DELIVERIES, LARGEST};
+use super::{BrokerError, DELIVERIES};
 use crate::TaskError;
 use crate::poison::lock_unpoisoned;
 
@@ -101,7 +101,7 @@ struct Shared {
     waiting_for_room: usize,
     submitter: Activity,
     receiver: Activity,
-    /// Whether a thread receives that waits for its own task.
+    /// Whether a thread that waits for its own task receives.
     waiter_receives: bool,
     /// Whether the last task was submitted by a thread that waits for it.
     last_is_awaited: bool,
@@ -181,7 +181,7 @@ struct Open {
     entry: Option<String>,
 }
 
-/// What the thread needs that receives.
+/// What the thread that receives needs.
 struct Receiving {
     link: Link,
     /// The last entry of the stream of outcomes that was read.
@@ -280,12 +280,7 @@ impl Client {
         many: bool,
         deadline: Option<Duration>,
     ) -> Result<Fields, TaskError> {
-        if args.len() > LARGEST {
-            return Err(TaskError::Argument(format!(
-                "it has {} bytes as JSON, and {LARGEST} is the most a broker is given",
-                args.len()
-            )));
-        }
+        wire::check_size(&args).map_err(TaskError::Argument)?;
         let mut fields = vec![("task", name.to_owned()), ("args", args)];
         if self.options.deliveries != DELIVERIES {
             fields.push(("most", self.options.deliveries.to_string()));
@@ -743,8 +738,8 @@ impl Client {
                 return Some(Next::Receive);
             }
             // The wake-up must not be lost: tasks are added, and the end is set, under the
-            // lock, a thread that receives itself looks for open tasks afterwards, and
-            // `receiver` is set under the lock before this sleeps.
+            // lock, a thread that receives for its own task looks for open tasks
+            // afterwards, and `receiver` is set under the lock before this sleeps.
             let timed_out;
             if shared.untrimmed.0 == 0 {
                 shared.receiver = Activity::Asleep;
@@ -770,9 +765,8 @@ impl Client {
         if self.lock().ended {
             return false;
         }
-        let Receiving { link, last, .. } = receiving;
-        let Ok(read) = self.read(link, last, BLOCK) else {
-            link.pause();
+        let Ok(read) = self.read(receiving, BLOCK) else {
+            receiving.link.pause();
             return true;
         };
         let was_empty = read.is_empty();
@@ -784,11 +778,8 @@ impl Client {
             self.trim(receiving);
         }
         if receiving.checked.elapsed() >= CHECK {
-            let Receiving {
-                link, last, cursor, ..
-            } = receiving;
-            let missing = self.find_missing(link, cursor, last);
-            self.watch_again(link);
+            let missing = self.find_missing(receiving);
+            self.watch_again(&mut receiving.link);
             if let Ok(missing) = missing {
                 receiving.checked = Instant::now();
                 return outcomes.deliver(missing);
@@ -797,7 +788,7 @@ impl Client {
         true
     }
 
-    /// Removes the outcomes from the stream that were read.
+    /// Removes from the stream the outcomes that were read.
     fn trim(&self, receiving: &mut Receiving) {
         let mut trim = redis::cmd("XTRIM");
         trim.arg(self.done_key()).arg("MINID").arg(&receiving.last);
@@ -807,11 +798,10 @@ impl Client {
         }
     }
 
-    /// Reads the outcomes after the entry `last`, and advances it.
+    /// Reads the outcomes after the last entry that was read, waiting up to `wait`.
     fn read(
         &self,
-        link: &mut Link,
-        last: &mut String,
+        receiving: &mut Receiving,
         wait: Duration,
     ) -> redis::RedisResult<Vec<Outcome>> {
         let mut read = redis::cmd("XREAD");
@@ -819,12 +809,15 @@ impl Client {
         if !wait.is_zero() {
             read.arg("BLOCK").arg(wait.as_millis() as u64);
         }
-        read.arg("STREAMS").arg(self.done_key()).arg(last.as_str());
-        let entries = link::entries_read(link.call_blocking(&read, wait)?);
+        read.arg("STREAMS")
+            .arg(self.done_key())
+            .arg(&receiving.last);
+        let entries = receiving.link.call_blocking(&read, wait)?;
+        let entries = link::entries_read(entries);
         let mut shared = self.lock();
         let mut found = Vec::new();
         for (entry, fields) in entries {
-            *last = entry;
+            receiving.last = entry;
             for pair in fields.chunks_exact(4) {
                 let [_, id, _, outcome] = pair else { continue };
                 shared.untrimmed.0 += 1;
@@ -861,9 +854,7 @@ impl Client {
     /// Returns their outcomes, and those that were read meanwhile.
     fn find_missing(
         &self,
-        link: &mut Link,
-        cursor: &mut u64,
-        last: &mut String,
+        receiving: &mut Receiving,
     ) -> redis::RedisResult<Vec<Outcome>> {
         let mut found = Vec::new();
         // Each check asks about the next tasks in turn. Once one is missing, it goes on
@@ -871,17 +862,17 @@ impl Client {
         loop {
             let piece: Vec<(u64, String)> = {
                 let shared = self.lock();
-                let open = shared.open.range(*cursor..);
+                let open = shared.open.range(receiving.cursor..);
                 let known =
                     open.filter_map(|(n, open)| Some((*n, open.entry.clone()?)));
                 known.take(CHECKED).collect()
             };
-            *cursor = match piece.last() {
+            receiving.cursor = match piece.last() {
                 Some((number, _)) if piece.len() == CHECKED => number + 1,
                 _ => 0,
             };
             let entries: Vec<_> = piece.iter().map(|(_, entry)| entry).collect();
-            let there = link.run(|s| &s.check, &self.keys(), &entries)?;
+            let there = receiving.link.run(|s| &s.check, &self.keys(), &entries)?;
             let there = link::numbers(there);
             let missing = piece.iter().zip(there).filter(|(_, there)| *there == 0);
             let missing: Vec<u64> =
@@ -892,7 +883,7 @@ impl Client {
             // A missing task may just have ended: the broker removes a task and adds its
             // outcome in one step. So the outcomes that have come are read first.
             loop {
-                let read = self.read(link, last, Duration::ZERO)?;
+                let read = self.read(receiving, Duration::ZERO)?;
                 if read.is_empty() {
                     break;
                 }
@@ -904,7 +895,7 @@ impl Client {
                     found.push((open.token, Some(Err(TaskError::Forgotten))));
                 }
             }
-            if *cursor == 0 {
+            if receiving.cursor == 0 {
                 return Ok(found);
             }
         }

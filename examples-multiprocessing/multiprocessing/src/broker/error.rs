@@ -133,7 +133,7 @@ impl fmt::Display for BrokerError {
 impl std::error::Error for BrokerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // It speaks for itself: its cause is the next one.
+            // This error has the message of that one, so it has the same source.
             Self::Pool(error) => error.source(),
             _ => None,
         }

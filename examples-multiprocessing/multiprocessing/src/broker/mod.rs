@@ -109,7 +109,3 @@ const DEFAULT_QUEUE: &str = "default";
 
 /// The number of times that a task is delivered, unless its entry names another.
 const DELIVERIES: u32 = 3;
-
-/// The size of the largest argument or result, in bytes. The broker's own limit is
-/// 512 MiB.
-const LARGEST: usize = 128 << 20;

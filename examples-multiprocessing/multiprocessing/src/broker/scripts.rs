@@ -32,8 +32,8 @@ local group = 'workers'
 local day = 86400000
 ";
 
-// The functions that scripts share. A script makes those anew that it names whenever it
-// runs, which takes about as long as a command, so each names only what it needs.
+// The functions that scripts share. A script defines its functions whenever it runs,
+// which takes about as long as a command, so each script has only those that it needs.
 
 const NOW: &str = r"
 local function now()
@@ -486,25 +486,28 @@ impl Scripts {
         let script = |flags: &str, parts: &[&str]| {
             Script::new(&format!("{flags}{HEAD}{}", parts.concat()))
         };
-        // These end tasks, which frees memory, so they run also if memory is short.
-        let ends = |parts: &[&str]| script("#!lua flags=allow-oom", parts);
+        // These end tasks, which frees memory, or need little of it, so they run even
+        // if memory is short.
+        let always = |parts: &[&str]| script("#!lua flags=allow-oom", parts);
         let other = |parts: &[&str]| script("", parts);
         Self {
             submit: other(&[NOW, SENDER, SUBMIT]),
-            done: ends(&[PENDING, DELIVER, DONE]),
-            heartbeat: ends(&[
+            done: always(&[PENDING, DELIVER, DONE]),
+            heartbeat: always(&[
                 NOW, FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, HEARTBEAT,
             ]),
-            retry: ends(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, RETRY]),
-            release: ends(&[PENDING, RELEASE]),
-            bury: ends(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, BURY]),
-            may_begin: ends(&[NOW, FIELDS_OF, PENDING, DELIVER, REMOVE, MAY_BEGIN]),
-            cancel: ends(&[FIELDS_OF, DELIVER, REMOVE, CANCEL]),
-            check: ends(&[SENDER, CHECK]),
-            watch: ends(&[SENDER, DELIVER, WATCH]),
-            join: ends(&[JOIN]),
-            leave: ends(&[LEAVE]),
-            stats: ends(&[NOW, FIELDS_OF, STATS]),
+            retry: always(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, RETRY]),
+            release: always(&[PENDING, RELEASE]),
+            bury: always(&[FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK, BURY]),
+            may_begin: always(&[
+                NOW, FIELDS_OF, PENDING, DELIVER, REMOVE, MAY_BEGIN,
+            ]),
+            cancel: always(&[FIELDS_OF, DELIVER, REMOVE, CANCEL]),
+            check: always(&[SENDER, CHECK]),
+            watch: always(&[SENDER, DELIVER, WATCH]),
+            join: always(&[JOIN]),
+            leave: always(&[LEAVE]),
+            stats: always(&[NOW, FIELDS_OF, STATS]),
             retry_dead: other(&[RETRY_DEAD]),
         }
     }

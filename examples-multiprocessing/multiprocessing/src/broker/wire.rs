@@ -25,6 +25,10 @@ use serde_json::value::RawValue;
 
 use crate::TaskError;
 
+/// The size of the largest argument or result, in bytes. The broker's own limit is
+/// 512 MiB.
+const LARGEST: usize = 128 << 20;
+
 /// How a task ended, on the wire. One of the two fields is present.
 #[derive(Serialize, Deserialize)]
 struct Envelope<V> {
@@ -60,6 +64,18 @@ pub(super) fn read_list(args: &str) -> Result<Vec<&RawValue>, TaskError> {
 pub(super) fn write_value<R: Serialize>(value: &R) -> Result<String, TaskError> {
     serde_json::to_string(value)
         .map_err(|error| TaskError::Result(error.to_string()))
+}
+
+/// Checks that the broker can be given these arguments or this result. Otherwise, the
+/// error says what is wrong.
+pub(super) fn check_size(json: &str) -> Result<(), String> {
+    if json.len() > LARGEST {
+        return Err(format!(
+            "it has {} bytes as JSON, and {LARGEST} is the most a broker is given",
+            json.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Appends one item to a list of arguments that is being written.

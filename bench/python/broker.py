@@ -1,7 +1,7 @@
 """No-op tasks by the task queues of PyPI, over the same Redis as ours.
 
-Each of them stands in a virtual environment of its own below `BROKER_VENVS`, whose Python
-runs `task_queues/driver.py`."""
+Each of them is installed in a virtual environment of its own below `BROKER_VENVS`, whose
+Python runs `task_queues/driver.py`."""
 import os
 import subprocess
 import sys

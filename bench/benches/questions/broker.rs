@@ -301,7 +301,7 @@ impl Raw {
         Ok(Duration::from_secs_f64(system? + user?))
     }
 
-    /// The number of commands that workers and senders have sent which are idle now.
+    /// The number of commands that the workers and senders, which are idle now, have sent.
     /// Commands inside scripts do not count.
     fn commands(&mut self) -> anyhow::Result<u64> {
         let about: String = self.ask(redis::cmd("INFO").arg("commandstats"))?;
@@ -336,7 +336,8 @@ const RAW: &str = "raw loop, one process";
 const RAW_APART: &str = "raw loop, two processes";
 const RAW_BATCH: &str = "raw loop by 64";
 
-/// The task queues of Python, and what they promise that ours does not, or the reverse.
+/// The task queues of Python: their names, their names for the driver, and how they differ
+/// from ours.
 const OTHERS: [(&str, &str, &str); 3] = [
     (
         "Celery",
@@ -358,7 +359,7 @@ const OTHERS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Each takes a second or more for a batch.
+/// Their batches take much longer than ours.
 const PYTHON_ROUNDS: usize = 5;
 
 fn others(

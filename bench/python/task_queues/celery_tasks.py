@@ -6,8 +6,6 @@ from celery import Celery
 URL = os.environ["QUEUE_URL"]
 app = Celery("celery_tasks", broker=URL, backend=URL)
 app.conf.task_acks_late = True
-# The default: a worker fetches four tasks ahead for each of its processes.
-app.conf.worker_prefetch_multiplier = 4
 app.conf.broker_connection_retry_on_startup = True
 
 

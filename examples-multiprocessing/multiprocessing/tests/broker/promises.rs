@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::pin::pin;
-#[cfg(feature = "status")]
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake};
@@ -40,14 +39,13 @@ pub(crate) const CLAIMS: &[Claim] = &[
     ("a_key_survives_its_sender_and_a_lost_answer", keys_survive),
     ("a_key_that_cannot_be_kept_is_refused", refused_keys),
     (
-        "who_waits_for_a_result_by_id_learns_of_a_cancel",
+        "a_caller_that_waits_for_a_result_by_id_learns_of_a_cancel",
         cancelled_result,
     ),
     ("a_result_that_has_expired_is_forgotten", expired_result),
     ("threads_that_wait_receive_for_each_other", waiting_threads),
     ("outcomes_that_were_read_leave_the_broker", trimming),
     ("a_queues_name_may_look_like_a_part_of_a_key", queue_names),
-    #[cfg(feature = "status")]
     (
         "the_status_shows_control_characters_as_escapes",
         hostile_status,
@@ -587,8 +585,8 @@ fn queue_names() {
     }
 }
 
-/// A terminal obeys control characters, and whoever reaches the broker can put some there.
-#[cfg(feature = "status")]
+/// A terminal obeys control characters, and any program that reaches the broker can put
+/// some there.
 fn hostile_status() {
     const HOSTILE: &str = "\u{1b}]0;title\u{7}\u{9b}2J\r\nx-1";
     let server = Server::start();
@@ -621,7 +619,7 @@ fn hostile_status() {
     }
 }
 
-/// A server that answers every command as the given text; only `INFO` is of interest.
+/// The server here answers `INFO` with the given text, and knows no other command.
 fn old_broker() {
     let refusal = |about: &'static str| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -158,7 +158,7 @@ impl Drop for Server {
     }
 }
 
-/// A worker: this program with `SUBJECT=worker`.
+/// A worker: this program with `SUBJECT=worker`. The options may name another subject.
 pub(crate) struct Worker {
     process: Child,
     stdout: mpsc::Receiver<String>,
@@ -229,6 +229,13 @@ impl Drop for Worker {
     }
 }
 
+/// Whether a process runs. One that has ended does not, even if its parent has not waited
+/// for it yet.
+pub(crate) fn is_running(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 /// The child processes of `of`.
 pub(crate) fn children(of: Pid) -> Vec<Pid> {
     let path = format!("/proc/{of}/task/{of}/children");
@@ -248,11 +255,11 @@ pub(crate) fn effects(file: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Waits until `so` returns true; `what` names it for the message of a failure.
-pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until `condition` returns true; `what` names it for the message of a failure.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < HANG, "it never came to it: {what}");
+    while !condition() {
+        assert!(start.elapsed() < HANG, "this did not happen: {what}");
         sleep(Duration::from_millis(5));
     }
 }

@@ -343,7 +343,7 @@ impl Pool {
         self.with_options().chunksize(inputs)
     }
 
-    pub(super) fn with_options(&self) -> PoolCall<'_> {
+    fn with_options(&self) -> PoolCall<'_> {
         PoolCall {
             dispatcher: &self.dispatcher,
             limit: None,

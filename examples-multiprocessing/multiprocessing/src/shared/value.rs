@@ -34,9 +34,8 @@ use crate::sys::numbers::{Numbers, NumbersGuard, Scalar, Slot};
 ///
 /// # When a process dies
 ///
-/// If it dies with the lock held, the number stays as it was when the lock was taken,
-/// unless the guard was just being dropped. The next process gets the lock, and its guard
-/// says that the holder died.
+/// If it dies with the lock held, the number is what it wrote last. The next process gets
+/// the lock, and its guard says that the holder died.
 #[derive(Clone)]
 pub struct Value<T: Scalar> {
     number: Numbers<T, true>,
@@ -59,22 +58,20 @@ impl<T: Scalar> Value<T> {
     /// The number, read under the lock: Python's `value`.
     #[must_use]
     pub fn get(&self) -> T {
-        self.number.lock().slots()[0].get()
+        *self.lock()
     }
 
     /// Puts another number there, under the lock.
     pub fn set(&self, number: T) {
-        self.number.lock().slots()[0].set(number);
+        *self.lock() = number;
     }
 
     /// The number until the guard is dropped: Python's `with num.get_lock():`.
     #[must_use = "a guard that is not kept releases the lock at once"]
     #[inline]
     pub fn lock(&self) -> ValueGuard<'_, T> {
-        let shared = self.number.lock();
         ValueGuard {
-            number: shared.slots()[0].get(),
-            shared,
+            number: self.number.lock(),
         }
     }
 
@@ -90,23 +87,19 @@ impl<T: Scalar> fmt::Debug for Value<T> {
     }
 }
 
-/// A [`Value`]'s number under its lock. When dropped it puts the number, as it is then,
-/// back for the other processes, and releases the lock.
+/// A [`Value`]'s number under its lock, released when dropped.
 ///
 /// While it lives no process can be forked, because the child would have it too: see
 /// [`NumbersLocked`](crate::ProcessError::NumbersLocked).
 pub struct ValueGuard<'a, T: Scalar> {
-    shared: NumbersGuard<'a, T>,
-    /// A copy, which is a `T` for certain: the bytes of a `bool` in shared memory may be
-    /// changed to something else.
-    number: T,
+    number: NumbersGuard<'a, T>,
 }
 
 impl<T: Scalar> ValueGuard<'_, T> {
     /// Whether the holder before this one ended without releasing the lock.
     #[must_use]
     pub fn predecessor_died(&self) -> bool {
-        self.shared.predecessor_died()
+        self.number.predecessor_died()
     }
 
     /// The number itself, which Python reaches by `num.get_obj()` inside of
@@ -130,21 +123,14 @@ impl<T: Scalar> Deref for ValueGuard<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        &self.number
+        &self.number[0]
     }
 }
 
 impl<T: Scalar> DerefMut for ValueGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.number
-    }
-}
-
-impl<T: Scalar> Drop for ValueGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.shared.slots()[0].set(self.number);
+        &mut self.number[0]
     }
 }
 

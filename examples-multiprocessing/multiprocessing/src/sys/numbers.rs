@@ -37,8 +37,8 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 pub trait Scalar: sealed::Plain + Copy + Default + fmt::Debug {}
 
 /// What an [`Array`](crate::Array) holds: the integers of up to 64 bits and the floats, as
-/// with Python's [type codes](https://docs.python.org/3/library/array.html). `bool` is not
-/// among them: whatever bytes another process writes must be a number.
+/// with Python's [type codes](https://docs.python.org/3/library/array.html). As there,
+/// `bool` is not among them.
 ///
 /// ```
 /// fn zero<T: multiprocessing::Number>() -> T {
@@ -46,26 +46,27 @@ pub trait Scalar: sealed::Plain + Copy + Default + fmt::Debug {}
 /// }
 /// assert_eq!(zero::<f64>(), 0.0);
 /// ```
-pub trait Number: Scalar + sealed::AnyBits {}
+pub trait Number: Scalar {}
 
 mod sealed {
-    pub trait Plain: Send + Sync + 'static {
+    /// # Safety
+    ///
+    /// It is as large as its atomic and no more strictly aligned, and what `store` writes
+    /// there are its bits. If `ANY_BITS`, every bit pattern is a value.
+    pub unsafe trait Plain: Send + Sync + 'static {
+        const ANY_BITS: bool;
         type Atomic: super::Shareable + std::fmt::Debug;
         fn load(atomic: &Self::Atomic) -> Self;
         fn store(self, atomic: &Self::Atomic);
     }
-
-    /// # Safety
-    ///
-    /// Every bit pattern is a value, and it is as large as its atomic and no more
-    /// strictly aligned.
-    pub unsafe trait AnyBits: Plain {}
 }
-use sealed::{AnyBits, Plain};
+use sealed::Plain;
 
 macro_rules! scalar {
-    ($($scalar:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
-        impl Plain for $scalar {
+    ($any_bits:literal; $($scalar:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
+        // SAFETY: a primitive type, next to the atomic of its size.
+        unsafe impl Plain for $scalar {
+            const ANY_BITS: bool = $any_bits;
             type Atomic = $atomic;
             #[inline]
             fn load(atomic: &$atomic) -> Self {
@@ -81,14 +82,13 @@ macro_rules! scalar {
 }
 // Any byte but 0 is true: another process may have written it.
 scalar! {
+    false;
     bool: AtomicU8, u8::from, |byte| byte != 0_u8;
 }
 
 macro_rules! number {
     ($($number:ty: $atomic:ty, $to:expr, $from:expr;)*) => { $(
-        scalar! { $number: $atomic, $to, $from; }
-        // SAFETY: a primitive number, next to the atomic of its size.
-        unsafe impl AnyBits for $number {}
+        scalar! { true; $number: $atomic, $to, $from; }
         impl Number for $number {}
     )* };
 }
@@ -226,10 +226,15 @@ impl<T: Scalar> Numbers<T, true> {
     /// Takes the lock.
     #[inline]
     pub(crate) fn lock(&self) -> NumbersGuard<'_, T> {
-        NumbersGuard {
+        let guard = NumbersGuard {
             numbers: self,
             lock: self.header.lock.lock(),
+        };
+        if !T::ANY_BITS {
+            // Another process may have written other bits.
+            self.memory().iter().for_each(|slot| slot.set(slot.get()));
         }
+        guard
     }
 }
 
@@ -293,30 +298,25 @@ pub(super) fn locked() -> bool {
 }
 
 impl<T: Scalar> NumbersGuard<'_, T> {
-    /// The numbers one by one, whatever other processes have written there.
-    #[inline]
-    pub(crate) fn slots(&self) -> &[Slot<T>] {
-        self.numbers.memory()
-    }
-
     pub(crate) fn predecessor_died(&self) -> bool {
         self.lock.acquired == Acquired::PredecessorDied
     }
 }
 
-impl<T: Number> Deref for NumbersGuard<'_, T> {
+impl<T: Scalar> Deref for NumbersGuard<'_, T> {
     type Target = [T];
 
     #[inline]
     fn deref(&self) -> &[T] {
         let slots = self.numbers.memory();
-        // SAFETY: a number is as large as its slot, and any bits make one. The lock is
-        // held, and all who use locked numbers, here or in another process, hold it.
+        // SAFETY: a scalar is as large as its slot, in which there are the bits of one:
+        // `lock` has seen to that. The lock is held, and all who use locked numbers, here
+        // or in another process, hold it.
         unsafe { slice::from_raw_parts(slots.as_ptr().cast(), slots.len()) }
     }
 }
 
-impl<T: Number> DerefMut for NumbersGuard<'_, T> {
+impl<T: Scalar> DerefMut for NumbersGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
         let slots = self.numbers.memory();
@@ -399,13 +399,18 @@ mod tests {
             Numbers::<bool, false>::new([false]).unwrap(),
             Numbers::<bool, true>::new([false]).unwrap(),
         );
-        let guard = locked.lock();
-        for slot in [&raw.slots()[0], &guard.slots()[0]] {
-            slot.0.store(0xFE, Ordering::Relaxed);
-            // A `bool` that has the byte's own bits would give 0xFE here.
-            assert_eq!(u8::from(std::hint::black_box(slot.get())), 1);
-            slot.set(false);
-            assert_eq!(slot.0.load(Ordering::Relaxed), 0);
-        }
+        // A `bool` that has the byte's own bits would give 0xFE here.
+        let is_one =
+            |value: bool| assert_eq!(u8::from(std::hint::black_box(value)), 1);
+        let byte = &raw.slots()[0].0;
+        byte.store(0xFE, Ordering::Relaxed);
+        is_one(raw.slots()[0].get());
+        let byte = &locked.memory()[0].0;
+        byte.store(0xFE, Ordering::Relaxed);
+        let mut guard = locked.lock();
+        is_one(guard[0]);
+        guard[0] = false;
+        drop(guard);
+        assert_eq!(byte.load(Ordering::Relaxed), 0);
     }
 }

@@ -74,23 +74,23 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
         return once(url, name);
     }
     let queue = Queue::open(url, name)?;
-    let mut state = shown(name, &queue.stats()?);
+    let mut last = shown(name, &queue.stats()?);
     let line = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{msg}") {
         line.set_style(style);
     }
-    line.set_message(state.clone());
+    line.set_message(last.clone());
     loop {
         sleep(PERIOD);
         match queue.stats() {
             Ok(stats) => {
-                state = shown(name, &stats);
-                line.set_message(state.clone());
+                last = shown(name, &stats);
+                line.set_message(last.clone());
             }
             // While the broker is away, its last answer stays below the error.
             Err(error) => {
                 let error = visible(&error.to_string());
-                line.set_message(format!("{error}\n{state}"));
+                line.set_message(format!("{error}\n{last}"));
             }
         }
     }

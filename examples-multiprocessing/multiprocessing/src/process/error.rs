@@ -48,9 +48,9 @@ pub enum ProcessError {
     ForeignRights,
     /// The function to be spawned is not in the program's own file.
     ForeignFunction,
-    /// A spawned process could not run its function, for this reason, and exited with code
-    /// 1. There is this error only if that process's standard error, where it gives the
-    /// reason otherwise, is closed or `/dev/null`.
+    /// A spawned process could not run its function, for this reason, and ended with exit
+    /// code 1. There is this error only if that process's standard error, where it gives
+    /// the reason otherwise, is closed or `/dev/null`.
     FunctionNotRun(String),
     /// The system refused.
     System {

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use libtest_mimic::{Arguments, Trial};
@@ -72,7 +72,13 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let waited = start.elapsed();
+            assert!(
+                waited < Duration::from_secs(30),
+                "the server does not start"
+            );
             sleep(Duration::from_millis(5));
         }
         let address = format!("redis://127.0.0.1:{port}/0");

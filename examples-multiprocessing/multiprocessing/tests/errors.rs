@@ -9,6 +9,7 @@ use multiprocessing::{
     Process, PutError, Queue, RLock, RecvError, SendError, SharedMemory, TaskError,
     TasksLost, pipe,
 };
+use tutorial::harness::Watchdog;
 
 /// The error and what it becomes have the same text and the same cause.
 #[track_caller]
@@ -27,6 +28,7 @@ fn refused() -> io::Error {
 
 #[test]
 fn an_error_says_the_same_as_one_of_the_library() {
+    let _watchdog = Watchdog::start();
     let never_started = Process::new(|| ()).join().unwrap_err();
     assert!(matches!(stays(never_started), Error::Process(_)));
     assert!(matches!(stays(PoolError::TooFew), Error::Pool(_)));

@@ -15,6 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 fn main() {
     freeze_support();
+    // A hang ends the whole by SIGALRM.
+    alarm::set(60);
     every_handle_stays_connected_in_a_spawned_process();
     a_handle_arrives_as_nothing_but_what_it_was_sent_as();
     clones_of_a_queue_are_clones_in_a_spawned_process();
@@ -31,8 +33,6 @@ fn main() {
 }
 
 fn run(mut process: Process<'_>) -> Option<i32> {
-    // A hang ends the whole by SIGALRM.
-    alarm::set(60);
     process.start().unwrap();
     match process.join() {
         Ok(()) | Err(ProcessError::FunctionNotRun(_)) => process.exitcode(),

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{PickleError, SyncManager, Value};
-use tutorial::harness::Random;
+use tutorial::harness::{Random, Watchdog};
 
 /// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
@@ -159,6 +159,7 @@ fn messages_take_no_more_memory_than_promised_and_give_it_back() {
     assert!(fuzzed < PROMISED + SLACK, "{fuzzed} KiB");
 
     // Several clients at once, and what they took is given back.
+    let _watchdog = Watchdog::start();
     let server = SyncManager::new(("127.0.0.1", 0), b"abc")
         .get_server()
         .unwrap();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{Address, LockProxy, SyncManager};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tutorial::harness::Watchdog;
 
 /// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
@@ -41,6 +42,7 @@ fn threads() -> usize {
 
 #[test]
 fn ten_thousand_silent_connections_do_not_keep_clients_out() {
+    let _watchdog = Watchdog::start();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let count = 10_000.min(hard.saturating_sub(500));

@@ -14,6 +14,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tutorial::harness::Watchdog;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tree {
@@ -70,6 +71,7 @@ proptest! {
         map in any::<BTreeMap<u16, (char, Vec<u8>)>>(),
         tree in tree(),
     ) {
+        let _watchdog = Watchdog::start();
         crosses(&list);
         crosses(&map);
         crosses(&tree);
@@ -77,6 +79,7 @@ proptest! {
 
     #[test]
     fn bytes_of_any_length_cross_unchanged(length in 0..300_000usize, seed: u8) {
+        let _watchdog = Watchdog::start();
         let bytes: Vec<u8> = (0..length).map(|i| (i as u8) ^ seed).collect();
         let (receiver, sender) = pipe(false).unwrap();
         sender.send_bytes(&bytes).unwrap();
@@ -85,6 +88,7 @@ proptest! {
 
     #[test]
     fn broken_bytes_are_an_error(bytes in any::<Vec<u8>>()) {
+        let _watchdog = Watchdog::start();
         let (receiver, sender) = pipe(false).unwrap();
         sender.send_bytes(&bytes).unwrap();
         if let Err(error) = receiver.recv::<Tree>() {
@@ -101,6 +105,7 @@ proptest! {
 
 #[test]
 fn a_message_crosses_at_every_length_at_which_its_form_changes() {
+    let _watchdog = Watchdog::start();
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, 64 << 20] {
         let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
         let (receiver, sender) = pipe(false).unwrap();
@@ -113,6 +118,7 @@ fn a_message_crosses_at_every_length_at_which_its_form_changes() {
 
 #[test]
 fn a_length_that_is_not_that_of_the_file_is_an_error() {
+    let _watchdog = Watchdog::start();
     let (receiver, sender) = pipe(false).unwrap();
     let file = memfd_create(c"", MFdFlags::empty()).unwrap();
     std::fs::File::from(file.try_clone().unwrap())
@@ -126,6 +132,7 @@ fn a_length_that_is_not_that_of_the_file_is_an_error() {
 
 #[test]
 fn messages_of_many_senders_arrive_whole_and_once_at_many_receivers() {
+    let _watchdog = Watchdog::start();
     let (receiver, sender) = pipe(false).unwrap();
     thread::scope(|s| {
         for id in 0..4 {
@@ -150,6 +157,7 @@ fn messages_of_many_senders_arrive_whole_and_once_at_many_receivers() {
 
 #[test]
 fn both_sides_may_send_something_large_before_they_receive() {
+    let _watchdog = Watchdog::start();
     let (a, b) = pipe(true).unwrap();
     let large = vec![7; 8 << 20];
     a.send_bytes(&large).unwrap();
@@ -159,6 +167,7 @@ fn both_sides_may_send_something_large_before_they_receive() {
 
 #[test]
 fn what_was_sent_before_the_end_is_received_before_the_end() {
+    let _watchdog = Watchdog::start();
     let (a, b) = pipe(true).unwrap();
     b.send("never read").unwrap();
     a.send(&1).unwrap();
@@ -172,6 +181,7 @@ fn what_was_sent_before_the_end_is_received_before_the_end() {
 
 #[test]
 fn a_message_with_bytes_left_over_is_an_error() {
+    let _watchdog = Watchdog::start();
     let (receiver, sender) = pipe(false).unwrap();
     sender.send(&(7, 8)).unwrap();
     assert!(matches!(receiver.recv::<i32>(), Err(RecvError::Decode(_))));
@@ -179,6 +189,7 @@ fn a_message_with_bytes_left_over_is_an_error() {
 
 #[test]
 fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
+    let _watchdog = Watchdog::start();
     let path = env::temp_dir().join(format!("pipes-test-{}", process::id()));
     let fifo = NamedPipe::create(&path).unwrap();
     assert!(fifo.writer_if_read().unwrap().is_none());
@@ -191,6 +202,7 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
 
 #[test]
 fn poll_with_a_timeout_waits_that_long() {
+    let _watchdog = Watchdog::start();
     let (a, _b) = pipe(true).unwrap();
     let start = Instant::now();
     assert!(!a.poll(Duration::from_millis(50)).unwrap());
@@ -203,6 +215,7 @@ fn poll_with_a_timeout_waits_that_long() {
 
 #[test]
 fn a_receiver_that_sleeps_is_woken() {
+    let _watchdog = Watchdog::start();
     let (a, b) = pipe(true).unwrap();
     thread::scope(|s| {
         s.spawn(|| {
@@ -215,6 +228,7 @@ fn a_receiver_that_sleeps_is_woken() {
 
 #[test]
 fn an_end_that_only_sends_is_not_polled() {
+    let _watchdog = Watchdog::start();
     let (_receiver, sender) = pipe(false).unwrap();
     // At once: it would be ready for ever as soon as the receiver is gone.
     for timeout in [Duration::ZERO, Duration::MAX] {
@@ -226,6 +240,7 @@ fn an_end_that_only_sends_is_not_polled() {
 
 #[test]
 fn an_end_is_closed_with_its_last_clone() {
+    let _watchdog = Watchdog::start();
     let (receiver, sender) = pipe(false).unwrap();
     let clone = sender.clone();
     drop(sender);

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use multiprocessing::Queue;
+use tutorial::harness::Watchdog;
 
 #[test]
 fn a_put_without_a_limit_never_waits_and_a_backlog_gives_its_memory_back() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     let item = || "7".repeat(1 << 20);
     for _ in 0..2 {

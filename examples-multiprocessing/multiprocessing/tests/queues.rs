@@ -41,6 +41,7 @@ proptest! {
         trees in prop::collection::vec(tree(), 0..4),
         blob in prop::collection::vec(any::<u8>(), 0..200_000),
     ) {
+        let _watchdog = Watchdog::start();
         let q = Queue::new(0).unwrap();
         let values: Vec<_> = trees
             .into_iter()
@@ -62,6 +63,7 @@ proptest! {
 
 #[test]
 fn unit_values_count_as_items() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     for _ in 0..100_000 {
         q.put(()).unwrap();
@@ -91,6 +93,7 @@ impl<'de> Deserialize<'de> for Blob {
 
 #[test]
 fn a_blob_of_64_mebibytes_crosses_among_small_ones() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(2).unwrap();
     let large = Blob((0..64 << 20).map(|i| (i % 251) as u8).collect());
     thread::scope(|s| {
@@ -109,6 +112,7 @@ fn a_blob_of_64_mebibytes_crosses_among_small_ones() {
 
 #[test]
 fn lengths_around_the_pieces_of_the_memory_cross() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     // Moves every length over every alignment of the memory's pieces.
     for round in 0..100u32 {
@@ -127,6 +131,7 @@ fn lengths_around_the_pieces_of_the_memory_cross() {
 
 #[test]
 fn many_threads_get_every_item_once_and_each_producers_in_order() {
+    let _watchdog = Watchdog::start();
     for maxsize in [0, 1, 3] {
         let q = &Queue::new(maxsize).unwrap();
         let got = thread::scope(|s| {
@@ -158,6 +163,7 @@ fn many_threads_get_every_item_once_and_each_producers_in_order() {
 
 #[test]
 fn a_full_queue_refuses_and_gives_the_item_back() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(2).unwrap();
     q.put("a".to_string()).unwrap();
     assert!(!q.full());
@@ -176,6 +182,7 @@ fn a_full_queue_refuses_and_gives_the_item_back() {
 
 #[test]
 fn a_put_that_waits_returns_when_there_is_room() {
+    let _watchdog = Watchdog::start();
     let q = &Queue::new(1).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -187,6 +194,7 @@ fn a_put_that_waits_returns_when_there_is_room() {
 
 #[test]
 fn a_get_with_a_timeout_waits_that_long() {
+    let _watchdog = Watchdog::start();
     let q = Queue::<i32>::new(0).unwrap();
     let start = Instant::now();
     let timeout = Duration::from_millis(150);
@@ -197,6 +205,7 @@ fn a_get_with_a_timeout_waits_that_long() {
 
 #[test]
 fn close_ends_puts_in_this_process_and_waiting_gets() {
+    let _watchdog = Watchdog::start();
     let q = &Queue::new(0).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -235,6 +244,7 @@ impl<'de> Deserialize<'de> for Liar {
 
 #[test]
 fn an_item_of_another_type_is_an_error_and_taken() {
+    let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
     assert!(matches!(q.put(Refuses), Err(PutError::Encode(Refuses, _))));
     assert!(q.empty());
@@ -247,6 +257,7 @@ fn an_item_of_another_type_is_an_error_and_taken() {
 
 #[test]
 fn join_waits_for_the_last_task() {
+    let _watchdog = Watchdog::start();
     let q = &JoinableQueue::new(0).unwrap();
     for i in 0..5 {
         q.put(i).unwrap();
@@ -272,6 +283,7 @@ fn join_waits_for_the_last_task() {
 
 #[test]
 fn join_waits_for_a_task_of_the_living_longer_than_for_one_of_the_dead() {
+    let _watchdog = Watchdog::start();
     let q = &JoinableQueue::new(0).unwrap();
     q.put(1).unwrap();
     thread::scope(|s| {
@@ -287,6 +299,7 @@ fn join_waits_for_a_task_of_the_living_longer_than_for_one_of_the_dead() {
 
 #[test]
 fn a_simple_queue_keeps_the_order() {
+    let _watchdog = Watchdog::start();
     let q = SimpleQueue::new().unwrap();
     (0..100).for_each(|i| q.put(i).unwrap());
     (0..100).for_each(|i| assert_eq!(q.get(), Ok(i)));

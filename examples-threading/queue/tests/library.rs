@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue};
 
 const SOON: Duration = Duration::from_millis(20);
+/// Far more than anything here takes: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(10);
 
 #[test]
 fn waits_with_a_time_out_end_and_take_nothing() {
@@ -42,11 +44,8 @@ fn an_item_whose_order_panics_leaves_the_queue_usable() {
     thread::scope(|s| {
         assert!(s.spawn(|| queue.put(Picky(-1))).join().is_err());
     });
-    assert!(queue.get().is_ok());
+    assert!(queue.get_timeout(HANG).is_ok());
 }
-
-/// Far more than anything here takes: only a hang reaches it.
-const HANG: Duration = Duration::from_secs(10);
 
 #[test]
 fn an_item_that_one_getter_declines_wakes_another() {
@@ -73,11 +72,12 @@ fn an_item_that_one_getter_declines_wakes_another() {
 fn an_item_that_is_put_back_is_the_next_and_wakes_a_getter() {
     let queue = Queue::new(1);
     queue.put(1).unwrap();
-    let first = queue.get().unwrap();
+    let first = queue.get_timeout(HANG).unwrap();
     queue.put(2).unwrap();
     // Beyond the size of the queue: the item was in it before.
     queue.put_back(first);
-    assert_eq!((queue.get(), queue.get()), (Ok(1), Ok(2)));
+    let both = [queue.get_timeout(HANG), queue.get_timeout(HANG)];
+    assert_eq!(both, [Ok(1), Ok(2)]);
     thread::scope(|s| {
         let waits = s.spawn(|| queue.get_timeout(HANG));
         thread::sleep(Duration::from_millis(5));

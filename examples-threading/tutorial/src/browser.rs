@@ -25,7 +25,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Value, json};
@@ -202,7 +202,10 @@ impl Browser {
         let ready = "new Promise(done => { const look = () => \
             location.href !== 'about:blank' && document.readyState === 'complete' \
             ? done(true) : setTimeout(look, 20); look(); })";
-        while self.try_evaluate(ready) != Some(json!(true)) {}
+        let start = Instant::now();
+        while self.try_evaluate(ready) != Some(json!(true)) {
+            assert!(start.elapsed() < DEADLINE, "{url} is never complete");
+        }
     }
 
     /// Calls a method and waits for its result.
@@ -226,10 +229,12 @@ impl Browser {
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
         self.commands.write_all(&bytes).unwrap();
+        // Not for each message: a page may report something for ever.
+        let give_up = Instant::now() + DEADLINE;
         loop {
             let mut message = self
                 .messages
-                .recv_timeout(DEADLINE)
+                .recv_timeout(give_up.saturating_duration_since(Instant::now()))
                 .unwrap_or_else(|_| panic!("the browser does not answer {method}"));
             if message["id"] == id {
                 if message.get("error").is_some() {

@@ -10,6 +10,7 @@ use multiprocessing::{Acquired, Event, Lock, Process, Queue, Value};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, alarm};
+use tutorial::harness::named;
 
 /// How long an operation is watched that must not succeed: several slices.
 const WATCHED: Duration = Duration::from_millis(500);
@@ -17,32 +18,15 @@ const WATCHED: Duration = Duration::from_millis(500);
 const HANG: Duration = Duration::from_secs(8);
 
 fn main() {
-    for (claim, test) in [
-        (
-            "a_holder_that_closed_all_descriptors_keeps_its_lock",
-            a_holder_that_closed_all_descriptors_keeps_its_lock as fn(),
-        ),
-        (
-            "a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock",
-            a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock,
-        ),
-        (
-            "a_holder_that_is_stopped_keeps_its_lock",
-            a_holder_that_is_stopped_keeps_its_lock,
-        ),
-        (
-            "a_process_without_descriptors_notices_a_death",
-            a_process_without_descriptors_notices_a_death,
-        ),
-        (
-            "a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor",
-            a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
-        ),
-        (
-            "a_child_in_another_namespace_of_process_ids_runs",
-            a_child_in_another_namespace_of_process_ids_runs,
-        ),
-    ] {
+    let claims: &[(&str, fn())] = named![
+        a_holder_that_closed_all_descriptors_keeps_its_lock,
+        a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock,
+        a_holder_that_is_stopped_keeps_its_lock,
+        a_process_without_descriptors_notices_a_death,
+        a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
+        a_child_in_another_namespace_of_process_ids_runs,
+    ];
+    for (claim, test) in claims {
         alarm::set(60);
         println!("{claim}");
         test();

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use multiprocessing::{
-    Array, Barrier, BoundedSemaphore, Error, JoinableQueue, Lock, PoolError,
-    Process, PutError, Queue, RLock, RecvError, SendError, SharedMemory, TaskError,
+    Barrier, BoundedSemaphore, Error, JoinableQueue, Lock, PoolError, Process,
+    PutError, Queue, RLock, RecvError, SendError, SharedMemory, TaskError,
     TasksLost, pipe,
 };
 use tutorial::harness::Watchdog;
@@ -125,11 +125,4 @@ fn the_errors_of_a_broker_are_passed_on() {
 
     let error = BrokerError::Pool(PoolError::StillRunning);
     assert!(matches!(stays(error), Error::Broker(_)));
-}
-
-#[test]
-fn numbers_are_collected_into_an_array() {
-    let squares: Array<u32> = (1..=3).map(|n| n * n).collect();
-    assert_eq!(squares.to_vec(), [1, 4, 9]);
-    assert_eq!(Array::from(vec![0.5]).to_vec(), [0.5]);
 }

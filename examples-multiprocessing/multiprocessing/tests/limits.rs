@@ -11,29 +11,19 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::alarm;
+use tutorial::harness::named;
 
 fn main() {
     freeze_support();
-    for (claim, test) in [
-        (
-            "thousands_of_small_objects_need_few_descriptors",
-            thousands_of_small_objects_need_few_descriptors as fn(),
-        ),
-        (
-            "many_locks_travel_with_few_descriptors",
-            many_locks_travel_with_few_descriptors,
-        ),
-        (
-            "queues_and_pools_work_in_a_small_address_space",
-            queues_and_pools_work_in_a_small_address_space,
-        ),
-        (
-            "queues_and_pools_work_with_a_limit_of_the_file_size",
-            queues_and_pools_work_with_a_limit_of_the_file_size,
-        ),
-        ("too_large_a_file_is_an_error", too_large_a_file_is_an_error),
-        ("a_program_forks_without_proc", a_program_forks_without_proc),
-    ] {
+    let claims: &[(&str, fn())] = named![
+        thousands_of_small_objects_need_few_descriptors,
+        many_locks_travel_with_few_descriptors,
+        queues_and_pools_work_in_a_small_address_space,
+        queues_and_pools_work_with_a_limit_of_the_file_size,
+        too_large_a_file_is_an_error,
+        a_program_forks_without_proc,
+    ];
+    for (claim, test) in claims {
         println!("{claim}");
         alarm::set(60);
         let mut p = Process::new(test);

@@ -18,6 +18,7 @@ use multiprocessing::{Process, active_children, current_process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, alarm};
 use signal_hook::consts::SIGINT;
+use tutorial::harness::{is_running, named};
 
 /// After this long a wait counts as a hang. A second is promised; a busy machine may add
 /// to it.
@@ -26,76 +27,27 @@ const HANG: Duration = Duration::from_secs(10);
 type Test = fn() -> Result<(), ManagerError>;
 
 fn main() {
-    let tests: [(&str, Test); 16] = [
-        (
-            "a_lock_of_a_dead_client_is_released",
-            a_lock_of_a_dead_client_is_released,
-        ),
-        (
-            "permits_of_a_dead_client_come_back",
-            permits_of_a_dead_client_come_back,
-        ),
-        (
-            "an_item_for_a_dead_client_goes_to_another",
-            an_item_for_a_dead_client_goes_to_another,
-        ),
-        (
-            "a_client_that_dies_waiting_breaks_its_barrier",
-            a_client_that_dies_waiting_breaks_its_barrier,
-        ),
-        (
-            "a_notification_to_a_dead_client_wakes_another",
-            a_notification_to_a_dead_client_wakes_another,
-        ),
-        (
-            "clients_may_die_at_any_moment",
-            clients_may_die_at_any_moment,
-        ),
-        (
-            "a_killed_server_ends_the_calls_that_wait_for_it",
-            a_killed_server_ends_the_calls_that_wait_for_it,
-        ),
-        (
-            "a_server_killed_during_a_long_reply_is_an_error",
-            a_server_killed_during_a_long_reply_is_an_error,
-        ),
-        (
-            "the_address_of_a_killed_server_can_be_used_again",
-            the_address_of_a_killed_server_can_be_used_again,
-        ),
-        (
-            "the_socket_file_of_a_killed_program_is_removed",
-            the_socket_file_of_a_killed_program_is_removed,
-        ),
-        (
-            "a_watcher_leaves_another_servers_socket_file_alone",
-            a_watcher_leaves_another_servers_socket_file_alone,
-        ),
-        (
-            "a_server_ends_with_its_parent",
-            a_server_ends_with_its_parent,
-        ),
-        (
-            "ctrl_c_leaves_the_server_alone",
-            ctrl_c_leaves_the_server_alone,
-        ),
-        (
-            "a_child_has_references_of_its_own",
-            a_child_has_references_of_its_own,
-        ),
-        (
-            "a_start_that_failed_can_be_repeated",
-            a_start_that_failed_can_be_repeated,
-        ),
-        (
-            "a_child_can_end_the_server_it_inherited",
-            a_child_can_end_the_server_it_inherited,
-        ),
+    let tests: &[(&str, Test)] = named![
+        a_lock_of_a_dead_client_is_released,
+        permits_of_a_dead_client_come_back,
+        an_item_for_a_dead_client_goes_to_another,
+        a_client_that_dies_waiting_breaks_its_barrier,
+        a_notification_to_a_dead_client_wakes_another,
+        clients_may_die_at_any_moment,
+        a_killed_server_ends_the_calls_that_wait_for_it,
+        a_server_killed_during_a_long_reply_is_an_error,
+        the_address_of_a_killed_server_can_be_used_again,
+        the_socket_file_of_a_killed_program_is_removed,
+        a_watcher_leaves_another_servers_socket_file_alone,
+        a_server_ends_with_its_parent,
+        ctrl_c_leaves_the_server_alone,
+        a_child_has_references_of_its_own,
+        a_start_that_failed_can_be_repeated,
+        a_child_can_end_the_server_it_inherited,
     ];
     // A part of a name as an argument picks the tests that have it, as in other tests.
     let picked = env::args().nth(1).unwrap_or_default();
-    for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(&picked))
-    {
+    for (name, test) in tests.iter().filter(|(name, _)| name.contains(&picked)) {
         println!("{name}");
         // A hang ends the whole by SIGALRM.
         alarm::set(60);
@@ -412,12 +364,6 @@ fn a_watcher_leaves_another_servers_socket_file_alone() -> Result<(), ManagerErr
     assert!(path.exists(), "the watcher removed another's file");
     fs::remove_file(&path).unwrap();
     Ok(())
-}
-
-fn is_running(pid: Pid) -> bool {
-    Path::new(&format!("/proc/{pid}/stat")).exists()
-        && fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 fn a_server_ends_with_its_parent() -> Result<(), ManagerError> {

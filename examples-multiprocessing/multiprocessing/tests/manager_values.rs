@@ -18,14 +18,7 @@ use multiprocessing::{
     set_authkey,
 };
 use nix::unistd::alarm;
-use tutorial::harness::Listing;
-
-/// Functions with their names.
-macro_rules! named {
-    ($($function:ident,)*) => {
-        &[$((stringify!($function), $function),)*]
-    };
-}
+use tutorial::harness::{Listing, named};
 
 const CLAIMS: &[(&str, fn())] = named![
     a_proxy_is_an_argument_and_a_result_of_a_pools_task,

@@ -28,14 +28,7 @@ use nix::sys::signal::{SigHandler, Signal, kill, raise, signal};
 use nix::unistd::{Pid, fork, getppid, getuid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use signal_hook::consts::SIGINT;
-use tutorial::harness::{Listing, Random};
-
-/// Functions with their names.
-macro_rules! named {
-    ($($function:ident,)*) => {
-        &[$((stringify!($function), $function),)*]
-    };
-}
+use tutorial::harness::{Listing, Random, named};
 
 /// What holds in a program with a pool: each claim is a function that asserts it, and is
 /// run in a program of its own.

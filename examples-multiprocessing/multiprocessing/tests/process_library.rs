@@ -21,29 +21,29 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, raise, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
-use tutorial::harness::{Listing, Random};
+use tutorial::harness::{Listing, Random, named};
 
 /// Every subject with its function. `claims` says what it must do.
-const SUBJECTS: [(&str, fn()); 19] = [
-    ("threads", threads),
-    ("forked_relatives", forked_relatives),
-    ("spawned_relatives", spawned_relatives),
-    ("forked_victims", forked_victims),
-    ("spawned_victims", spawned_victims),
-    ("exit_codes", exit_codes),
-    ("panics", panics),
-    ("names", names),
-    ("end_of_main", end_of_main),
-    ("exit_with_children", exit_with_children),
-    ("stubborn_daemon", stubborn_daemon),
-    ("half_a_line", half_a_line),
-    ("own_forks", own_forks),
-    ("fresh_start", fresh_start),
-    ("arguments", arguments),
-    ("unsupported", unsupported),
-    ("errors", errors),
-    ("reaped_by_others", reaped_by_others),
-    ("block_and_end", block_and_end),
+const SUBJECTS: &[(&str, fn())] = named![
+    threads,
+    forked_relatives,
+    spawned_relatives,
+    forked_victims,
+    spawned_victims,
+    exit_codes,
+    panics,
+    names,
+    end_of_main,
+    exit_with_children,
+    stubborn_daemon,
+    half_a_line,
+    own_forks,
+    fresh_start,
+    arguments,
+    unsupported,
+    errors,
+    reaped_by_others,
+    block_and_end,
 ];
 
 fn main() {

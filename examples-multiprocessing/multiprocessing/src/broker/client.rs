@@ -63,7 +63,7 @@ const AGAIN: &str = "again";
 const LONGEST_KEY: usize = 1024;
 
 /// The options that all tasks of a pool share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Options {
     /// The number of tasks of the queue that may wait or run at the broker.
     pub(super) capacity: u64,

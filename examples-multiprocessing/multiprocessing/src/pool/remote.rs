@@ -145,9 +145,9 @@ impl Outcomes for Dispatcher {
             let outcome = outcome.map(|outcome| outcome.map(Payload::json));
             state.tasks.land(TaskId::from_word(token), outcome);
         }
-        match &self.workers {
-            Workers::Elsewhere(client) => self.end_if_done(client, &mut state),
-            Workers::Local { .. } => self.notify(&state),
+        // Outcomes come from a client only.
+        if let Workers::Elsewhere(client) = &self.workers {
+            self.end_if_done(client, &mut state);
         }
         true
     }

@@ -8,11 +8,10 @@ use multiprocessing::broker::Queue;
 use multiprocessing::{AsyncResult, TaskError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tutorial::harness::is_running;
 
 use crate::relay::Relay;
-use crate::server::{
-    HANG, Server, Worker, effects, is_running, processes_of, until,
-};
+use crate::server::{HANG, Server, Worker, effects, processes_of, until};
 use crate::{Claim, builder, effect, nap, pool, slow_effect, square};
 
 pub(crate) const CLAIMS: &[Claim] = &[
@@ -67,13 +66,14 @@ fn killed_process() {
         assert_eq!(result.get(), Ok(300));
         began
     });
-    check_restarts("a killed process's task began again", times, SECOND);
+    check_restarts("a killed process's task began again", times, SOON);
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+/// A second is promised; a busy machine may add to it.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Checks that most restarts took no longer than `most`: a busy machine may have delayed
-/// some of them.
+/// some of them by even more.
 fn check_restarts<const N: usize>(
     what: &str,
     mut times: [Duration; N],
@@ -110,7 +110,7 @@ fn killed_worker() {
         first = second;
         began
     });
-    check_restarts("a killed worker's task began again", times, LEASE + SECOND);
+    check_restarts("a killed worker's task began again", times, LEASE + SOON);
 }
 
 fn no_orphans() {
@@ -269,7 +269,7 @@ fn killed_broker() {
         until("all go on", || so_far() > before + 8);
         back.elapsed()
     });
-    check_restarts("after the broker was back, all went on", times, SECOND);
+    check_restarts("after the broker was back, all went on", times, SOON);
     for result in results {
         assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(10));
     }

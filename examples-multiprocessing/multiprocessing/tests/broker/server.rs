@@ -229,13 +229,6 @@ impl Drop for Worker {
     }
 }
 
-/// Whether a process runs. One that has ended does not, even if its parent has not waited
-/// for it yet.
-pub(crate) fn is_running(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 /// The child processes of `of`.
 pub(crate) fn children(of: Pid) -> Vec<Pid> {
     let path = format!("/proc/{of}/task/{of}/children");

@@ -10,6 +10,7 @@ pub use watchdog::Watchdog;
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -39,6 +40,15 @@ macro_rules! listing {
     };
 }
 pub use listing;
+
+/// Functions with their names: what a test program runs that starts itself again.
+#[macro_export]
+macro_rules! named {
+    ($($function:ident,)*) => {
+        &[$((stringify!($function), $function),)*]
+    };
+}
+pub use named;
 
 /// A listing that is yet to be started.
 pub struct Listing {
@@ -318,6 +328,14 @@ impl Finished {
     pub fn signal(&self) -> Option<i32> {
         self.status.signal()
     }
+}
+
+/// Whether a process runs. One that has ended does not, even if its parent has not waited
+/// for it yet.
+#[must_use]
+pub fn is_running(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 /// Xorshift: good enough for instants and victims, and repeatable by `SEED`.

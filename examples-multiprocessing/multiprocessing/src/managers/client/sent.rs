@@ -46,7 +46,8 @@ impl<'de> Deserialize<'de> for Proxy {
                     "the manager at {address} has another authkey than this process: \
                      call set_authkey with the manager's key before its proxies arrive"
                 )),
-                // The server does not know the name of the object.
+                // The server does not know the name of the object. A refusal is only a
+                // text on the wire: the last line of a traceback, ours and Python's.
                 ManagerError::Refused(text) if text.starts_with("KeyError") => {
                     D::Error::custom(
                         "the managed object is gone: its sender must keep a proxy of \

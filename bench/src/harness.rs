@@ -305,7 +305,7 @@ fn baseline_of(arguments: &[OsString]) -> Option<(OsString, Vec<OsString>)> {
 
 /// A fact about how many cores were in use.
 fn cores(busy: Option<f64>) -> String {
-    busy.map_or("not reported".into(), |busy| format!("{busy:.2} cores"))
+    busy.map_or(machine::UNKNOWN.into(), |busy| format!("{busy:.2} cores"))
 }
 
 /// Prints what did not run in the Pythons. A failure fails the run; what an

@@ -10,6 +10,7 @@ use crate::chart::{DARK, DotChart, LIGHT, Mark, STYLE};
 use crate::charts::{DOUBTFUL, PICTURE_LEGEND, PICTURES};
 use crate::comparison::{Comparison, comparisons};
 use crate::harness::WHOLE;
+use crate::machine::UNKNOWN;
 use crate::record::Record;
 use crate::results::Role;
 use crate::statistics::{Ratio, time};
@@ -31,8 +32,8 @@ pub(crate) fn write(record: &Record, directory: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// If the run was not of the whole bench, on a busy machine or of code that was not
-/// committed, or if a file cannot be read or written.
+/// If the run was not of the whole bench, on a busy machine or of code whose commit is
+/// not known, or if a file cannot be read or written.
 pub fn update(record: &Record, root: &Path) -> anyhow::Result<()> {
     ensure!(
         record.warnings.is_empty(),
@@ -45,6 +46,11 @@ pub fn update(record: &Record, root: &Path) -> anyhow::Result<()> {
         "a run of the whole bench is to be quoted, and this one was of `{command}`"
     );
     let commit = record.fact("commit");
+    ensure!(
+        commit != UNKNOWN,
+        "run the bench again in a git checkout: this run does not know its commit, and \
+         nobody could repeat it"
+    );
     ensure!(
         !commit.ends_with("-dirty"),
         "commit first and run the bench again: nobody could repeat a run of {commit}"
@@ -276,6 +282,8 @@ mod tests {
         assert!(one.contains("whole bench"), "{one}");
         let dirty = refused(WHOLE, "abc-dirty");
         assert!(dirty.contains("commit first"), "{dirty}");
+        let unknown = refused(WHOLE, UNKNOWN);
+        assert!(unknown.contains("does not know its commit"), "{unknown}");
         assert_eq!(refused(WHOLE, "abc"), "README.md");
     }
 

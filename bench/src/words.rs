@@ -184,6 +184,9 @@ fn count(ratio: Ratio) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
     use crate::record::tests::run;
     use crate::results::tests::{line, results};
@@ -219,6 +222,25 @@ mod tests {
         results.question = "pool".into();
         results.at = Some(("length of a task in µs".into(), microseconds));
         results
+    }
+
+    #[test]
+    fn every_question_of_the_bench_is_known_in_words() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/questions");
+        let files = fs::read_dir(folder).unwrap();
+        let texts =
+            files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        let all = texts.collect::<Vec<_>>().concat();
+        let names: Vec<_> = (all.lines())
+            .filter_map(|line| {
+                line.strip_prefix("const QUESTION: &str = \"")?
+                    .strip_suffix("\";")
+            })
+            .collect();
+        assert_eq!(names.len(), all.matches("::measure(&mut bench)").count());
+        for name in names {
+            assert_ne!(question(name), name, "{name} has no sentence");
+        }
     }
 
     #[test]

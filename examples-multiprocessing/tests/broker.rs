@@ -3,15 +3,16 @@
 //! Each test starts a `redis-server` of its own. Where none is installed, they are
 //! ignored and say so; with `BROKER_TESTS=required` they fail.
 
+use std::env;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use libtest_mimic::{Arguments, Trial};
 use nix::sys::signal::Signal;
+use tempfile::TempDir;
 use tutorial::harness::{Finished, Running, listing};
 
 fn main() {
@@ -40,12 +41,13 @@ fn main() {
 /// A broker with files in a folder of its own.
 struct Server {
     process: Child,
-    folder: std::path::PathBuf,
+    /// Removed with this value, once the process has ended.
+    _folder: TempDir,
     address: String,
 }
 
 impl Server {
-    fn start(name: &str) -> Self {
+    fn start() -> Self {
         // None that the system gives to a connection: this one's might have it.
         static NUMBER: AtomicU16 = AtomicU16::new(0);
         let number = NUMBER.fetch_add(1000, Ordering::Relaxed);
@@ -53,9 +55,7 @@ impl Server {
         let port = (first..first + 10_000)
             .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
             .unwrap();
-        let folder =
-            env::temp_dir().join(format!("broker-{}-{name}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
+        let folder = TempDir::with_prefix("broker-").unwrap();
         // It ends with this thread, however that ends.
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "redis-server", "--appendonly", "yes"])
@@ -68,7 +68,7 @@ impl Server {
                 &port.to_string(),
             ])
             .arg("--dir")
-            .arg(&folder)
+            .arg(folder.path())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -84,7 +84,7 @@ impl Server {
         let address = format!("redis://127.0.0.1:{port}/0");
         Self {
             process,
-            folder,
+            _folder: folder,
             address,
         }
     }
@@ -94,7 +94,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
-        fs::remove_dir_all(&self.folder).ok();
     }
 }
 
@@ -135,7 +134,7 @@ fn ends(worker: Running) -> Vec<String> {
 }
 
 fn two_workers() {
-    let server = Server::start("two");
+    let server = Server::start();
     let workers = [worker(&server), worker(&server)];
     let tasks = ten_squares(listing!("broker_master").arg(&server.address).run());
     let mut ran: Vec<_> = workers.into_iter().flat_map(ends).collect();
@@ -150,7 +149,7 @@ fn two_workers() {
 }
 
 fn killed_worker() {
-    let server = Server::start("killed");
+    let server = Server::start();
     let (mut first, second) = (worker(&server), worker(&server));
     let master = listing!("broker_master").arg(&server.address).start();
     first.line_with("run task");

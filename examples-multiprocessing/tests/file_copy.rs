@@ -16,24 +16,23 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use sha2::{Digest, Sha512};
+use tempfile::TempDir;
 use tutorial::harness::{Finished, Listing, Watchdog, listing};
 use tutorial::{Copied, Tree, copy_file};
 
 /// A folder of this test's own, removed at its end.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
     fn new() -> Self {
-        let name = format!("{:?}", thread::current().id());
-        let name = format!("file_copy-{}-{name}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let folder = TempDir::with_prefix("file_copy-").unwrap();
+        let for_all = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(folder.path(), for_all).unwrap();
         Self(folder)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     /// A folder of a thousand files, and of all else that there is to copy.
@@ -65,8 +64,8 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // An ordinary user must be able to read what is to be removed.
         let mut chmod = Command::new("chmod");
-        chmod.args(["-R", "u+rwX"]).arg(&self.0).status().unwrap();
-        fs::remove_dir_all(&self.0).unwrap();
+        chmod.args(["-R", "u+rwX"]).arg(self.0.path());
+        chmod.status().unwrap();
     }
 }
 
@@ -177,7 +176,7 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     for run in [
         listing!("file_copy").arg("one"),
         file_copy(&folder.path("nothing"), &folder.path("copy")),
-        file_copy(&folder.0, &inside),
+        file_copy(folder.0.path(), &inside),
     ] {
         let run = run.run();
         assert_eq!(run.status.code(), Some(1), "{run:#?}");
@@ -310,13 +309,13 @@ fn the_files_that_a_broken_pool_never_tried_are_reported_too() {
 #[test]
 fn file_copy_alone_shows_itself_on_a_folder_that_it_removes() {
     let folder = Folder::new();
-    let mut run = listing!("file_copy").env("TMPDIR", &folder.0).run();
-    let place = format!("copying {}/file_copy-", folder.0.display());
+    let mut run = listing!("file_copy").env("TMPDIR", folder.0.path()).run();
+    let place = format!("copying {}/file_copy-", folder.0.path().display());
     assert!(run.lines.remove(0).starts_with(&place), "{run:#?}");
     let bytes = (0..1000_u64).map(|n| n * n.to_string().len() as u64).sum();
     assert_eq!(summary(&run), [1000, 1000, 0, 0, bytes]);
     assert_eq!(run.status.code(), Some(0), "{run:#?}");
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0);
 }
 
 #[test]

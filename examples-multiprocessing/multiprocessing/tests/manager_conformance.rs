@@ -3,17 +3,18 @@
 //!
 //! It has a `main` of its own: the same program is the server that the scripts start.
 
+use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::process::parent_id;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use std::{env, fs, process};
 
 use multiprocessing::managers::{Address, Exception, Methods, SyncManager, Value};
 use queue::Queue;
+use tempfile::TempDir;
 use tutorial::harness::{pythons, script};
 
 /// The folder of the scripts.
@@ -27,31 +28,14 @@ fn main() {
         self::serve(key, address, fd);
         return;
     }
-    let scratch = Scratch::new();
+    // For temporary files of the scripts: a Python process that a test kills leaves its own.
+    let scratch = TempDir::with_prefix("conformance-").unwrap();
+    let scratch = scratch.path();
     for python in pythons() {
-        cpythons_own_tests_pass(&python, &scratch);
+        cpythons_own_tests_pass(&python, scratch);
         random_calls_have_the_results_they_have_with_pythons_server(
-            &python, &scratch,
+            &python, scratch,
         );
-    }
-}
-
-/// The folder for temporary files of the scripts: a Python process that a test kills
-/// leaves its own there. It is removed when this value is dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        let path = env::temp_dir().join(format!("conformance-{}", process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left does no harm.
-        fs::remove_dir_all(&self.0).ok();
     }
 }
 
@@ -75,11 +59,11 @@ const CANNOT_PASS: &[(&str, &str)] = &[
     ),
 ];
 
-fn cpythons_own_tests_pass(python: &str, scratch: &Scratch) {
+fn cpythons_own_tests_pass(python: &str, scratch: &Path) {
     let server = env::current_exe().unwrap();
     let suite = script(python, &Path::new(PYTHON).join("cpython_suite.py"))
         .arg(server.to_str().unwrap())
-        .env("TMPDIR", &scratch.0)
+        .env("TMPDIR", scratch)
         .run();
     // The tests print warnings of their own, which are not failures.
     assert!(suite.status.success(), "{python}: {:#?}", suite.errors);
@@ -105,7 +89,7 @@ fn cpythons_own_tests_pass(python: &str, scratch: &Scratch) {
 
 fn random_calls_have_the_results_they_have_with_pythons_server(
     python: &str,
-    scratch: &Scratch,
+    scratch: &Path,
 ) {
     let server = env::current_exe().unwrap();
     let calls = env::var("CALLS").unwrap_or_else(|_| "2000".into());
@@ -114,7 +98,7 @@ fn random_calls_have_the_results_they_have_with_pythons_server(
         .arg(server.to_str().unwrap())
         .arg(calls)
         .arg(seed)
-        .env("TMPDIR", &scratch.0)
+        .env("TMPDIR", scratch)
         .run();
     for line in differential.success() {
         println!("{python}: {line}");

@@ -2,28 +2,22 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
 
 /// A directory of small shell scripts, removed when it is dropped.
 pub(crate) struct StandIns {
-    directory: PathBuf,
+    directory: TempDir,
 }
 
 impl StandIns {
     /// No program at all.
     pub(crate) fn none() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "stand-ins-{}-{}",
-            process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let directory = env::temp_dir().join(name);
-        fs::create_dir(&directory).expect("a directory of our own");
+        let directory = TempDir::with_prefix("stand-ins-");
+        let directory = directory.expect("a directory of our own");
         Self { directory }
     }
 
@@ -33,7 +27,7 @@ impl StandIns {
         // would hand it the open file, and a file open for writing cannot be run.
         let mut writer = Command::new("sh")
             .args(["-c", "cat >\"$0\" && chmod +x \"$0\""])
-            .arg(self.directory.join(program))
+            .arg(self.directory.path().join(program))
             .stdin(Stdio::piped())
             .spawn()
             .expect("a shell");
@@ -46,7 +40,10 @@ impl StandIns {
 
     /// The path of a copy of this program that stands here alone.
     pub(crate) fn copy_of(&self, program: &str) -> String {
-        let copy = self.directory.join(Path::new(program).file_name().unwrap());
+        let copy = self
+            .directory
+            .path()
+            .join(Path::new(program).file_name().unwrap());
         // By another process, for the reason above.
         let mut cp = Command::new("cp");
         let copied = cp.arg(program).arg(&copy).status().expect("a cp");
@@ -56,7 +53,7 @@ impl StandIns {
 
     /// A PATH with these programs and no other.
     pub(crate) fn alone(&self) -> OsString {
-        self.directory.clone().into()
+        self.directory.path().into()
     }
 
     /// A PATH with these programs before all others.
@@ -65,11 +62,5 @@ impl StandIns {
         path.push(":");
         path.push(env::var_os("PATH").expect("a PATH"));
         path
-    }
-}
-
-impl Drop for StandIns {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.directory).expect("our own directory");
     }
 }

@@ -207,7 +207,7 @@ fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     let lease = lease.as_millis().to_string();
     let theirs = link
         .run(|s| &s.join, &[key], &[lease])
-        .map_err(|error| link.place.explain(&error))?;
+        .map_err(|error| link.explain(&error))?;
     let theirs = link::string(theirs).parse().unwrap_or(0);
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
@@ -529,7 +529,12 @@ impl Agent {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut silent, true) {
-                        self.log(&format!("does not answer ({error})"));
+                        match link.explain(&error) {
+                            own @ BrokerError::OutOfDescriptors { .. } => {
+                                eprintln!("{own}");
+                            }
+                            _ => self.log(&format!("does not answer ({error})")),
+                        }
                     }
                     // Another worker may own the tasks soon.
                     if renewed.elapsed() > self.lease.mul_f32(0.8) {

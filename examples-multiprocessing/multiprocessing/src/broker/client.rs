@@ -658,7 +658,7 @@ impl Client {
                         }
                         return;
                     }
-                    let why = format!("The broker refuses the task: {error}.");
+                    let why = link.explain(&error).to_string();
                     let submission = submissions.remove(0);
                     let open = self.lock().open.remove(&submission.number);
                     if let Some(open) = open {

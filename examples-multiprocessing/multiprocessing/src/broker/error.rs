@@ -33,6 +33,18 @@ pub enum BrokerError {
         /// The system's error.
         why: String,
     },
+    /// This process may open no further file, and a connection is one.
+    OutOfDescriptors {
+        /// Host and port.
+        at: String,
+    },
+    /// A key of the queue holds what the library did not put there.
+    ForeignKey {
+        /// Host and port.
+        at: String,
+        /// The key.
+        key: String,
+    },
     /// The broker answers with an error.
     Refused {
         /// Host and port.
@@ -89,6 +101,16 @@ impl fmt::Display for BrokerError {
                 f,
                 "No broker answers at {at} ({why}): start one, as by `redis-server \
                  --appendonly yes` of Debian's package redis-server."
+            ),
+            Self::OutOfDescriptors { at } => write!(
+                f,
+                "This process has too many open files to connect to the broker at {at}: \
+                 close some, or raise its limit, as by `ulimit -n 4096`."
+            ),
+            Self::ForeignKey { at, key } => write!(
+                f,
+                "Another program has used the key {key} at the broker at {at}: give the \
+                 queue another name, or delete that key, as by `redis-cli DEL '{key}'`."
             ),
             Self::Refused { at, why } => {
                 write!(f, "The broker at {at} refuses: {why}.")

@@ -1,5 +1,7 @@
 //! One connection to the broker, which is made again after it breaks.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,6 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The pauses between attempts to connect, in milliseconds. They are short enough that
 /// senders and workers go on within a second after the broker is back.
 const PAUSES: [u64; 5] = [10, 20, 50, 100, 200];
+
+/// The keys that a queue has once, and their types at the broker.
+const KEYS: [(&str, &str); 5] = [
+    ("tasks", "stream"),
+    ("dead", "stream"),
+    ("agents", "hash"),
+    ("counts", "hash"),
+    ("lease", "string"),
+];
 
 impl Place {
     pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
@@ -83,7 +94,7 @@ impl Place {
                 {
                     link.pause();
                 }
-                Err(error) => return Err(self.explain(&error)),
+                Err(error) => return Err(link.explain(&error)),
             }
         };
         let about = String::from_utf8_lossy(&about);
@@ -112,15 +123,6 @@ impl Place {
             return Err(BrokerError::Evicts { at, policy });
         }
         Ok(link)
-    }
-
-    pub(super) fn explain(&self, error: &redis::RedisError) -> BrokerError {
-        let at = self.at.to_string();
-        let why = error.to_string();
-        match error.kind() {
-            ErrorKind::Io => BrokerError::Unreachable { at, why },
-            _ => BrokerError::Refused { at, why },
-        }
     }
 }
 
@@ -205,6 +207,34 @@ impl Link {
         answer
     }
 
+    /// What is said of an error of the last call.
+    pub(super) fn explain(&mut self, error: &redis::RedisError) -> BrokerError {
+        let at = self.place.at.to_string();
+        let why = error.to_string();
+        match error.kind() {
+            ErrorKind::Io if is_out_of_descriptors(error) => {
+                BrokerError::OutOfDescriptors { at }
+            }
+            ErrorKind::Io => BrokerError::Unreachable { at, why },
+            _ if error.code() == Some("WRONGTYPE")
+                && let Some(key) = self.foreign_key() =>
+            {
+                BrokerError::ForeignKey { at, key }
+            }
+            _ => BrokerError::Refused { at, why },
+        }
+    }
+
+    /// The key of the queue that has another type than the scripts give it.
+    fn foreign_key(&mut self) -> Option<String> {
+        KEYS.iter().find_map(|(name, its_type)| {
+            let key = self.place.key(name);
+            let found = self.call(redis::cmd("TYPE").arg(&key)).ok()?;
+            let found = string(found);
+            (found != *its_type && found != "none").then_some(key)
+        })
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
@@ -214,6 +244,16 @@ impl Link {
         let step = self.failures.clamp(1, PAUSES.len()) - 1;
         thread::sleep(Duration::from_millis(PAUSES[step]));
     }
+}
+
+/// Whether this process, or the whole machine, may open no further file.
+fn is_out_of_descriptors(error: &redis::RedisError) -> bool {
+    // The crate keeps the system's error in an `Arc`, and gives that as the source.
+    let source = error.source().and_then(|source| source.downcast_ref());
+    let number = source.and_then(|source: &Arc<dyn Error + Send + Sync>| {
+        source.downcast_ref::<io::Error>()?.raw_os_error()
+    });
+    number.is_some_and(|number| [libc::EMFILE, libc::ENFILE].contains(&number))
 }
 
 /// Whether the group of the workers is gone, with the stream or without it.

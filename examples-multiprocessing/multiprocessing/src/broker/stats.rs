@@ -161,20 +161,23 @@ impl Queue {
         args: &[&str],
     ) -> Result<Value, BrokerError> {
         let keys = [self.place.key("tasks")];
-        let answer = self.place.link().run(script, &keys, args);
-        answer.map_err(|error| self.place.explain(&error))
+        let mut link = self.place.link();
+        let answer = link.run(script, &keys, args);
+        answer.map_err(|error| link.explain(&error))
     }
 
     fn call(&self, cmd: &redis::Cmd) -> Result<Value, BrokerError> {
-        let answer = self.place.link().call(cmd);
-        answer.map_err(|error| self.place.explain(&error))
+        let mut link = self.place.link();
+        let answer = link.call(cmd);
+        answer.map_err(|error| link.explain(&error))
     }
 
     /// The state of the queue now.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Unreachable`] and [`BrokerError::Refused`].
+    /// [`BrokerError::Unreachable`], [`BrokerError::Refused`],
+    /// [`BrokerError::OutOfDescriptors`] and [`BrokerError::ForeignKey`].
     pub fn stats(&self) -> Result<Stats, BrokerError> {
         let Value::Array(parts) = self.run(|s| &s.stats, &[])? else {
             return Err(self.unexpected_answer());

@@ -12,8 +12,9 @@ mod server;
 mod storm;
 
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process;
 use std::thread::{self, sleep};
@@ -21,8 +22,9 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
 use multiprocessing::Pool;
-use multiprocessing::broker::{BrokerPoolBuilder, Tasks};
+use multiprocessing::broker::{BrokerPoolBuilder, Queue, Tasks};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
 
 use server::Server;
@@ -34,6 +36,7 @@ fn main() {
     match env::var("SUBJECT").as_deref() {
         Ok("worker") => return worker(),
         Ok("sender") => return sender(),
+        Ok("starved") => return starved(),
         _ => {}
     }
     let mut arguments = Arguments::from_args();
@@ -182,6 +185,15 @@ fn worker() {
         Ok(()) => println!("over"),
         Err(error) => println!("{error}"),
     }
+}
+
+/// A program that asks for a queue's state when it may open no further file.
+fn starved() {
+    prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
+    let next = File::open("/dev/null").unwrap().as_raw_fd() as u64;
+    setrlimit(Resource::RLIMIT_NOFILE, next, next).unwrap();
+    let queue = Queue::open(&env::var("URL").unwrap(), "default").unwrap();
+    println!("{}", queue.stats().unwrap_err());
 }
 
 /// A program that submits ten tasks, prints their ids, and waits for the outcomes.

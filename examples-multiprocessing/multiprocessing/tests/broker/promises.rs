@@ -51,6 +51,11 @@ pub(crate) const CLAIMS: &[Claim] = &[
         hostile_status,
     ),
     ("an_old_broker_is_refused", old_broker),
+    ("a_key_of_another_program_is_named", foreign_key),
+    (
+        "a_lack_of_descriptors_is_not_the_brokers_fault",
+        no_descriptors,
+    ),
     ("a_task_that_waits_too_long_expires", expiry),
     ("a_full_queue_holds_its_senders_back", capacity),
     (
@@ -245,6 +250,38 @@ fn refusals() {
     let open = format!("redis://:sesame@127.0.0.1:{}/0", server.port);
     let pool = builder(&open).start().unwrap();
     assert!(!format!("{pool:?}").contains("sesame"));
+}
+
+fn foreign_key() {
+    let server = Server::start();
+    for key in ["mp:{default}:tasks", "mp:{default}:lease"] {
+        server.ask(&["DEL", key]);
+        server.ask(&["RPUSH", key, "another program's"]);
+        let says = format!(
+            "Another program has used the key {key} at the broker at 127.0.0.1:{}: give \
+             the queue another name, or delete that key, as by `redis-cli DEL '{key}'`.",
+            server.port
+        );
+        let worker = Worker::start(&server.url(), &[]);
+        assert_eq!(worker.line().as_deref(), Some(says.as_str()));
+        if key.ends_with("tasks") {
+            let pool = pool(&server);
+            let refused = pool.apply_async(square, (2,)).get_timeout(HANG);
+            assert_eq!(refused.ok().unwrap(), Err(TaskError::System(says)));
+        }
+        server.ask(&["DEL", key]);
+    }
+}
+
+fn no_descriptors() {
+    let server = Server::start();
+    let starved = Worker::start(&server.url(), &[("SUBJECT", "starved")]);
+    let says = format!(
+        "This process has too many open files to connect to the broker at 127.0.0.1:{}: \
+         close some, or raise its limit, as by `ulimit -n 4096`.",
+        server.port
+    );
+    assert_eq!(starved.line(), Some(says));
 }
 
 fn poisons() {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 /// A test that has waited this long for one thing fails.
 pub(crate) const HANG: Duration = Duration::from_secs(50);
@@ -19,7 +20,7 @@ pub(crate) const HANG: Duration = Duration::from_secs(50);
 /// A `redis-server` on a free port, with its files in its own folder.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    pub(crate) folder: PathBuf,
+    folder: TempDir,
     options: Vec<String>,
     process: Option<Child>,
 }
@@ -56,9 +57,7 @@ impl Server {
     pub(crate) fn with(options: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("broker-test-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).unwrap();
+        let folder = TempDir::with_prefix("broker-test-").unwrap();
         let port = free_port(number);
         let options = options.iter().map(|&option| option.to_owned()).collect();
         let mut this = Self {
@@ -84,7 +83,7 @@ impl Server {
             .args(["--pdeathsig", "KILL", program().unwrap()])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--dir"])
-            .arg(&self.folder)
+            .arg(self.folder.path())
             .args(&self.options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -145,7 +144,7 @@ impl Server {
 
     /// The path of a file in the server's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path().join(name)
     }
 }
 
@@ -154,7 +153,6 @@ impl Drop for Server {
         if self.process.is_some() {
             self.kill();
         }
-        fs::remove_dir_all(&self.folder).ok();
     }
 }
 

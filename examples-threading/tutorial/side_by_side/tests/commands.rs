@@ -1,35 +1,17 @@
 //! Both programs, as a reader and a maintainer call them.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use side_by_side::rows;
+use tempfile::TempDir;
 
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let name = format!("side_by_side-{test}-{}", std::process::id());
-        let folder = env::temp_dir().join(name);
-        fs::create_dir(&folder).unwrap();
-        Self(folder)
-    }
-
-    /// A file of it with this text.
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+/// A file with this text in a folder of the test's own.
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
 }
 
 fn side_by_side(arguments: &[&Path]) -> Output {
@@ -48,9 +30,9 @@ fn lines(bytes: &[u8]) -> Vec<&str> {
 
 #[test]
 fn the_page_is_written_where_it_is_wanted_and_what_is_not_found_is_said() {
-    let folder = Folder::new("page");
-    let document = folder.file("document.txt", "nothing of a tutorial\n");
-    let page = folder.0.join("page.html");
+    let folder = TempDir::new().unwrap();
+    let document = file(&folder, "document.txt", "nothing of a tutorial\n");
+    let page = folder.path().join("page.html");
     let end = side_by_side(&[&document, Path::new("-o"), &page]);
     assert!(end.status.success(), "{end:?}");
     let said = lines(&end.stdout);
@@ -89,8 +71,8 @@ fn without_a_document_the_usage_is_shown_and_the_exit_code_is_2() {
 
 #[test]
 fn places_that_a_document_lacks_are_named_and_fail() {
-    let folder = Folder::new("places");
-    let document = folder.file("document.txt", "nothing of a tutorial\n");
+    let folder = TempDir::new().unwrap();
+    let document = file(&folder, "document.txt", "nothing of a tutorial\n");
     let end = check_places(&[document.to_str().unwrap()]);
     assert_eq!(end.status.code(), Some(1));
     let said = lines(&end.stdout);
@@ -103,9 +85,13 @@ fn places_that_a_document_lacks_are_named_and_fail() {
 
 #[test]
 fn fingerprints_ignore_quotes_indents_and_blank_lines() {
-    let folder = Folder::new("fingerprints");
-    let one = folder.file("one.txt", "before\ndef f(a):\n    print(\"A\")\nafter\n");
-    let other = folder.file("other.txt", "def f(a):\n\n  print('a')\n");
+    let folder = TempDir::new().unwrap();
+    let one = file(
+        &folder,
+        "one.txt",
+        "before\ndef f(a):\n    print(\"A\")\nafter\n",
+    );
+    let other = file(&folder, "other.txt", "def f(a):\n\n  print('a')\n");
     let add = |lines: &str, document: &Path| {
         check_places(&["--add", "V1", lines, document.to_str().unwrap()])
     };

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{Facts, UNKNOWN};
@@ -29,9 +29,15 @@ impl Record {
     ///
     /// If the file cannot be read, or is none.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let path_text = || format!("the samples {}", path.display());
-        let text = fs::read_to_string(path).with_context(path_text)?;
-        serde_json::from_str(&text).with_context(path_text)
+        let text = fs::read_to_string(path).map_err(|error| {
+            let path = path.display();
+            anyhow!(
+                "{path} cannot be read ({error}): run `cargo bench -p bench` first"
+            )
+        })?;
+        let no_samples =
+            || format!("{} has no samples of a run of the bench", path.display());
+        serde_json::from_str(&text).with_context(no_samples)
     }
 
     /// A fact about the run by its name.

@@ -37,6 +37,8 @@ const CLAIMS: &[(&str, fn())] = named![
     a_panic_is_a_value_with_message_and_place,
     a_worker_that_ends_costs_its_task_alone,
     each_way_a_value_cannot_be_sent_has_its_own_error,
+    #[cfg(feature = "broker")]
+    a_local_pool_refuses_a_key_and_goes_on,
     a_failure_in_a_chunk_costs_no_other_task_of_it,
     a_handle_knows_whether_its_task_has_ended,
     imap_is_lazy_on_both_sides_and_takes_constant_memory,
@@ -349,6 +351,16 @@ impl<'de> Deserialize<'de> for Stubborn {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
         Err(serde::de::Error::custom("I do not arrive"))
     }
+}
+
+#[cfg(feature = "broker")]
+fn a_local_pool_refuses_a_key_and_goes_on() {
+    let pool = pool(1);
+    let refused = pool.apply_async_with_key("order-17", square, (2,));
+    assert_eq!(refused.id(), None);
+    let why = "a task of a local pool has no key: use a pool over a broker";
+    assert_eq!(refused.get(), Err(TaskError::Argument(why.into())));
+    assert_eq!(pool.apply(square, (3,)), Ok(9));
 }
 
 fn each_way_a_value_cannot_be_sent_has_its_own_error() {

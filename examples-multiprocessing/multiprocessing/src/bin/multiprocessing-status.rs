@@ -28,10 +28,13 @@ const LINES: usize = 20;
 const DEAD: usize = 1000;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
+    // What is not Unicode is refused like other arguments that mean nothing.
+    let arguments: Vec<String> = (env::args_os().skip(1))
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        [url] => watch(url, "default"),
+        [url] if !url.starts_with('-') => watch(url, "default"),
         [url, queue] => watch(url, queue),
         [url, queue, "once"] => once(url, queue),
         [url, queue, "dead"] => list_dead(url, queue),
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
             .map(found),
         _ => {
             eprintln!("{USAGE}");
-            return ExitCode::FAILURE;
+            return ExitCode::from(2);
         }
     };
     match done {

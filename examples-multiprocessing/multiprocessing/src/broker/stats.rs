@@ -282,6 +282,9 @@ impl Queue {
     ///
     /// Those of [`stats`](Self::stats).
     pub fn retry(&self, place: &str) -> Result<bool, BrokerError> {
+        if !is_place(place) {
+            return Ok(false);
+        }
         let retried = self.run(|s| &s.retry_dead, &[place])?;
         Ok(retried == Value::Int(1))
     }
@@ -292,6 +295,9 @@ impl Queue {
     ///
     /// Those of [`stats`](Self::stats).
     pub fn discard(&self, place: &str) -> Result<bool, BrokerError> {
+        if !is_place(place) {
+            return Ok(false);
+        }
         let mut delete = redis::cmd("XDEL");
         delete.arg(self.place.key("dead")).arg(place);
         Ok(self.call(&delete)? == Value::Int(1))
@@ -304,6 +310,14 @@ impl std::fmt::Debug for Queue {
             .field("at", &self.place.at)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether there may be a task at this place. For the broker any other text is an error.
+fn is_place(place: &str) -> bool {
+    let (millis, number) = place.split_once('-').unwrap_or((place, "0"));
+    [millis, number].iter().all(|part| {
+        part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u64>().is_ok()
+    })
 }
 
 /// The keys and values of a list in which they alternate.

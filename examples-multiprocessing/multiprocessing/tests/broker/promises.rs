@@ -1,7 +1,9 @@
 //! The promises that need no failure, or only a failure of a task itself.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
@@ -50,6 +52,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         "the_status_shows_control_characters_as_escapes",
         hostile_status,
     ),
+    ("the_status_answers_a_misuse_by_one_sentence", wrong_status),
     ("an_old_broker_is_refused", old_broker),
     ("a_key_of_another_program_is_named", foreign_key),
     (
@@ -651,6 +654,44 @@ fn hostile_status() {
         assert!(shown.contains(r"\u{1b}]0;title\u{7}\u{9b}2J"), "{shown:?}");
         let harmful = |c: char| c.is_control() && c != '\n';
         assert!(!shown.contains(harmful), "{shown:?}");
+    }
+}
+
+fn wrong_status() {
+    let server = Server::start();
+    let url = server.url();
+    let ends = |arguments: &[&OsStr], code: i32, says: &str| {
+        let mut status = Command::new(env!("CARGO_BIN_EXE_multiprocessing-status"));
+        let end = status.args(arguments).output().unwrap();
+        let said = String::from_utf8(end.stderr).unwrap();
+        assert_eq!(end.status.code(), Some(code), "{said}");
+        assert!(said.starts_with(says), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    };
+    let [url, queue] = [&url, "default"].map(OsStr::new);
+    let usage = "Usage: multiprocessing-status redis://HOST:PORT/0";
+    ends(&[], 2, usage);
+    ends(&["--help".as_ref()], 2, usage);
+    ends(&[url, queue, "twice".as_ref()], 2, usage);
+    ends(
+        &[OsStr::from_bytes(b"\xff")],
+        1,
+        "Error: That is not the address of a broker",
+    );
+    let nothing_there = "Error: There is no dead task at this place";
+    for place in [
+        "7-0",
+        "7",
+        "",
+        "-",
+        "here",
+        "+7-0",
+        "99999999999999999999-0",
+    ] {
+        for command in ["retry", "drop"] {
+            let arguments = [url, queue, command.as_ref(), place.as_ref()];
+            ends(&arguments, 1, nothing_there);
+        }
     }
 }
 

@@ -44,8 +44,8 @@ pub use listing;
 /// Functions with their names: what a test program runs that starts itself again.
 #[macro_export]
 macro_rules! named {
-    ($($function:ident,)*) => {
-        &[$((stringify!($function), $function),)*]
+    ($($(#[$attribute:meta])* $function:ident,)*) => {
+        &[$($(#[$attribute])* (stringify!($function), $function),)*]
     };
 }
 pub use named;

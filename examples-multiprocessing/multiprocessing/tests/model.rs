@@ -234,6 +234,29 @@ fn permits_beyond_the_places_count_like_the_others() {
 }
 
 #[test]
+fn a_permit_that_was_taken_can_be_given_back_whatever_others_do() {
+    model(2, || {
+        let semaphore = BoundedSemaphore::new(2).unwrap();
+        let work = |semaphore: &BoundedSemaphore| {
+            semaphore.acquire();
+            assert_eq!(semaphore.release(), Ok(()));
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let semaphore = semaphore.clone();
+                thread::spawn(move || work(&semaphore))
+            })
+            .collect();
+        work(&semaphore);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(semaphore.get_value(), 2);
+        assert_eq!(semaphore.release(), Err(ReleasedTooOften));
+    });
+}
+
+#[test]
 fn the_permit_of_a_dead_process_comes_back() {
     model(3, || {
         let semaphore = Semaphore::new(1).unwrap();

@@ -9,7 +9,7 @@ use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, Ordering};
 use crate::sys::futex::{self, Deadline, SLICE, Slept};
 use crate::sys::segment::{PAGE, Shared, shareable};
-use crate::wait::{EventCount, RawLock};
+use crate::wait::EventCount;
 
 /// A number of permits; a process that finds none left waits for one: Python's
 /// [`multiprocessing.Semaphore`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Semaphore).
@@ -38,9 +38,12 @@ use crate::wait::{EventCount, RawLock};
 /// [`release`](Self::release) them, so the semaphore cannot know whose they were. A process
 /// that dies while it waits takes no permit with it.
 ///
+/// A process that is stopped (SIGSTOP), at whatever moment, keeps the permits that it has
+/// and delays nobody else.
+///
 /// A permit lies in a place of shared memory, and is taken or given back by one change of
 /// the word that stands there: free, or its holder. Those that find none sleep on an
-/// eventcount.
+/// eventcount. Nothing is locked.
 ///
 /// # Limitations
 ///
@@ -73,12 +76,9 @@ shareable! {
     pub(super) struct State<const N: usize> {
         /// Notified after each permit that becomes free.
         freed: EventCount,
-        /// Held while a permit is added by hand, so that no two processes add theirs to
-        /// the same place, or to the last one within the bound.
-        adding: RawLock,
         /// The largest number of permits. Never changes.
         bound: AtomicU32,
-        /// From this place on there never was a permit. Grows under the lock.
+        /// From this place on there never was a permit. Only grows.
         used: AtomicU32,
         /// The free permits for which there is no place.
         unplaced: AtomicU32,
@@ -107,7 +107,6 @@ impl<const N: usize> State<N> {
         let first = |place| if place < used as usize { FREE } else { NONE };
         Self {
             freed: EventCount::new(),
-            adding: RawLock::new(),
             bound: AtomicU32::new(bound),
             used: AtomicU32::new(used),
             unplaced: AtomicU32::new(permits - used),
@@ -217,29 +216,45 @@ impl<const N: usize> State<N> {
 
     /// Adds a permit. Returns whether the bound allows it.
     pub(super) fn release(&self) -> bool {
-        let adding = self.adding.lock();
-        let used = self.used().len();
-        let bound = self.bound.load(Ordering::Relaxed);
-        // While the lock is held an empty place stays empty.
-        let empty = |place: &AtomicU32| place.load(Ordering::Relaxed) == NONE;
-        match self.used().iter().position(empty) {
-            Some(place) => self.places[place].store(FREE, Ordering::Release),
-            None if used < N.min(bound as usize) => {
-                self.used.store(used as u32 + 1, Ordering::Relaxed);
-                self.places[used].store(FREE, Ordering::Release);
-            }
-            None => {
-                let more = bound.saturating_sub(N as u32);
-                let add = |free: u32| (free < more).then(|| free + 1);
-                let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
-                if self.unplaced.fetch_update(set, fetch, add).is_err() {
-                    return false;
-                }
-            }
+        let added = self.add();
+        if added {
+            self.freed.notify_one();
         }
-        drop(adding);
-        self.freed.notify_one();
-        true
+        added
+    }
+
+    /// Fills the first empty place. A semaphore with a bound has as many places as
+    /// permits, so that a permit that was taken by hand has left an empty one.
+    ///
+    /// Others may fill that one first. But whoever does has a permit to give back as well,
+    /// and knows an empty place further on, that of its own permit or one that it has
+    /// learnt of in this way; otherwise it would have found that first. So from there on
+    /// this process can count on that one. If it finds none to the end, no permit was out.
+    fn add(&self) -> bool {
+        let bound = self.bound.load(Ordering::Relaxed);
+        loop {
+            let used = self.used().len();
+            // Acquire, also if it is not empty: what the one who filled the place knew of
+            // empty ones is known from here on.
+            let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
+            let filled = |place: &AtomicU32| {
+                place.load(fetch) == NONE
+                    && place.compare_exchange(NONE, FREE, set, fetch).is_ok()
+            };
+            if self.used().iter().any(filled) {
+                return true;
+            }
+            if used >= N.min(bound as usize) {
+                break;
+            }
+            // Fails if another process has just done it.
+            change(&self.used, used as u32, used as u32 + 1);
+        }
+        // The last place, as it were, with room for all the rest.
+        let more = bound.saturating_sub(N as u32);
+        let add = |free: u32| (free < more).then(|| free + 1);
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.unplaced.fetch_update(set, fetch, add).is_ok()
     }
 
     /// Gives back the permit of a guard.
@@ -330,9 +345,6 @@ impl Semaphore {
 
     /// Gives a permit back, or adds one, and wakes one process that waits for it. Beyond
     /// 4 294 967 295 permits it adds none.
-    ///
-    /// If a process was stopped in the middle of its own release, it waits for that one to
-    /// go on or to die.
     pub fn release(&self) {
         self.state.release();
     }

@@ -1,14 +1,21 @@
 //! A wait with a time-out ends in time, beside busy neighbours and with the least priority:
-//! as late as the scheduler lets any sleep end, and no later.
+//! as late as the scheduler lets any sleep end, and no later. It also ends while another
+//! process is stopped in the middle of an operation, which does not count as dead.
+//!
+//! `SEED` repeats the moments at which processes are stopped.
 
+use std::env;
 use std::time::{Duration, Instant};
 
 use multiprocessing::{
-    Array, Barrier, Condition, Event, Lock, Pool, Process, Queue, RLock, Semaphore,
-    pipe,
+    Acquired, Array, Barrier, BoundedSemaphore, Condition, Event, Lock, Pool,
+    Process, Queue, RLock, RawValue, Semaphore, pipe,
 };
 use nix::sys::signal::{self, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rustix::process::nice;
 
 /// What each wait is asked to take.
@@ -43,33 +50,206 @@ fn longest(mut wait: impl FnMut()) -> (Duration, Duration) {
     })
 }
 
-/// Stops a process at many moments, in some of which it is within a call of a semaphore.
-fn a_process_that_is_stopped_in_a_semaphore_delays_nobody() {
-    let semaphore = Semaphore::new(1).unwrap();
-    let mut user = Process::builder().daemon(true).target(|| {
-        loop {
-            semaphore.acquire();
-            semaphore.release();
+/// How often a process is stopped over each primitive.
+const STOPS: usize = 40;
+/// Longer than the time after which the death of a holder is noticed.
+const LONG: Duration = Duration::from_millis(250);
+
+struct Stopper {
+    random: StdRng,
+}
+
+impl Stopper {
+    /// Stops a process, which does some work again and again, at many moments. While it is
+    /// stopped, others get what they are to do done in time: an alarm ends this test if not.
+    fn run(
+        &mut self,
+        name: &str,
+        work: &dyn Fn(),
+        mut others: impl FnMut(Duration),
+    ) {
+        println!("stopped over {name}");
+        alarm::set(30);
+        let forever = || {
+            loop {
+                work();
+            }
+        };
+        let mut user = Process::builder().daemon(true).target(forever);
+        user.start().unwrap();
+        let id = Pid::from_raw(user.pid().unwrap());
+        for stop in 0..STOPS {
+            let moment = Duration::from_micros(self.random.random_range(0..1500));
+            std::thread::sleep(moment);
+            signal::kill(id, Signal::SIGSTOP).unwrap();
+            let stopped = waitpid(id, Some(WaitPidFlag::WUNTRACED)).unwrap();
+            assert!(matches!(stopped, WaitStatus::Stopped(..)), "{stopped:?}");
+            others(if stop % 10 == 0 { LONG } else { TIMEOUT });
+            assert!(user.is_alive(), "{name}: a stopped process is alive");
+            signal::kill(id, Signal::SIGCONT).unwrap();
+        }
+        user.kill().unwrap();
+        user.join().unwrap();
+    }
+}
+
+/// Two numbers that differ only while their lock is held.
+struct Pair(RawValue<u32>, RawValue<u32>);
+
+impl Pair {
+    fn new() -> Self {
+        Self(RawValue::new(0).unwrap(), RawValue::new(0).unwrap())
+    }
+
+    fn change(&self) {
+        self.assert_whole();
+        self.0.set(self.0.get().wrapping_add(1));
+        for _ in 0..1000 {
+            std::hint::spin_loop();
+        }
+        self.1.set(self.0.get());
+    }
+
+    fn assert_whole(&self) {
+        assert_eq!(self.0.get(), self.1.get(), "two are in at once");
+    }
+}
+
+fn a_stopped_process_delays_nobody_and_keeps_what_it_holds() {
+    let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("SEED={seed}");
+    let mut stopper = Stopper {
+        random: StdRng::seed_from_u64(seed),
+    };
+
+    let (lock, pair) = (Lock::new().unwrap(), Pair::new());
+    let change = || {
+        let _held = lock.lock();
+        pair.change();
+    };
+    stopper.run("a lock", &change, |timeout| {
+        if let Some(acquired) = lock.acquire_timeout(timeout) {
+            assert_eq!(acquired, Acquired::Clean);
+            pair.assert_whole();
+            lock.release().unwrap();
         }
     });
-    user.start().unwrap();
-    let id = Pid::from_raw(user.pid().unwrap());
-    for _ in 0..ROUNDS {
-        std::thread::sleep(Duration::from_millis(1));
-        signal::kill(id, Signal::SIGSTOP).unwrap();
-        // The alarm ends a wait that does not end.
-        let got = [semaphore.acquire_timeout(TIMEOUT), semaphore.try_acquire()];
-        signal::kill(id, Signal::SIGCONT).unwrap();
-        // A release has no time-out: it waits for one that was stopped half-way.
-        (got.iter().filter(|got| **got)).for_each(|_| semaphore.release());
-    }
-    user.kill().unwrap();
-    user.join().unwrap();
+
+    let (rlock, pair) = (RLock::new().unwrap(), Pair::new());
+    let condition = Condition::with_lock(&rlock).unwrap();
+    let notify_and_wait = || {
+        let _held = condition.lock();
+        condition.notify(1).unwrap();
+        pair.change();
+        condition.wait_timeout(Duration::from_micros(50)).unwrap();
+    };
+    stopper.run("a condition", &notify_and_wait, |timeout| {
+        if let Some(acquired) = rlock.acquire_timeout(timeout) {
+            assert_eq!(acquired, Acquired::Clean);
+            pair.assert_whole();
+            condition.wait_timeout(TIMEOUT).unwrap();
+            condition.release().unwrap();
+        }
+    });
+
+    let (semaphore, pair) = (Semaphore::new(1).unwrap(), Pair::new());
+    let acquire_and_release = || {
+        semaphore.acquire();
+        pair.change();
+        semaphore.release();
+    };
+    stopper.run("a semaphore", &acquire_and_release, |timeout| {
+        if semaphore.acquire_timeout(timeout) {
+            pair.assert_whole();
+            semaphore.release();
+        } else {
+            semaphore.release();
+            assert!(semaphore.acquire_timeout(timeout), "its own");
+        }
+    });
+
+    let bounded = BoundedSemaphore::new(2).unwrap();
+    let take_a_permit = || {
+        let permit = bounded.permit();
+        bounded.acquire();
+        bounded.release().unwrap();
+        drop(permit);
+    };
+    stopper.run("a bounded semaphore", &take_a_permit, |timeout| {
+        if bounded.acquire_timeout(timeout) {
+            bounded.release().unwrap();
+        }
+        if let Some(permit) = bounded.permit_timeout(timeout) {
+            assert!(bounded.get_value() < 2);
+            drop(permit);
+        }
+    });
+
+    let event = Event::new().unwrap();
+    let set_and_clear = || {
+        event.set();
+        event.clear();
+        let _either = event.wait_timeout(Duration::from_micros(50));
+    };
+    stopper.run("an event", &set_and_clear, |timeout| {
+        event.clear();
+        assert!(!event.wait_timeout(timeout));
+        event.set();
+        event.wait();
+        event.clear();
+    });
+
+    let queue = Queue::new(2).unwrap();
+    let put_and_get = || {
+        for _ in 0..2 {
+            queue.put_timeout(vec![7; 3000], TIMEOUT).ok();
+        }
+        queue.get_timeout(TIMEOUT).ok();
+    };
+    stopper.run("a queue", &put_and_get, |timeout| {
+        queue.put_timeout(vec![7; 20], timeout).ok();
+        if let Ok(item) = queue.get_timeout(timeout) {
+            assert!(item.iter().all(|number| *number == 7));
+        }
+    });
+
+    stopped_over_a_barrier(&mut stopper);
+}
+
+/// Of three parties one is stopped, one waits without a time-out, and one gives up: that
+/// frees the second one.
+fn stopped_over_a_barrier(stopper: &mut Stopper) {
+    let (barrier, returns) = (Barrier::new(3).unwrap(), RawValue::new(0).unwrap());
+    let mut patient = Process::builder().daemon(true).target(|| {
+        loop {
+            if barrier.wait().is_err() {
+                barrier.reset();
+            }
+            returns.set(returns.get() + 1);
+        }
+    });
+    patient.start().unwrap();
+    let wait_and_reset = || {
+        if barrier.wait_timeout(Duration::ZERO).is_err() {
+            barrier.reset();
+        }
+    };
+    stopper.run("a barrier", &wait_and_reset, |timeout| {
+        let before = returns.get();
+        while returns.get() == before {
+            if barrier.wait_timeout(timeout).is_err() {
+                barrier.reset();
+            }
+        }
+    });
+    patient.kill().unwrap();
+    patient.join().unwrap();
 }
 
 fn main() {
+    a_stopped_process_delays_nobody_and_keeps_what_it_holds();
     alarm::set(110);
-    a_process_that_is_stopped_in_a_semaphore_delays_nobody();
     let pool = Pool::new(1).unwrap();
     let empty: Queue<u32> = Queue::new(0).unwrap();
     let full: Queue<u32> = Queue::new(1).unwrap();

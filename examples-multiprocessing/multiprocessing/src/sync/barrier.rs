@@ -6,10 +6,9 @@ use std::{array, fmt};
 use crate::error::Error;
 use crate::handover::handle;
 use crate::registry;
-use crate::sys::atomic::{AtomicU32, Ordering};
+use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::futex::{self, Deadline, Slept};
 use crate::sys::segment::{PAGE, Shared, shareable};
-use crate::wait::{Acquired, RawGuard, RawLock};
 
 /// Lets its parties pass once all of them have come: Python's
 /// [`multiprocessing.Barrier`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.Barrier).
@@ -34,12 +33,14 @@ use crate::wait::{Acquired, RawGuard, RawLock};
 ///
 /// A process that dies while it waits breaks the barrier within a fifth of a second, since
 /// the others would wait for one that never comes. The barrier does not know of a process
-/// that dies before it comes; use [`wait_timeout`](Self::wait_timeout).
+/// that dies before it comes; use [`wait_timeout`](Self::wait_timeout). A process that is
+/// stopped (SIGSTOP) is alive, and delays nobody but those that wait for it to come.
 ///
-/// Its states are those of Python's
-/// [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects)
-/// (filling, draining, resetting, broken), except that each waiter has a place of its own
-/// instead of a common count, so that it is known which of them died.
+/// A round ends for all its parties by one change of one word, and nothing is locked. After
+/// Python's
+/// [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects),
+/// except that each waiter has a place of its own besides the common count, so that it is
+/// known which of them died.
 #[derive(Debug, Clone)]
 pub struct Barrier {
     state: Shared<State<PLACES>>,
@@ -48,176 +49,294 @@ pub struct Barrier {
 handle!(Barrier { state });
 
 /// The number of parties for which a page has room beside the rest.
-const PLACES: usize = (PAGE - 256) / (2 * size_of::<u32>());
+const PLACES: usize = (PAGE - 256) / size_of::<u64>();
 
-/// The state of the barrier. It is `FILLING` or `BROKEN` whenever the lock is free; the
-/// others announce a change of many places at once, so that the next process can finish
-/// the change if its author dies.
-mod phase {
-    pub(super) const FILLING: u32 = 0;
-    pub(super) const BROKEN: u32 = 1;
-    /// All have come: those that wait pass.
-    pub(super) const PASSING: u32 = 2;
-    /// Those that wait get an error, and the barrier stays broken.
-    pub(super) const BREAKING: u32 = 3;
-    /// Those that wait get an error, and then the barrier is as new.
-    pub(super) const RESETTING: u32 = 4;
+/// What one word says of the barrier.
+#[derive(Clone, Copy)]
+struct Round {
+    /// Grows with each round, and wraps.
+    number: u32,
+    /// Whether nobody may come, until the barrier is reset.
+    broken: bool,
+    /// How the round before this one ended: its waiters may not have seen that yet.
+    last: Outcome,
+    /// The number of those that have come.
+    waiting: u32,
 }
 
-/// The state of a place.
+/// How a round ended for those that waited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All had come.
+    Passed,
+    /// A party gave up or died, or the barrier was aborted or reset.
+    Failed,
+}
+
+impl Round {
+    const BROKEN: u64 = 1 << 31;
+    const LAST_PASSED: u64 = 1 << 30;
+
+    fn from_word(word: u64) -> Self {
+        Self {
+            number: (word >> 32) as u32,
+            broken: word & Self::BROKEN != 0,
+            last: if word & Self::LAST_PASSED == 0 {
+                Outcome::Failed
+            } else {
+                Outcome::Passed
+            },
+            waiting: word as u32 & 0xffff,
+        }
+    }
+
+    fn to_word(self) -> u64 {
+        let broken = if self.broken { Self::BROKEN } else { 0 };
+        let passed = match self.last {
+            Outcome::Passed => Self::LAST_PASSED,
+            Outcome::Failed => 0,
+        };
+        u64::from(self.number) << 32 | broken | passed | u64::from(self.waiting)
+    }
+}
+
+/// What a place says, beside its owner: in the low two bits one of these, and in the others
+/// the number of its owner's round, without the highest two.
 mod place {
+    /// Nobody owns it.
     pub(super) const FREE: u32 = 0;
+    /// Its owner waits in this round, or in one that has ended since. It may also be about
+    /// to come and not be counted yet.
     pub(super) const WAITING: u32 = 1;
-    /// Its owner may pass as soon as it wakes.
+    /// The round ended with all parties there.
     pub(super) const PASSED: u32 = 2;
-    /// Its owner gets an error as soon as it wakes.
+    /// The round failed.
     pub(super) const FAILED: u32 = 3;
+
+    /// The bits that hold the state.
+    pub(super) const STATE: u32 = 3;
+
+    pub(super) fn of_round(state: u32, round: u32) -> u32 {
+        round << 2 | state
+    }
+
+    /// The word of a place with this owner.
+    pub(super) fn word(owner: u32, content: u32) -> u64 {
+        u64::from(owner) << 32 | u64::from(content)
+    }
+
+    /// The owner and the rest.
+    pub(super) fn parts(word: u64) -> (u32, u32) {
+        ((word >> 32) as u32, word as u32)
+    }
 }
 
 shareable! {
-    /// Changes under the lock only.
+    /// Each operation takes effect by a single change of `round`. So a process that is
+    /// killed or stopped in the middle of one has done it or has not, and is in nobody's
+    /// way.
     struct State<const N: usize> {
-        lock: RawLock,
         parties: AtomicU32,
-        phase: AtomicU32,
-        /// Changes when those that wait may return: what they sleep on.
+        /// Changes after each end of a round: what those that wait sleep on.
         changes: AtomicU32,
-        /// Each waiter has a place until it has seen the end of its own wait, so that it
-        /// cannot mistake the next round's end for it.
-        places: [AtomicU32; N],
-        /// The process that the place belongs to, if it is not free.
-        owners: [AtomicU32; N],
+        /// A [`Round`].
+        round: AtomicU64,
+        /// Each waiter has a place until it has seen the end of its own round. It may see
+        /// that long after, so before a round ends the outcome of the one before it is
+        /// written to the places of those that waited in that.
+        places: [AtomicU64; N],
     }
 }
 
 impl<const N: usize> State<N> {
     fn new(parties: u32) -> Self {
         Self {
-            lock: RawLock::new(),
             parties: AtomicU32::new(parties),
-            phase: AtomicU32::new(phase::FILLING),
             changes: AtomicU32::new(0),
-            places: array::from_fn(|_| AtomicU32::new(place::FREE)),
-            owners: array::from_fn(|_| AtomicU32::new(0)),
+            round: AtomicU64::new(0),
+            places: array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
-    /// Takes the lock, and finishes what its last holder could not.
-    fn lock(&self) -> RawGuard<'_> {
-        let guard = self.lock.lock();
-        if guard.acquired == Acquired::PredecessorDied {
-            self.finish_change();
+    fn round(&self) -> Round {
+        Round::from_word(self.round.load(Ordering::Acquire))
+    }
+
+    /// Changes the round to another state. Returns whether it was still in this one.
+    fn replace(&self, round: Round, by: Round) -> bool {
+        let (from, to) = (round.to_word(), by.to_word());
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.round.compare_exchange(from, to, set, fetch).is_ok()
+    }
+
+    /// Ends the round for all that wait, and wakes them, unless it has changed.
+    fn end(&self, round: Round, outcome: Outcome, broken: bool) -> bool {
+        self.record_last_outcome(round);
+        let next = Round {
+            number: round.number.wrapping_add(1),
+            broken,
+            last: outcome,
+            waiting: 0,
+        };
+        let ended = self.replace(round, next);
+        if ended {
+            // Those that wait do not miss it: `changes` has changed, whether they sleep
+            // yet or not.
+            self.changes.fetch_add(1, Ordering::Release);
             futex::wake_all(&self.changes);
         }
-        guard
+        ended
     }
 
-    /// Announces a change of all that wait, and makes it. Needs the lock.
-    fn announce(&self, phase: u32) {
-        self.phase.store(phase, Ordering::Relaxed);
-        self.finish_change();
-    }
-
-    /// Wakes those that wait, to check what was announced. They do not miss it: `changes`
-    /// has changed, whether they sleep yet or not.
-    fn wake_waiters(&self, guard: RawGuard<'_>) {
-        drop(guard);
-        futex::wake_all(&self.changes);
-    }
-
-    fn finish_change(&self) {
-        let (end, then) = match self.phase.load(Ordering::Relaxed) {
-            phase::PASSING => (place::PASSED, phase::FILLING),
-            phase::BREAKING => (place::FAILED, phase::BROKEN),
-            phase::RESETTING => (place::FAILED, phase::FILLING),
-            _ => return,
+    /// Writes to the places of the round before this one how that round ended. All that were
+    /// counted in it have had their places since before it ended. If others do the same, or
+    /// a process does it that was stopped meanwhile, no harm is done: a place that it
+    /// changes still waits for this very outcome.
+    fn record_last_outcome(&self, round: Round) {
+        let last = round.number.wrapping_sub(1);
+        let outcome = match round.last {
+            Outcome::Passed => place::PASSED,
+            Outcome::Failed => place::FAILED,
         };
-        for place in self.waiting() {
-            self.places[place].store(end, Ordering::Relaxed);
+        for place in self.waiting(last) {
+            let word = self.places[place].load(Ordering::Relaxed);
+            let (owner, content) = place::parts(word);
+            if content == place::of_round(place::WAITING, last) {
+                let with_outcome =
+                    place::word(owner, place::of_round(outcome, last));
+                // An error is a place that somebody else has changed.
+                self.change(place, word, with_outcome);
+            }
         }
-        self.phase.store(then, Ordering::Relaxed);
-        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The places of those that wait.
-    fn waiting(&self) -> impl Iterator<Item = usize> {
-        (0..N).filter(|&place| self.is(place, place::WAITING))
+    fn change(&self, place: usize, from: u64, to: u64) -> bool {
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.places[place]
+            .compare_exchange(from, to, set, fetch)
+            .is_ok()
     }
 
-    fn is(&self, place: usize, what: u32) -> bool {
-        self.places[place].load(Ordering::Relaxed) == what
+    /// The places of those that wait in this round.
+    fn waiting(&self, round: u32) -> impl Iterator<Item = usize> {
+        let waiting = place::of_round(place::WAITING, round);
+        (0..N).filter(move |&place| {
+            let word = self.places[place].load(Ordering::Acquire);
+            place::parts(word).1 == waiting
+        })
     }
 
-    fn is_dead(&self, place: usize) -> bool {
-        !registry::is_alive(self.owners[place].load(Ordering::Relaxed))
-    }
-
-    /// A free place, or one whose owner died before it had seen the end of its wait.
-    fn find_place(&self) -> Option<usize> {
+    /// Takes a free place, or one whose owner died before it had seen the end of its round.
+    fn take_place(&self, round: u32) -> Option<usize> {
+        let mine =
+            place::word(registry::me(), place::of_round(place::WAITING, round));
+        let take = |place: &usize, may_be_taken: &dyn Fn(u64) -> bool| {
+            let word = self.places[*place].load(Ordering::Acquire);
+            may_be_taken(word) && self.change(*place, word, mine)
+        };
+        let is_free = |word| place::parts(word).1 == place::FREE;
+        // If it waits in this round or in a later one, the others must find it dead.
+        let is_left_behind = |word| {
+            let (owner, content) = place::parts(word);
+            let its_round = content & !place::STATE;
+            let behind = place::of_round(0, round).wrapping_sub(its_round) >> 2;
+            let is_over = content & place::STATE != place::WAITING
+                || (1..1 << 29).contains(&behind);
+            is_over && !registry::is_alive(owner)
+        };
         (0..N)
-            .find(|&place| self.is(place, place::FREE))
-            .or_else(|| {
-                (0..N).find(|&place| {
-                    !self.is(place, place::WAITING) && self.is_dead(place)
-                })
-            })
+            .find(|place| take(place, &is_free))
+            .or_else(|| (0..N).find(|place| take(place, &is_left_behind)))
     }
 
     fn wait(&self, deadline: Deadline) -> Result<usize, BarrierBroken> {
-        let mut guard = self.lock();
-        let place = loop {
-            if self.phase.load(Ordering::Relaxed) == phase::BROKEN {
-                return Err(BarrierBroken);
-            }
-            if let Some(place) = self.find_place() {
-                break place;
-            }
-            // Hundreds have passed and have not yet woken up. Nobody wakes this one when
-            // a place becomes free: the sleep ends by itself after a slice.
-            let changes = self.changes.load(Ordering::Relaxed);
-            drop(guard);
-            if futex::wait(&self.changes, changes, deadline) == Slept::Deadline {
-                self.end_waits(phase::BREAKING);
-                return Err(BarrierBroken);
-            }
-            guard = self.lock();
-        };
-        let index = self.waiting().count();
-        if index + 1 >= self.parties.load(Ordering::Relaxed) as usize {
-            self.announce(phase::PASSING);
-            self.wake_waiters(guard);
-            return Ok(index);
+        let mut place = None;
+        let end = self.wait_at(&mut place, deadline);
+        if let Some(place) = place {
+            self.places[place].store(0, Ordering::Release);
         }
-        self.owners[place].store(registry::me(), Ordering::Relaxed);
-        self.places[place].store(place::WAITING, Ordering::Relaxed);
-        loop {
-            let changes = self.changes.load(Ordering::Relaxed);
-            drop(guard);
-            // A last party that comes after the lock was given up is not missed: it
-            // changes `changes`, and the sleep does not begin.
-            let slept = futex::wait(&self.changes, changes, deadline);
-            guard = self.lock();
-            let end = match self.places[place].load(Ordering::Relaxed) {
-                place::WAITING => None,
-                place::PASSED => Some(Ok(index)),
-                _ => Some(Err(BarrierBroken)),
+        end
+    }
+
+    /// Waits at a place, which it takes and its caller frees.
+    fn wait_at(
+        &self,
+        place: &mut Option<usize>,
+        deadline: Deadline,
+    ) -> Result<usize, BarrierBroken> {
+        let (mine, round) = loop {
+            let changes = self.changes.load(Ordering::Acquire);
+            let round = self.round();
+            if round.broken {
+                return Err(BarrierBroken);
+            }
+            if round.waiting + 1 >= self.parties.load(Ordering::Relaxed) {
+                if self.end(round, Outcome::Passed, false) {
+                    return Ok(round.waiting as usize);
+                }
+                continue;
+            }
+            if let Some(mine) = *place {
+                // The round for which it was taken is over.
+                let content = place::of_round(place::WAITING, round.number);
+                let word = place::word(registry::me(), content);
+                self.places[mine].store(word, Ordering::Release);
+            } else {
+                *place = self.take_place(round.number);
+            }
+            let Some(mine) = *place else {
+                // Hundreds have passed and have not yet woken up. Nobody wakes this one
+                // when a place becomes free: the sleep ends by itself after a slice.
+                if futex::wait(&self.changes, changes, deadline) == Slept::Deadline {
+                    self.abort();
+                    return Err(BarrierBroken);
+                }
+                continue;
             };
-            if let Some(end) = end {
-                self.places[place].store(place::FREE, Ordering::Relaxed);
-                return end;
+            let waiting = round.waiting + 1;
+            if self.replace(round, Round { waiting, ..round }) {
+                break (mine, round);
+            }
+        };
+        let mut slept = Slept::Woken;
+        loop {
+            let changes = self.changes.load(Ordering::Acquire);
+            match self.outcome(mine, round.number) {
+                Some(Outcome::Passed) => return Ok(round.waiting as usize),
+                Some(Outcome::Failed) => return Err(BarrierBroken),
+                None => {}
             }
             let broken = match slept {
                 Slept::Woken => false,
-                Slept::Slice => self.neighbour_died(place),
+                Slept::Slice => self.neighbour_died(mine, round.number),
                 Slept::Deadline => true,
             };
             if broken {
-                // In this order: if it died with its place free and the break not
-                // announced, the others would wait, with no dead party among them.
-                self.announce(phase::BREAKING);
-                self.places[place].store(place::FREE, Ordering::Relaxed);
-                self.wake_waiters(guard);
-                return Err(BarrierBroken);
+                // If it fails, another party has come or the round has ended.
+                let now = self.round();
+                if now.number == round.number {
+                    self.end(now, Outcome::Failed, true);
+                }
+                continue;
+            }
+            // A last party that comes after the round was looked at is not missed: it
+            // changes `changes`, and the sleep does not begin.
+            slept = futex::wait(&self.changes, changes, deadline);
+        }
+    }
+
+    /// How the round ended in which the owner of the place waits, if it has.
+    fn outcome(&self, place: usize, round: u32) -> Option<Outcome> {
+        let now = self.round();
+        match now.number.wrapping_sub(round) {
+            0 => None,
+            1 => Some(now.last),
+            _ => {
+                let word = self.places[place].load(Ordering::Acquire);
+                match place::parts(word).1 & place::STATE {
+                    place::PASSED => Some(Outcome::Passed),
+                    _ => Some(Outcome::Failed),
+                }
             }
         }
     }
@@ -225,17 +344,37 @@ impl<const N: usize> State<N> {
     /// Whether the next waiter, in a circle, has died. Each waiter checks one other, not
     /// all: if any has died, a living one has it for its neighbour, or the one before it
     /// has died too, and so on.
-    fn neighbour_died(&self, place: usize) -> bool {
-        let after = self.waiting().find(|&other| other > place);
-        let neighbour = after.or_else(|| self.waiting().next());
-        neighbour.is_some_and(|neighbour| self.is_dead(neighbour))
+    fn neighbour_died(&self, place: usize, round: u32) -> bool {
+        let after = self.waiting(round).find(|&other| other > place);
+        let neighbour = after.or_else(|| self.waiting(round).next());
+        neighbour.is_some_and(|neighbour| {
+            let word = self.places[neighbour].load(Ordering::Acquire);
+            !registry::is_alive(place::parts(word).0)
+        })
     }
 
-    /// Ends the wait of all that wait.
-    fn end_waits(&self, phase: u32) {
-        let guard = self.lock();
-        self.announce(phase);
-        self.wake_waiters(guard);
+    fn abort(&self) {
+        loop {
+            let round = self.round();
+            if round.broken || self.end(round, Outcome::Failed, true) {
+                return;
+            }
+        }
+    }
+
+    fn reset(&self) {
+        loop {
+            let round = self.round();
+            let reset = if round.waiting > 0 {
+                self.end(round, Outcome::Failed, false)
+            } else {
+                let broken = false;
+                self.replace(round, Round { broken, ..round })
+            };
+            if reset {
+                return;
+            }
+        }
     }
 }
 
@@ -278,19 +417,18 @@ impl Barrier {
     /// Breaks the barrier: all that wait or come get [`BarrierBroken`], until
     /// [`reset`](Self::reset).
     pub fn abort(&self) {
-        self.state.end_waits(phase::BREAKING);
+        self.state.abort();
     }
 
     /// Makes the barrier as new. All that wait get [`BarrierBroken`].
     pub fn reset(&self) {
-        self.state.end_waits(phase::RESETTING);
+        self.state.reset();
     }
 
     /// Whether the barrier is broken.
     #[must_use]
     pub fn broken(&self) -> bool {
-        let _guard = self.state.lock();
-        self.state.phase.load(Ordering::Relaxed) == phase::BROKEN
+        self.state.round().broken
     }
 
     /// The number of parties that it waits for.
@@ -302,8 +440,7 @@ impl Barrier {
     /// The number of those that wait at this moment.
     #[must_use]
     pub fn n_waiting(&self) -> usize {
-        let _guard = self.state.lock();
-        self.state.waiting().count()
+        self.state.round().waiting as usize
     }
 }
 

@@ -2,64 +2,83 @@
 
 pub(crate) mod atomic {
     use loom::sync::atomic;
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{Ordering, fence};
 
     use super::registry;
 
-    /// Loom's, before each change of which a process may be killed.
-    #[derive(Debug)]
-    pub(crate) struct AtomicU32(atomic::AtomicU32);
+    macro_rules! atomic {
+        ($name:ident, $number:ty) => {
+            /// Loom's, before each change of which a process may be killed.
+            #[derive(Debug)]
+            pub(crate) struct $name(atomic::$name);
 
-    impl AtomicU32 {
-        pub(crate) fn new(value: u32) -> Self {
-            Self(atomic::AtomicU32::new(value))
-        }
+            impl $name {
+                pub(crate) fn new(value: $number) -> Self {
+                    Self(atomic::$name::new(value))
+                }
 
-        pub(crate) fn load(&self, ordering: Ordering) -> u32 {
-            self.0.load(ordering)
-        }
+                pub(crate) fn load(&self, ordering: Ordering) -> $number {
+                    self.0.load(ordering)
+                }
 
-        pub(crate) fn store(&self, value: u32, ordering: Ordering) {
-            registry::step();
-            self.0.store(value, ordering);
-        }
+                pub(crate) fn store(&self, value: $number, ordering: Ordering) {
+                    registry::step();
+                    self.0.store(value, ordering);
+                }
 
-        pub(crate) fn swap(&self, value: u32, ordering: Ordering) -> u32 {
-            registry::step();
-            self.0.swap(value, ordering)
-        }
+                pub(crate) fn swap(
+                    &self,
+                    value: $number,
+                    ordering: Ordering,
+                ) -> $number {
+                    registry::step();
+                    self.0.swap(value, ordering)
+                }
 
-        pub(crate) fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
-            registry::step();
-            self.0.fetch_add(value, ordering)
-        }
+                pub(crate) fn fetch_add(
+                    &self,
+                    value: $number,
+                    ordering: Ordering,
+                ) -> $number {
+                    registry::step();
+                    self.0.fetch_add(value, ordering)
+                }
 
-        pub(crate) fn fetch_and(&self, value: u32, ordering: Ordering) -> u32 {
-            registry::step();
-            self.0.fetch_and(value, ordering)
-        }
+                pub(crate) fn fetch_and(
+                    &self,
+                    value: $number,
+                    ordering: Ordering,
+                ) -> $number {
+                    registry::step();
+                    self.0.fetch_and(value, ordering)
+                }
 
-        pub(crate) fn compare_exchange(
-            &self,
-            current: u32,
-            new: u32,
-            success: Ordering,
-            failure: Ordering,
-        ) -> Result<u32, u32> {
-            registry::step();
-            self.0.compare_exchange(current, new, success, failure)
-        }
+                pub(crate) fn compare_exchange(
+                    &self,
+                    current: $number,
+                    new: $number,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$number, $number> {
+                    registry::step();
+                    self.0.compare_exchange(current, new, success, failure)
+                }
 
-        pub(crate) fn fetch_update(
-            &self,
-            set: Ordering,
-            fetch: Ordering,
-            update: impl FnMut(u32) -> Option<u32>,
-        ) -> Result<u32, u32> {
-            registry::step();
-            self.0.fetch_update(set, fetch, update)
-        }
+                pub(crate) fn fetch_update(
+                    &self,
+                    set: Ordering,
+                    fetch: Ordering,
+                    update: impl FnMut($number) -> Option<$number>,
+                ) -> Result<$number, $number> {
+                    registry::step();
+                    self.0.fetch_update(set, fetch, update)
+                }
+            }
+        };
     }
+
+    atomic!(AtomicU32, u32);
+    atomic!(AtomicU64, u64);
 }
 
 /// A futex as the kernel's manual describes it.

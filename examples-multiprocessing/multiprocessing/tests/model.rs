@@ -103,6 +103,18 @@ fn a_lock_has_one_holder_at_a_time_and_wakes_every_waiter() {
 }
 
 #[test]
+fn a_guard_with_a_time_out_is_had_if_the_lock_is_free_and_frees_it() {
+    model(2, || {
+        let lock = Lock::new().unwrap();
+        for _ in 0..2 {
+            let held = lock.lock_timeout(Duration::ZERO).unwrap();
+            assert!(!held.predecessor_died());
+            assert!(lock.lock_timeout(Duration::ZERO).is_none());
+        }
+    });
+}
+
+#[test]
 fn exactly_one_waiter_takes_the_lock_of_a_dead_holder() {
     model(2, || {
         let (lock, protected) = (Lock::new().unwrap(), Protected::new());
@@ -370,6 +382,30 @@ fn a_condition_wakes_no_more_waiters_than_were_notified_though_slices_end() {
 }
 
 #[test]
+fn a_notification_of_a_dead_waiter_is_not_lost_to_one_that_comes_later() {
+    model(2, || {
+        let condition = Condition::new().unwrap();
+        let held = condition.lock();
+        let other = {
+            let condition = condition.clone();
+            thread::spawn(move || {
+                let _held = condition.lock();
+                condition.notify(1).unwrap();
+                // From here on no place is free.
+                condition.wait().unwrap();
+            })
+        };
+        // Its eighth change is to take the lock again: it has been notified by then.
+        registry::killed_before(7, || condition.wait().unwrap());
+        drop(held); // This process does not hold it.
+        let held = condition.lock();
+        let _either = condition.wait_timeout(Duration::ZERO).unwrap();
+        drop(held);
+        other.join().unwrap();
+    });
+}
+
+#[test]
 fn an_event_wakes_all_waiters_and_shows_them_what_was_done_before() {
     model(3, || {
         let (event, protected) = (Event::new().unwrap(), Protected::new());
@@ -446,6 +482,41 @@ fn a_barrier_lets_both_parties_pass_round_after_round() {
             2,
             "one first and one last a round"
         );
+    });
+}
+
+#[test]
+fn a_waiter_that_looks_late_sees_how_its_own_round_ended() {
+    model(2, || {
+        let barrier = Barrier::new(2).unwrap();
+        let waiter = {
+            let barrier = barrier.clone();
+            thread::spawn(move || barrier.wait())
+        };
+        barrier.wait().unwrap();
+        barrier.abort();
+        assert!(waiter.join().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn the_places_of_dead_waiters_are_taken_again() {
+    model(1, || {
+        let barrier = Barrier::new(2).unwrap();
+        // There are three places. Its second change would count it.
+        for _ in 0..3 {
+            registry::killed_before(1, || {
+                barrier.wait().unwrap();
+            });
+            barrier.abort();
+            barrier.reset();
+        }
+        let waiter = {
+            let barrier = barrier.clone();
+            thread::spawn(move || barrier.wait())
+        };
+        barrier.wait().unwrap();
+        waiter.join().unwrap().unwrap();
     });
 }
 

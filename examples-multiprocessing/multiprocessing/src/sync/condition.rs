@@ -122,13 +122,15 @@ impl<const N: usize> State<N> {
         !registry::is_alive(self.owners[place].load(Ordering::Acquire))
     }
 
-    /// Takes a free place, or one of a dead process. Needs the lock.
+    /// Takes a free place, or one of a dead process that was not notified: the notification
+    /// of any other is for those that wait already. Needs the lock.
     fn take_place(&self) -> Option<usize> {
         let used = self.used();
         let free = (0..used).find(|&place| self.is(place, place::FREE));
-        let place = free
-            .or_else(|| (used < N).then_some(used))
-            .or_else(|| (0..N).find(|&place| self.is_dead(place)))?;
+        let place = free.or_else(|| (used < N).then_some(used)).or_else(|| {
+            (0..N)
+                .find(|&place| self.is(place, place::WAITING) && self.is_dead(place))
+        })?;
         let begun = self.begun.load(Ordering::Relaxed);
         self.begun.store(begun.wrapping_add(1), Ordering::Relaxed);
         self.numbers[place].store(begun, Ordering::Relaxed);

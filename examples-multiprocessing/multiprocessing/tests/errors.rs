@@ -15,6 +15,7 @@ use tutorial::harness::Watchdog;
 #[track_caller]
 fn stays<E: std::error::Error + Into<Error>>(error: E) -> Error {
     let text = error.to_string();
+    assert!(text.contains(' '), "{text:?} is no sentence");
     let cause = error.source().map(ToString::to_string);
     let error: Error = error.into();
     assert_eq!(error.to_string(), text);
@@ -45,6 +46,7 @@ fn an_error_says_the_same_as_one_of_the_library() {
     let too_often = stays(q.task_done().unwrap_err());
     assert!(matches!(too_often, Error::TaskDoneTooOften(_)));
     assert!(matches!(stays(TasksLost(2)), Error::TasksLost(_)));
+    assert!(TasksLost(2).to_string().starts_with("2 tasks were lost"));
 
     let (receiver, sender) = pipe(false).unwrap();
     let error = stays(receiver.send(&1).unwrap_err());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use multiprocessing::{
     Acquired, Array, Barrier, BoundedSemaphore, Condition, Connection, Error, Event,
     Lock, Process, ProcessError, PutError, Queue, RLock, RawArray, RawValue,
-    Semaphore, SharedMemory, Value, freeze_support, pipe,
+    RecvError, Semaphore, SharedMemory, Value, freeze_support, pipe,
 };
 use nix::unistd::alarm;
 use serde::de::DeserializeOwned;
@@ -26,7 +26,9 @@ fn main() {
     guards_in_a_forked_process_release_nothing();
     numbers_that_are_locked_are_not_forked();
     a_block_belongs_to_the_process_that_made_it();
+    a_block_keeps_nothing_else_open();
     a_block_name_reused_by_another_program_is_kept();
+    an_empty_file_is_no_block_and_not_a_missing_one();
     an_attached_block_keeps_its_memory_when_its_name_is_removed();
     a_second_block_of_the_same_name_is_refused();
     a_block_for_which_there_is_no_memory_is_refused_at_its_first_use();
@@ -288,6 +290,29 @@ fn a_block_belongs_to_the_process_that_made_it() {
         Err(Error::NoSuchBlock { .. })
     ));
     assert!(SharedMemory::attach(&nameless_name).is_err());
+}
+
+/// What removes the block if this process is killed has none of its descriptors.
+fn a_block_keeps_nothing_else_open() {
+    let work = || {
+        let (receiver, sender) = pipe(false).unwrap();
+        let block = SharedMemory::new(10).unwrap();
+        drop(sender);
+        assert!(receiver.poll(Duration::from_secs(10)).unwrap(), "no end");
+        assert!(matches!(receiver.recv::<()>(), Err(RecvError::EndOfFile)));
+        drop(block);
+    };
+    // In a process that has made no block yet.
+    assert_eq!(run(Process::new(work)), Some(0));
+}
+
+fn an_empty_file_is_no_block_and_not_a_missing_one() {
+    let name = format!("handles-test-{}", std::process::id());
+    let file = format!("/dev/shm/{name}");
+    fs::write(&file, "").unwrap();
+    let refused = SharedMemory::attach(&name).unwrap_err();
+    fs::remove_file(&file).unwrap();
+    assert!(matches!(refused, Error::System { .. }), "{refused:?}");
 }
 
 fn a_block_name_reused_by_another_program_is_kept() {

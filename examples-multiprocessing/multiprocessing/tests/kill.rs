@@ -7,16 +7,20 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 use multiprocessing::{
-    Acquired, Barrier, Condition, Event, Lock, Process, RLock, RawArray, RawValue,
-    Semaphore, SharedMemory, Slot, Value, active_children,
+    Acquired, Barrier, Condition, Connection, Event, Lock, Process, RLock, RawArray,
+    RawValue, Semaphore, SharedMemory, Slot, Value, active_children, pipe,
 };
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction,
+};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm};
 use signal_hook::consts::SIGUSR1;
@@ -45,6 +49,7 @@ fn main() {
     nobody.join().unwrap();
     drop(nobody);
 
+    block_size();
     let before = Belongings::count();
     killer.run("lock", lock_keeps_a_pair_whole().as_ref());
     killer.run("rlock", rlock_keeps_a_pair_whole().as_ref());
@@ -66,6 +71,7 @@ fn main() {
         a_notification_wakes_one_waiter_though_the_lock_is_kept_beyond_a_slice,
         a_notification_for_killed_waiters_passes_on,
         a_process_that_is_interrupted_all_the_time_notices_a_death,
+        calls_that_are_interrupted_all_the_time_end_as_others_do,
         the_permit_of_a_dead_process_comes_back_while_others_are_passed_on,
     ] {
         set_deadline();
@@ -214,6 +220,75 @@ fn a_process_that_is_interrupted_all_the_time_notices_a_death() {
         kill(pid(&waiter), Signal::SIGUSR1).unwrap();
     }
     assert_eq!(waiter.exitcode(), Some(0));
+}
+
+/// As the handlers of a program do that sets no `SA_RESTART`: each signal ends a call of
+/// the system.
+fn interrupt_calls_on(signal: Signal) {
+    extern "C" fn nothing(_: i32) {}
+    let handler = SigHandler::Handler(nothing);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    #[expect(unsafe_code, reason = "a handler may do what no safe code can check")]
+    // SAFETY: it does nothing.
+    unsafe { sigaction(signal, &action) }.unwrap();
+}
+
+/// Returns how many messages there were, at most so many.
+fn receive_some(connection: &Connection, most: usize) -> usize {
+    let mut received = 0;
+    while received < most && connection.poll(Duration::ZERO).unwrap() {
+        let message = connection.recv_bytes().unwrap();
+        assert!(message.iter().all(|byte| *byte == 7));
+        received += 1;
+    }
+    received
+}
+
+fn calls_that_are_interrupted_all_the_time_end_as_others_do() {
+    const WAIT: Duration = Duration::from_millis(100);
+    // More than there is room for, in each of the two forms in which it is sent.
+    const MESSAGES: [(usize, usize); 2] = [(40, 100_000), (400, 10)];
+    let (here, there) = pipe(true).unwrap();
+    let stage = RawValue::new(0).unwrap();
+    let mut caller = Process::new(|| {
+        interrupt_calls_on(Signal::SIGUSR1);
+        stage.set(1);
+        let start = Instant::now();
+        assert!(!there.poll(WAIT).unwrap() && start.elapsed() >= WAIT);
+        stage.set(2);
+        assert_eq!(there.recv::<u32>().unwrap(), 7);
+        stage.set(3);
+        for (count, length) in MESSAGES {
+            let message = vec![7_u8; length];
+            (0..count).for_each(|_| there.send_bytes(&message).unwrap());
+        }
+        let mut child = Process::new(|| thread::sleep(WAIT));
+        child.start().unwrap();
+        child.join().unwrap();
+        assert_eq!(child.exitcode(), Some(0));
+    });
+    caller.start().unwrap();
+    wait_until("it does not begin", || stage.get() == 1);
+    let (start, mut received) = (Instant::now(), 0);
+    // Each stage lasts for some interruptions.
+    for interruption in 0.. {
+        if caller.join_timeout(Duration::from_millis(3)).unwrap() {
+            break;
+        }
+        assert!(start.elapsed() < HANG, "it does not end");
+        kill(pid(&caller), Signal::SIGUSR1).unwrap();
+        if interruption % 10 != 9 {
+            continue;
+        }
+        if stage.get() == 2 {
+            here.send(&7_u32).unwrap();
+        }
+        // Few enough for the sender to find no room again and again.
+        received += receive_some(&here, 10);
+    }
+    received += receive_some(&here, usize::MAX);
+    let sent = MESSAGES.iter().map(|(count, _)| count).sum();
+    assert_eq!((caller.exitcode(), received), (Some(0), sent));
 }
 
 /// Waiters are woken long before their slice is over.
@@ -456,12 +531,20 @@ fn barrier_breaks_and_is_reset() -> Step<'static> {
     })
 }
 
+/// The size of the blocks that this program and its children make: blocks of another one
+/// that runs meanwhile are of another size.
+fn block_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| 5000 + std::process::id() as usize)
+}
+
 /// Each worker has a name that it and the others want.
 fn shared_memory_is_made_and_removed() -> Step<'static> {
     let name = format!("kill-test-{}", std::process::id());
     Box::new(move |number| {
-        let named = SharedMemory::create(&format!("{name}-{}", number / 2), 5000);
-        let nameless = SharedMemory::new(5000).unwrap();
+        let named =
+            SharedMemory::create(&format!("{name}-{}", number / 2), block_size());
+        let nameless = SharedMemory::new(block_size()).unwrap();
         nameless.bytes().unwrap()[4999].set(1);
         if let Ok(named) = &named {
             // Only its maker removes it.
@@ -473,20 +556,19 @@ fn shared_memory_is_made_and_removed() -> Step<'static> {
 /// Everything that a process can leave behind.
 struct Belongings {
     descriptors: usize,
-    files: BTreeSet<String>,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Belongings {
     fn count() -> Self {
-        let names = |directory| {
-            let entries = fs::read_dir(directory).unwrap();
-            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        let is_ours = |entry: &DirEntry| {
+            let file = entry.metadata();
+            file.is_ok_and(|file| file.len() == block_size() as u64)
         };
-        let ours =
-            |name: &String| name.starts_with("mp-") || name.contains("kill-test");
+        let blocks = fs::read_dir("/dev/shm").unwrap().map(Result::unwrap);
         Self {
-            descriptors: names("/proc/self/fd").count(),
-            files: names("/dev/shm").filter(ours).collect(),
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            files: blocks.filter(is_ours).map(|block| block.path()).collect(),
         }
     }
 

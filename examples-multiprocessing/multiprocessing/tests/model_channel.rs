@@ -20,9 +20,10 @@ mod wait;
 use std::time::Duration;
 
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use channel::{Channel, SendError};
+use channel::{Channel, RecvError, SendError};
 use sys::futex::Deadline;
 use sys::registry;
 
@@ -159,6 +160,33 @@ fn a_message_that_comes_while_a_receiver_wakes_wakes_the_other() {
         send(&channel, &[3]);
         for receiver in receivers {
             receiver.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn receivers_that_sleep_learn_that_their_last_peer_has_gone() {
+    model(1, || {
+        let (channel, peers) = (channel(0), Arc::new(AtomicBool::new(true)));
+        let receivers: Vec<_> = (0..2)
+            .map(|_| {
+                let (channel, peers) = (Arc::clone(&channel), Arc::clone(&peers));
+                thread::spawn(move || {
+                    let alive = || peers.load(Ordering::SeqCst);
+                    channel.recv(&mut Vec::new(), Deadline::Never, alive, |_| ())
+                })
+            })
+            .collect();
+        // One that is about to sleep may miss it, and learns it at the end of its slice.
+        loom::stop_exploring();
+        while sys::futex::sleepers() < 2 {
+            thread::yield_now();
+        }
+        loom::explore();
+        peers.store(false, Ordering::SeqCst);
+        channel.wake_receivers();
+        for receiver in receivers {
+            assert_eq!(receiver.join().unwrap(), Err(RecvError::Disconnected));
         }
     });
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
 use multiprocessing::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use proptest::prelude::*;
@@ -177,6 +177,26 @@ fn what_was_sent_before_the_end_is_received_before_the_end() {
     assert_eq!(b.recv::<i32>().unwrap(), 2);
     assert!(matches!(b.recv::<i32>(), Err(RecvError::EndOfFile)));
     assert!(matches!(b.send(&3), Err(SendError::Closed)));
+}
+
+#[test]
+fn an_end_that_was_closed_with_a_message_unread_is_closed_for_its_sender() {
+    for length in [10, 10_000] {
+        let (a, b) = pipe(true).unwrap();
+        b.send("never read").unwrap();
+        a.close();
+        let refused = b.send_bytes(&vec![7; length]);
+        assert!(matches!(refused, Err(SendError::Closed)), "{refused:?}");
+    }
+}
+
+#[test]
+fn neither_end_is_inherited_by_programs() {
+    let (a, b) = pipe(true).unwrap();
+    for end in [&a, &b] {
+        let flags = fcntl(end, FcntlArg::F_GETFD).unwrap();
+        assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the queues promise within one process; `queue_kills` asks several.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,28 @@ fn many_threads_get_every_item_once_and_each_producers_in_order() {
         assert_eq!(all.len(), 6_000);
         assert!(q.empty());
     }
+}
+
+#[test]
+fn what_is_not_to_wait_waits_for_its_turn_beside_others() {
+    const ITEMS: u32 = 20_000;
+    let q = &Queue::new(0).unwrap();
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| (0..ITEMS).for_each(|item| q.put_nowait(item).unwrap()));
+        }
+    });
+    let got = AtomicU32::new(0);
+    thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                while q.get_nowait().is_ok() {
+                    got.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!((got.into_inner(), q.qsize()), (4 * ITEMS, 0));
 }
 
 #[test]

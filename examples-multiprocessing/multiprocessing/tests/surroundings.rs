@@ -18,8 +18,9 @@ use libtest_mimic::{Arguments, Trial};
 use multiprocessing::{
     Connection, Pool, Process, Queue, StartMethod, freeze_support, pipe,
 };
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::ptrace;
 use nix::sys::signal::{SigSet, Signal, kill, raise};
 use nix::unistd::{Pid, close, getuid};
@@ -29,7 +30,7 @@ use tutorial::harness::Listing;
 const HANG: Duration = Duration::from_secs(20);
 
 /// Every claim with the subject that it is about, and whether it needs root.
-const CLAIMS: [(&str, fn(), bool); 8] = [
+const CLAIMS: [(&str, fn(), bool); 9] = [
     (
         "children_work_in_a_program_that_closed_its_standard_descriptors",
         closed,
@@ -45,6 +46,11 @@ const CLAIMS: [(&str, fn(), bool); 8] = [
     (
         "a_second_freeze_support_closes_nothing",
         frozen_twice,
+        false,
+    ),
+    (
+        "an_order_for_another_program_is_refused",
+        other_program,
         false,
     ),
     (
@@ -232,6 +238,28 @@ fn frozen_twice() {
     ends_well(Process::spawned(child, ()));
 }
 
+fn other_program() {
+    let order = memfd_create("order", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    let mut order = File::from(order);
+    // The program's device and number, and all else, are 0.
+    order.write_all(&[0; 9]).unwrap();
+    let seals = SealFlag::F_SEAL_SEAL
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE;
+    fcntl(&order, FcntlArg::F_ADD_SEALS(seals)).unwrap();
+    let addressed = format!("{}:{}:2", order.as_raw_fd(), std::process::id());
+    let run = Command::new(env::current_exe().unwrap())
+        .env("MULTIPROCESSING_ORDER", addressed)
+        .env("SUBJECT", "rights")
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    let why = String::from_utf8_lossy(&run.stderr);
+    assert!(why.contains("not addressed to it"), "{run:?}");
+    assert_eq!(run.stdout, b"", "{run:?}");
+}
+
 fn helper() {
     fn child(_: ()) {
         let helper = Command::new(env::current_exe().unwrap())
@@ -336,6 +364,8 @@ fn set_user_id_copy(program: &Path) -> Vec<String> {
     fs::set_permissions(program, Permissions::from_mode(0o4755)).unwrap();
     Listing::new(program.to_str().unwrap())
         .env("SUBJECT", "rights")
+        // It is not even looked at.
+        .env("MULTIPROCESSING_ORDER", "nonsense")
         .run()
         .success()
 }

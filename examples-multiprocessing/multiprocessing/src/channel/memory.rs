@@ -3,7 +3,7 @@
 use super::Ring;
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, KEPT};
+use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, FIRST, KEPT};
 use crate::sys::segment::{Shared, Word, shareable};
 
 /// Positions are counted in units of two words.
@@ -190,7 +190,10 @@ impl Map {
         if fresh < taken {
             return Ok(());
         }
-        let to_spare = taken.clamp(KEPT, 1 << 10);
+        let to_spare = match taken {
+            0 => FIRST,
+            _ => taken.clamp(KEPT, 1 << 10),
+        };
         let enough = (fresh + missing).max(taken + to_spare).min(CHUNKS);
         ring.take_chunks(taken..enough)?;
         self.taken.store(enough as u64, Ordering::Relaxed);

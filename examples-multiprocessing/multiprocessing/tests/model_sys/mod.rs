@@ -440,5 +440,6 @@ pub(crate) mod segment {
 pub(crate) mod chunk {
     pub(crate) const CHUNK_WORDS: usize = 4;
     pub(crate) const CHUNKS: usize = 4;
+    pub(crate) const FIRST: usize = 1;
     pub(crate) const KEPT: usize = 1;
 }

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::signal::kill;
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::error::Error;
 use crate::sys::fork;
@@ -89,6 +89,8 @@ pub(crate) fn ensure_registry() -> Result<(), Error> {
     if REGISTRY.get().is_none() {
         // If another thread was faster, its registry is as good.
         settle(Shared::alone()?)?;
+        // Forked children inherit the answer.
+        namespace();
     }
     Ok(())
 }
@@ -145,6 +147,10 @@ fn watch_forks() {
     fork::in_every_child(|| {
         ME.store(0, Ordering::Relaxed);
         GENERATION.fetch_add(1, Ordering::Relaxed);
+        // A parent in another namespace has the number 0 here.
+        if getppid().as_raw() == 0 {
+            NAMESPACE.store(0, Ordering::Relaxed);
+        }
     });
 }
 
@@ -210,11 +216,21 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
     (me, lifetime)
 }
 
+/// The number of the namespace in which this process has its process id, once it was asked
+/// for. A forked child inherits it, unless it has another one.
+static NAMESPACE: AtomicU32 = AtomicU32::new(0);
+
 /// The number of the namespace in which this process has its process id.
 fn namespace() -> Option<u32> {
+    let known = NAMESPACE.load(Ordering::Relaxed);
+    if known != 0 {
+        return Some(known);
+    }
     let link = fs::read_link("/proc/self/ns/pid").ok()?;
     let number = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
-    number.parse().ok()
+    let number = number.parse().ok()?;
+    NAMESPACE.store(number, Ordering::Relaxed);
+    Some(number)
 }
 
 fn id_of(slot: u32, count: u32) -> RegistryId {

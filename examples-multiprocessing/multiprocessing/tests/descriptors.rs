@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use multiprocessing::{Acquired, Event, Lock, Process, Queue, Value};
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, alarm};
@@ -25,6 +26,7 @@ fn main() {
         a_process_without_descriptors_notices_a_death,
         a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
         a_child_in_another_namespace_of_process_ids_runs,
+        a_process_without_descriptors_knows_whose_namespace_is_another,
     ];
     for (claim, test) in claims {
         alarm::set(60);
@@ -180,6 +182,52 @@ fn a_child_in_another_namespace_of_process_ids_runs() {
         child.join().unwrap();
         assert_eq!(child.exitcode(), Some(0));
         assert_eq!(lock.try_acquire(), Some(Acquired::Clean));
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+}
+
+fn a_process_without_descriptors_knows_whose_namespace_is_another() {
+    let lock = Lock::new().unwrap();
+    let ready = Event::new().unwrap();
+    // It has its number in this process's namespace, which its children inherit.
+    lock.acquire();
+    lock.release().unwrap();
+    let mut p = Process::new(|| {
+        let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID;
+        if let Err(error) = unshare(flags) {
+            println!("    skipped: no namespaces here: {error}");
+            return;
+        }
+        let mut first = Process::builder().daemon(true).target(|| {
+            thread::sleep(4 * HANG);
+        });
+        first.start().unwrap();
+        // The holder's id must be that of no process here.
+        let mut next = 2;
+        while signal::kill(Pid::from_raw(next), None) != Err(Errno::ESRCH) {
+            let mut passer_by = Process::new(|| ());
+            passer_by.start().unwrap();
+            passer_by.join().unwrap();
+            next += 1;
+        }
+        let mut holder = Process::builder().daemon(true).target(|| {
+            assert_eq!(std::process::id(), next as u32);
+            lock.acquire();
+            ready.set();
+            thread::sleep(HANG);
+        });
+        holder.start().unwrap();
+        assert!(ready.wait_timeout(HANG));
+        close_all_descriptors();
+        let acquired = lock.acquire_timeout(WATCHED);
+        // The first process of a namespace does not end before all others are reaped.
+        for process in [&holder, &first] {
+            process.kill().unwrap();
+            process.join().unwrap();
+        }
+        assert_eq!(acquired, None, "it was alive");
     });
     p.start().unwrap();
     p.join().unwrap();

@@ -82,7 +82,8 @@ pub(crate) fn fork() -> Result<Side, Refused> {
 
 /// Has `handler` called in every forked child from now on, also in those that the program
 /// forks by itself, before anything else there. Only the first handler counts. It must do
-/// no more than stores to atomics: a lock might be held by a thread that is not there.
+/// no more than store to atomics and call the system: a lock might be held by a thread that
+/// is not there.
 pub(crate) fn in_every_child(handler: fn()) {
     static HANDLER: OnceLock<fn()> = OnceLock::new();
     extern "C" fn in_child() {

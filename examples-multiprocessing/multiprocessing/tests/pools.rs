@@ -19,7 +19,7 @@ use libtest_mimic::{Arguments, Trial};
 use multiprocessing::{
     Array, AsyncResult, Condition, Event, JoinableQueue, Lock, Pool, PoolBuilder,
     PoolError, Process, Queue, RLock, RawArray, Semaphore, SimpleQueue, StartMethod,
-    TaskError, Value, current_process, freeze_support,
+    TaskError, Value, active_children, current_process, freeze_support,
 };
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -68,6 +68,8 @@ const CLAIMS: &[(&str, fn())] = named![
     a_task_that_forks_does_not_make_a_second_worker,
     without_memory_for_a_message_the_pool_says_so,
     a_worker_without_its_death_signal_ends_with_its_parent,
+    ctrl_c_at_the_start_leaves_the_pool,
+    a_pool_without_tasks_has_run_its_initializer,
 ];
 
 /// What can be seen of a program from outside. The argument is the start method.
@@ -1369,6 +1371,26 @@ fn a_pool_that_cannot_start_all_its_workers_says_so(method: &str) {
     assert_eq!(lines, ["nothing is left", "started with 1"]);
 }
 
+fn ctrl_c_at_the_start_leaves_the_pool() {
+    for n in 0..20 {
+        let pool = pool(1);
+        let supervisor = active_children().pop().unwrap();
+        kill(Pid::from_raw(supervisor.pid()), Signal::SIGINT).unwrap();
+        assert_eq!(pool.apply(square, (n,)), Ok(n * n));
+        finish(&pool);
+    }
+}
+
+fn a_pool_without_tasks_has_run_its_initializer() {
+    let runs = Value::new(0).unwrap();
+    let count = |runs: Value<u64>| *runs.lock() += 1;
+    for pools in 1..=20 {
+        let pool = builder().processes(2).initializer(count, (runs.clone(),));
+        finish(&pool.start().unwrap());
+        assert_eq!(runs.get(), 2 * pools);
+    }
+}
+
 fn too_few_processes() {
     // A namespace of users counts its processes apart.
     let alone = env::var("ALONE").is_ok();
@@ -1379,7 +1401,7 @@ fn too_few_processes() {
     // This one, the supervisor and one worker.
     setrlimit(Resource::RLIMIT_NPROC, 3, 3).unwrap();
     println!("{}", builder().processes(3).start().unwrap_err());
-    assert!(multiprocessing::active_children().is_empty());
+    assert!(active_children().is_empty());
     println!("nothing is left");
     // The system counts a process for some time after its end.
     let mut pool = None;

@@ -1,5 +1,6 @@
 //! A pool's options.
 
+use std::cell::Cell;
 use std::num::NonZero;
 
 use serde::Serialize;
@@ -11,10 +12,13 @@ use super::error::PoolError;
 use super::function::{Initialize, PoolFn};
 use super::plan::{Initializer, Plan};
 use super::shared::{PoolShared, SpawnedPool};
-use super::supervisor::{supervise, supervise_spawned};
+use super::supervisor::{Start, supervise, supervise_spawned};
 use crate::codec::{self, EncodeError};
 use crate::handover;
-use crate::process::{Process, ProcessError, ProcessHandle, cpu_count};
+use crate::process::{
+    Process, ProcessBuilder, ProcessError, ProcessHandle, cpu_count,
+};
+use crate::sys::process_limit::Lowered;
 use crate::sys::routine::Routine;
 
 impl Pool {
@@ -169,14 +173,21 @@ impl PoolBuilder {
         crate::broker::BrokerPoolBuilder::new(url)
     }
 
-    /// Starts the pool, and waits until all its workers have been started.
+    /// Starts the pool. Its workers are started while the program goes on; it waits for
+    /// them if they have an [`initializer`](Self::initializer), and if the pool is started
+    /// by [`Spawn`](StartMethod::Spawn).
     ///
     /// # Errors
     ///
     /// [`PoolError::TooFew`] for no processes or no tasks; [`PoolError::Process`] if the
     /// supervisor could not be started, as by fork beside other threads;
-    /// [`PoolError::Workers`] if not all workers could, in which case those that were
-    /// started are ended; [`PoolError::System`] if the system refuses the shared memory.
+    /// [`PoolError::Workers`] if not all workers could, or this user may not have so many
+    /// processes, in which case those that were started are ended;
+    /// [`PoolError::System`] if the system refuses the shared memory.
+    ///
+    /// If the workers are not waited for, and the system refuses one for another reason (a
+    /// container's limit, or no memory), every task ends with
+    /// [`TaskError::System`](super::TaskError::System).
     pub fn start(self) -> Result<Pool, PoolError> {
         let processes = self.processes.unwrap_or_else(cpu_count);
         if processes == 0 || self.maxtasksperchild == Some(0) {
@@ -199,20 +210,22 @@ impl PoolBuilder {
         let shared = PoolShared::new(processes)?;
         // A daemon: if nobody ends the pool, it ends with this process.
         let process = Process::builder().name("PoolSupervisor").daemon(true);
-        let supervisor = match self.start_method {
-            StartMethod::Fork => {
-                started(process.target(|| supervise(&shared, &plan)))
-            }
+        let (supervisor, start) = match self.start_method {
+            StartMethod::Fork => fork(process, &shared, &plan)?,
             StartMethod::Spawn => {
                 let argument = (SpawnedPool::from(&shared), plan);
-                started(process.spawn_target(supervise_spawned, argument))
+                let mut process = process.spawn_target(supervise_spawned, argument);
+                process.start()?;
+                (process.handle()?.clone(), Start::Awaited)
             }
-        }?;
+        };
         let pool = Pool::over(Dispatcher::new(Workers::Local {
             shared,
             supervisor: supervisor.clone(),
         }));
-        if let Err(error) = pool.dispatcher.wait_until_ready() {
+        if start == Start::Awaited
+            && let Err(error) = pool.dispatcher.wait_until_ready()
+        {
             if !supervisor.is_alive() {
                 // If it never ran its function, its own reason says more.
                 supervisor.join()?;
@@ -223,7 +236,30 @@ impl PoolBuilder {
     }
 }
 
-fn started(mut process: Process<'_>) -> Result<ProcessHandle, ProcessError> {
-    process.start()?;
-    process.handle().cloned()
+/// Starts the supervisor by fork. The start of the workers need not be awaited if the user
+/// may have so many processes, and if no initializer is to have run in all of them.
+fn fork(
+    process: ProcessBuilder,
+    shared: &PoolShared,
+    plan: &Plan,
+) -> Result<(ProcessHandle, Start), ProcessError> {
+    let start = Cell::new(match plan.initializer {
+        Some(_) => Start::Awaited,
+        None => Start::Unawaited,
+    });
+    let limit = Lowered::by(shared.processes);
+    let mut process = process.survives_interrupt().target(|| {
+        limit.restore();
+        supervise(shared, plan, start.get())
+    });
+    let started = process.start();
+    limit.restore();
+    if let Err(ProcessError::System { .. }) = started {
+        // Without room for all, the supervisor finds out for how many there is.
+        start.set(Start::Awaited);
+        process.start()?;
+    } else {
+        started?;
+    }
+    Ok((process.handle()?.clone(), start.get()))
 }

@@ -618,7 +618,13 @@ impl Dispatcher {
         if state.tasks.state == PoolState::Open {
             state.tasks.state = PoolState::Closed;
             match &self.workers {
-                Workers::Local { shared, .. } => shared.close(),
+                Workers::Local { shared, .. } => {
+                    shared.close();
+                    // What the supervisor sends at its end is for those that wait.
+                    if !state.tasks.any_in_flight() {
+                        state.tasks.shut_down();
+                    }
+                }
                 #[cfg(feature = "broker")]
                 Workers::Elsewhere(client) => self.end_if_done(client, &mut state),
             }

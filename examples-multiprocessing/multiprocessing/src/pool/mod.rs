@@ -22,6 +22,10 @@
 //! | `message` | every byte that crosses the channels |
 //! | `error` | how a task, and a pool, can fail |
 //!
+//! The supervisor starts the workers while the parent goes on, which may send tasks before
+//! there is a worker. The parent waits for the workers only where it could not tell of their
+//! failure otherwise: see `builder`.
+//!
 //! The parent sends tasks into one channel, from which any worker takes the next; answers
 //! come back through another. The supervisor stands between them only when a worker ends:
 //! it is the workers' parent, and the only process that forks.

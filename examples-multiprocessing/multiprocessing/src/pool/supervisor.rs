@@ -31,25 +31,35 @@ use crate::sys::signals::{self, Signals};
 
 /// A spawned supervisor, from its argument.
 pub(super) fn supervise_spawned((shared, plan): (SpawnedPool, Plan)) -> ExitCode {
-    supervise(&shared.into(), &plan)
+    if signals::survive(Signal::SIGINT).is_err() {
+        return ExitCode::FAILURE;
+    }
+    supervise(&shared.into(), &plan, Start::Awaited)
 }
 
-/// Looks after the workers until the pool ends.
-pub(super) fn supervise(shared: &PoolShared, plan: &Plan) -> ExitCode {
+/// Whether the parent waits until all workers have been started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    Awaited,
+    /// If the parent closes the pool before, none is started.
+    Unawaited,
+}
+
+/// Looks after the workers until the pool ends. SIGINT must do nothing already.
+pub(super) fn supervise(shared: &PoolShared, plan: &Plan, start: Start) -> ExitCode {
     process::allow_children();
     panic::install_hook();
     let held = [Signal::SIGCHLD, Signal::SIGTERM, CHECK_SLOTS];
     // If the program ignores SIGCHLD, it would not be sent here either.
-    let (Ok(()), Ok(()), Ok(signals)) = (
-        signals::survive(Signal::SIGINT),
-        signals::set_default(Signal::SIGCHLD),
-        Signals::hold(&held),
-    ) else {
+    let (Ok(()), Ok(signals)) =
+        (signals::set_default(Signal::SIGCHLD), Signals::hold(&held))
+    else {
         return ExitCode::FAILURE;
     };
     let supervisor = Supervisor {
         shared,
         plan,
+        start,
         signals,
         workers: (0..shared.processes).map(|_| None).collect(),
         started: 0,
@@ -62,12 +72,13 @@ pub(super) fn supervise(shared: &PoolShared, plan: &Plan) -> ExitCode {
 struct Supervisor<'a> {
     shared: &'a PoolShared,
     plan: &'a Plan,
+    start: Start,
     signals: Signals,
     /// By the numbers of their slots.
     workers: Vec<Option<RunningWorker>>,
     /// The number of workers started so far, for their names.
     started: u64,
-    /// Whether all workers have been started once, which the parent waits for.
+    /// Whether all workers have been started once.
     complete: bool,
     /// How often in a row a worker could not be started, or was killed in its
     /// initializer.
@@ -101,7 +112,10 @@ impl Supervisor<'_> {
             }
             let over = self.shared.is_closing() && self.shared.tasks.is_empty();
             if over && self.workers.iter().all(Option::is_none) {
-                self.send(&Answer::Shutdown);
+                // If there never was a worker, there was no task: nobody waits for this.
+                if self.started > 0 {
+                    self.send(&Answer::Shutdown);
+                }
                 return ExitCode::SUCCESS;
             }
             let next = if over {
@@ -155,7 +169,9 @@ impl Supervisor<'_> {
         }
         if !self.complete {
             self.complete = true;
-            self.send(&Answer::Ready);
+            if self.start == Start::Awaited {
+                self.send(&Answer::Ready);
+            }
         }
         Next::Wait(None)
     }
@@ -175,14 +191,10 @@ impl Supervisor<'_> {
         });
         self.started += 1;
         let name = format!("{}-{}", self.plan.name, self.started);
-        let (shared, plan, signals) = (self.shared, self.plan, &self.signals);
+        let (shared, plan) = (self.shared, self.plan);
         // A daemon: it does not outlive the supervisor, however that ends.
         let process = Process::builder().name(name).daemon(true);
-        let mut process = process.target(|| {
-            // Neither can fail: the signal has a number that exists, and the mask is the
-            // one that this process had before.
-            signals::survive(Signal::SIGINT).ok();
-            signals.let_go().ok();
+        let mut process = process.survives_interrupt().target(|| {
             // Tasks may start processes of their own.
             process::allow_children();
             Worker::new(shared, plan, index).work()

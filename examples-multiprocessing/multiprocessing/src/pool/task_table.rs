@@ -110,6 +110,11 @@ impl TaskTable {
         entry.outcome.is_none().then_some(TaskId { number, ticket })
     }
 
+    /// Whether a message on any task is still to come.
+    pub(super) fn any_in_flight(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| entry.in_flight)
+    }
+
     /// The number that the task's message has, whether it has ended or not.
     #[cfg(feature = "broker")]
     pub(super) fn number(&self, ticket: Ticket) -> Option<u32> {

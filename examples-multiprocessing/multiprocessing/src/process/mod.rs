@@ -32,7 +32,7 @@ use spawn::SpawnRequest;
 pub use spawn::freeze_support;
 
 use crate::sys::exit;
-use crate::sys::fork::{self, Refused, Side};
+use crate::sys::fork::{self, OnInterrupt, Refused, Side};
 use crate::sys::signals;
 use crate::sys::spawn::Spawned;
 use crate::{registry, wait};
@@ -88,6 +88,8 @@ use crate::{registry, wait};
 /// spawn, or see the other [ways round it](crate::graceful_end#a-handler-in-a-forked-child).
 pub struct Process<'a> {
     identity: Box<Identity>,
+    /// Of a fork.
+    on_interrupt: OnInterrupt,
     state: State<'a>,
 }
 
@@ -225,7 +227,7 @@ impl<'a> Process<'a> {
         // Or both processes print what is in the buffer. What cannot be written now
         // is tried again, and reported, when the parent writes next.
         io::stdout().flush().ok();
-        match fork::fork() {
+        match fork::fork(self.on_interrupt) {
             Ok(Side::Child) => run(identity, function),
             Ok(Side::Parent(pid)) => Ok(Child::new(pid, *identity, None)),
             Err(refused) => {
@@ -397,6 +399,7 @@ impl fmt::Debug for Process<'_> {
 pub struct ProcessBuilder {
     name: Option<String>,
     daemon: Option<bool>,
+    on_interrupt: OnInterrupt,
 }
 
 impl ProcessBuilder {
@@ -410,6 +413,12 @@ impl ProcessBuilder {
     /// inherited.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = Some(daemon);
+        self
+    }
+
+    /// Has Ctrl+C do nothing to it, if it is forked.
+    pub(crate) fn survives_interrupt(mut self) -> Self {
+        self.on_interrupt = OnInterrupt::Survive;
         self
     }
 
@@ -439,6 +448,7 @@ impl ProcessBuilder {
     fn process(self, target: Target<'_>) -> Process<'_> {
         Process {
             identity: Box::new(identity::lock().child(self.name, self.daemon)),
+            on_interrupt: self.on_interrupt,
             state: State::New(target),
         }
     }

@@ -13,11 +13,11 @@ use std::{fs, ptr, thread};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{self, ForkResult, Pid, getpid};
 
 use super::descriptor::above_standard;
-use super::{exit, numbers};
+use super::{exit, numbers, signals};
 
 /// Which of the two processes this is.
 pub(crate) enum Side {
@@ -25,6 +25,16 @@ pub(crate) enum Side {
     Parent(Pid),
     /// The new one.
     Child,
+}
+
+/// What SIGINT does to a forked child, from its first moment on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OnInterrupt {
+    /// What it does by default: it ends the child, if the parent did not ignore it.
+    #[default]
+    Default,
+    /// Nothing.
+    Survive,
 }
 
 /// Why there is no child.
@@ -47,7 +57,7 @@ pub(crate) enum Refused {
 /// what it writes to (signal-hook's pipe) is shared with the parent. None is blocked, as
 /// in a spawned child: one that the parent takes by `sigwait` would not end the child.
 #[inline]
-pub(crate) fn fork() -> Result<Side, Refused> {
+pub(crate) fn fork(on_interrupt: OnInterrupt) -> Result<Side, Refused> {
     match other_threads() {
         Ok(0) => {}
         Ok(others) => return Err(Refused::Threads(others)),
@@ -68,7 +78,7 @@ pub(crate) fn fork() -> Result<Side, Refused> {
     // free or held by the thread that continues in the child.
     let forked = unsafe { unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
-        set_up_child(parent, nothing);
+        set_up_child(parent, nothing, on_interrupt);
         return Ok(Side::Child);
     }
     // It was this thread's own mask, so it cannot be refused.
@@ -142,9 +152,13 @@ pub(crate) fn other_threads() -> io::Result<u64> {
 /// Its system calls are raw ones: a new process has to fault in every page of code that
 /// it uses, and each of the C library's wrappers lies on a page of its own.
 #[inline]
-fn set_up_child(parent: Pid, nothing: OwnedFd) {
+fn set_up_child(parent: Pid, nothing: OwnedFd, on_interrupt: OnInterrupt) {
     for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
         reset_handler(signal);
+    }
+    if on_interrupt == OnInterrupt::Survive {
+        // It cannot fail: the signal has a number that exists.
+        signals::survive(Signal::SIGINT).ok();
     }
     // SAFETY: takes numbers and touches no memory of this process.
     let bound = unsafe {

@@ -22,6 +22,7 @@ pub(crate) mod named;
 pub(crate) mod numbers;
 pub(crate) mod packet;
 pub(crate) mod plain;
+pub(crate) mod process_limit;
 pub(crate) mod random;
 pub(crate) mod routine;
 pub(crate) mod segment;

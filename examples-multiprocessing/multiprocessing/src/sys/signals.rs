@@ -84,19 +84,26 @@ fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
 pub(crate) struct Signals {
     set: SigSet,
     /// What was blocked before.
+    #[cfg(feature = "broker")]
     before: SigSet,
 }
 
 impl Signals {
-    /// Blocks these signals, in the calling thread.
+    /// Blocks these signals, in the calling thread, but not in the processes that it starts.
     pub(crate) fn hold(signals: &[Signal]) -> io::Result<Self> {
         let set: SigSet = signals.iter().copied().collect();
+        #[cfg(feature = "broker")]
         let before = SigSet::thread_get_mask()?;
         set.thread_block()?;
-        Ok(Self { set, before })
+        Ok(Self {
+            set,
+            #[cfg(feature = "broker")]
+            before,
+        })
     }
 
-    /// Unblocks them again: in a child, which inherits what is blocked.
+    /// Unblocks them again.
+    #[cfg(feature = "broker")]
     pub(crate) fn let_go(&self) -> io::Result<()> {
         Ok(self.before.thread_set_mask()?)
     }

@@ -1,8 +1,8 @@
 //! A handle in another process, forked or spawned, is a handle of the same thing; and
 //! what it must not do there it does not.
 
-use std::fs;
 use std::time::Duration;
+use std::{fs, mem};
 
 use multiprocessing::{
     Acquired, Array, Barrier, BoundedSemaphore, Condition, Connection, Error, Event,
@@ -23,6 +23,7 @@ fn main() {
     one_connection_serves_several_children();
     memory_cannot_be_cut_short();
     a_lock_that_a_spawned_process_died_with_is_noticed();
+    a_time_out_gives_what_is_free_and_nothing_else();
     guards_in_a_forked_process_release_nothing();
     numbers_that_are_locked_are_not_forked();
     a_block_belongs_to_the_process_that_made_it();
@@ -223,10 +224,63 @@ fn memory_cannot_be_cut_short() {
 }
 
 fn a_lock_that_a_spawned_process_died_with_is_noticed() {
-    let lock = Lock::new().unwrap();
-    let take = |lock: Lock| assert_eq!(lock.acquire(), Acquired::Clean);
-    assert_eq!(run(Process::spawned(take, lock.clone())), Some(0));
+    type Held = (Lock, Lock, RLock, Value<u32>, Array<u32>);
+    fn take((lock, other, rlock, value, array): Held) {
+        assert_eq!(lock.acquire(), Acquired::Clean);
+        let guards = (other.lock(), rlock.lock());
+        let numbers = (value.lock(), array.lock());
+        assert!(!guards.0.predecessor_died() && !guards.1.predecessor_died());
+        assert!(!numbers.0.predecessor_died() && !numbers.1.predecessor_died());
+        mem::forget((guards, numbers));
+    }
+    let (lock, other) = (Lock::new().unwrap(), Lock::new().unwrap());
+    let rlock = RLock::new().unwrap();
+    let (value, array) = (Value::new(1).unwrap(), Array::new([1]).unwrap());
+    let held = (
+        lock.clone(),
+        other.clone(),
+        rlock.clone(),
+        value.clone(),
+        array.clone(),
+    );
+    assert_eq!(run(Process::spawned(take, held)), Some(0));
     assert_eq!(lock.acquire(), Acquired::PredecessorDied);
+    assert!(other.lock().predecessor_died() && rlock.lock().predecessor_died());
+    assert!(value.lock().predecessor_died() && array.lock().predecessor_died());
+    // Once is enough.
+    assert!(!other.lock().predecessor_died() && !rlock.lock().predecessor_died());
+    assert!(!value.lock().predecessor_died() && !array.lock().predecessor_died());
+}
+
+fn a_time_out_gives_what_is_free_and_nothing_else() {
+    let moment = Duration::from_millis(1);
+    let (lock, rlock) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let held = lock.lock_timeout(moment);
+    assert!(held.is_some() && lock.lock_timeout(moment).is_none());
+    assert!(lock.try_lock().is_none());
+    drop(held);
+    assert!(lock.try_lock().is_some());
+    assert_eq!(lock.acquire_timeout(moment), Some(Acquired::Clean));
+    assert_eq!(rlock.acquire_timeout(moment), Some(Acquired::Clean));
+
+    let semaphore = Semaphore::new(1).unwrap();
+    let permit = semaphore.permit_timeout(moment);
+    assert!(permit.is_some() && semaphore.permit_timeout(moment).is_none());
+    drop(permit);
+    assert!(semaphore.acquire_timeout(moment));
+    let bounded = BoundedSemaphore::new(1).unwrap();
+    let permit = bounded.permit_timeout(moment);
+    assert!(permit.is_some() && bounded.permit_timeout(moment).is_none());
+    assert!(!bounded.acquire_timeout(moment) && !bounded.try_acquire());
+    drop(permit);
+    assert!(bounded.acquire_timeout(moment));
+
+    let event = Event::new().unwrap();
+    assert!(!event.is_set() && !event.wait_timeout(moment));
+    event.set();
+    assert!(event.is_set() && event.wait_timeout(moment));
+    event.clear();
+    assert!(!event.is_set() && !event.wait_timeout(moment));
 }
 
 fn guards_in_a_forked_process_release_nothing() {
@@ -351,6 +405,7 @@ fn a_block_for_which_there_is_no_memory_is_refused_at_its_first_use() {
     assert!(refused.to_string().contains("No space left"), "{refused}");
     drop(block);
     let small = SharedMemory::new(5000).unwrap();
+    assert_eq!(small.size(), 5000);
     assert!(small.bytes().unwrap().iter().all(|byte| byte.get() == 0));
     let file = fs::metadata(format!("/dev/shm/{}", small.name())).unwrap();
     assert_eq!(file.len(), 5000);

@@ -406,6 +406,35 @@ fn a_notification_of_a_dead_waiter_is_not_lost_to_one_that_comes_later() {
 }
 
 #[test]
+fn waiters_beyond_the_places_of_a_condition_return_after_a_notification_only() {
+    model(1, || {
+        let condition = Condition::new().unwrap();
+        // Only what happens once all sleep: the rest takes too long.
+        loom::stop_exploring();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let condition = condition.clone();
+                thread::spawn(move || {
+                    let _held = condition.lock();
+                    condition.wait().unwrap();
+                })
+            })
+            .collect();
+        while sys::futex::sleepers() < 3 {
+            thread::yield_now();
+        }
+        loom::explore();
+        let held = condition.lock();
+        assert_eq!(condition.wait_timeout(Duration::ZERO), Ok(false));
+        condition.notify_all().unwrap();
+        drop(held);
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_event_wakes_all_waiters_and_shows_them_what_was_done_before() {
     model(3, || {
         let (event, protected) = (Event::new().unwrap(), Protected::new());

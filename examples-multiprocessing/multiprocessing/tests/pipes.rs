@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
-use std::{env, process, thread};
+use std::{env, fs, process, thread};
 
 use multiprocessing::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -218,6 +219,19 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
     let writer = fifo.writer_if_read().unwrap().unwrap();
     let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
     assert!(!flags.contains(OFlag::O_NONBLOCK));
+}
+
+#[test]
+fn a_named_pipe_is_its_users_alone_and_anybodys_to_remove() {
+    let path = env::temp_dir().join(format!("pipes-test-{}-mine", process::id()));
+    let mine = NamedPipe::create(&path).unwrap();
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let other = NamedPipe::open(&path).unwrap();
+    assert!(mine.is_creator() && !other.is_creator());
+    other.remove().unwrap();
+    let error = mine.writer_if_read().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]

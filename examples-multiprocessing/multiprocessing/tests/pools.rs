@@ -1400,7 +1400,9 @@ fn too_few_processes() {
     }
     // This one, the supervisor and one worker.
     setrlimit(Resource::RLIMIT_NPROC, 3, 3).unwrap();
+    let began = Instant::now();
     println!("{}", builder().processes(3).start().unwrap_err());
+    assert!(began.elapsed() > ms(200), "it was tried only once");
     assert!(active_children().is_empty());
     println!("nothing is left");
     // The system counts a process for some time after its end.

@@ -161,10 +161,18 @@ fn a_queue_with_room_for_some_never_holds_more() {
 fn every_kind_of_queue_counts_its_items() {
     let (fifo, lifo, smallest) =
         (Queue::new(0), LifoQueue::new(0), PriorityQueue::new(0));
+    assert!(fifo.empty() && lifo.empty() && smallest.empty());
     for count in 1..=3 {
         fifo.put(count).unwrap();
         lifo.put(count).unwrap();
         smallest.put(count).unwrap();
         assert_eq!([fifo.qsize(), lifo.qsize(), smallest.qsize()], [count; 3]);
+        assert!(!fifo.empty() && !lifo.empty() && !smallest.empty());
+    }
+    assert!(!fifo.full(), "there is room for any number");
+    let two = Queue::new(2);
+    for full in [false, true] {
+        two.put(()).unwrap();
+        assert_eq!(two.full(), full);
     }
 }

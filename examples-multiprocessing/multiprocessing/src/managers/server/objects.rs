@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_are_gone_leave_no_slots() {
+        let mut objects = Objects::new();
+        for _ in 0..1000 {
+            let object = objects.add("Holder", Arc::new(Holder(Value::None)));
+            let last = objects.decref(&object.ident).ok().flatten();
+            assert!(last.is_some(), "it had one reference");
+        }
+        assert!(objects.slots.len() <= 256, "{}", objects.slots.len());
+    }
+
+    #[test]
     fn a_long_chain_of_containers_is_dropped_on_a_small_stack() {
         let chain = || {
             (0..100_000).fold(Value::None, |held, _| {

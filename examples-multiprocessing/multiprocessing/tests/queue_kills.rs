@@ -26,6 +26,9 @@ use serde::{Deserialize, Serialize};
 /// Longer than a second, which is what is promised, as the machine may be busy.
 const HANG: Duration = Duration::from_secs(8);
 
+/// Several of the slices after which `join` counts the dead.
+const SLICES: Duration = Duration::from_millis(500);
+
 #[derive(Serialize, Deserialize)]
 struct Message {
     producer: usize,
@@ -245,6 +248,17 @@ fn join_waits_for_live_consumers_and_counts_lost_tasks() {
     for p in [victim, other] {
         p.join().unwrap();
     }
+    // A loss is told once: this task is not lost.
+    queue.put(()).unwrap();
+    let mut passes_on = Process::new(|| queue.get().unwrap());
+    passes_on.start().unwrap();
+    passes_on.join().unwrap();
+    thread::scope(|s| {
+        let join = s.spawn(|| queue.join());
+        thread::sleep(SLICES);
+        queue.task_done().unwrap();
+        assert_eq!(join.join().unwrap(), Ok(()));
+    });
 }
 
 /// Consumers pass their items on and end in good order: another process reports them.
@@ -259,10 +273,18 @@ fn tasks_that_were_passed_on_are_reported_by_another() {
         p.start().unwrap();
         p.join().unwrap();
     }
+    // One that reports its own task before it fails does not lose one of these.
+    queue.put(4).unwrap();
+    let mut p = Process::new(|| {
+        queue.get().unwrap();
+        queue.task_done().unwrap();
+        ExitCode::FAILURE
+    });
+    p.start().unwrap();
+    p.join().unwrap();
     thread::scope(|s| {
         let join = s.spawn(|| queue.join());
-        // Several of the slices after which the dead are counted.
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(SLICES);
         assert!(!join.is_finished(), "the tasks are not done");
         for _ in 0..4 {
             let _: i32 = collected.get().unwrap();
@@ -270,7 +292,30 @@ fn tasks_that_were_passed_on_are_reported_by_another() {
         }
         assert_eq!(join.join().unwrap(), Ok(()));
     });
-    assert!(queue.task_done().is_err(), "there were four");
+    assert!(queue.task_done().is_err(), "there were five");
+}
+
+/// A report by a process that took none counts for one that has ended, not for one that is
+/// still at work.
+fn a_task_that_was_passed_on_is_reported_before_one_that_is_at_work() {
+    let queue = JoinableQueue::new(0).unwrap();
+    queue.put(0).unwrap();
+    let mut passes_on = Process::new(|| drop(queue.get().unwrap()));
+    passes_on.start().unwrap();
+    passes_on.join().unwrap();
+    let (taken, takes) = pipe(false).unwrap();
+    let mut at_work = Process::new(|| {
+        queue.get().unwrap();
+        takes.send(&()).unwrap();
+        thread::sleep(HANG);
+    });
+    at_work.start().unwrap();
+    queue.put(1).unwrap();
+    taken.recv::<()>().unwrap();
+    queue.task_done().unwrap();
+    at_work.kill().unwrap();
+    at_work.join().unwrap();
+    assert_eq!(queue.join(), Err(TasksLost(1)), "the one at work");
 }
 
 /// A consumer ends while it has a task, in each way that is a failure.
@@ -321,6 +366,30 @@ fn tasks_in_the_queue_are_lost_with_the_last_consumer() {
     assert!(start.elapsed() < HANG);
     assert_eq!(queue.join(), Ok(()));
     assert_eq!(queue.qsize(), 3);
+}
+
+/// The process that joins can take them itself, as it has taken one before.
+fn tasks_in_the_queue_are_not_lost_on_a_consumer_that_joins() {
+    let queue = JoinableQueue::new(0).unwrap();
+    for number in 0..3 {
+        queue.put(number).unwrap();
+    }
+    queue.get().unwrap();
+    queue.task_done().unwrap();
+    let mut p = Process::new(|| {
+        queue.get().unwrap();
+        ExitCode::FAILURE
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    thread::scope(|s| {
+        let join = s.spawn(|| queue.join());
+        thread::sleep(SLICES);
+        assert!(!join.is_finished(), "the last task can still be taken");
+        assert_eq!(queue.get(), Ok(2));
+        queue.task_done().unwrap();
+        assert_eq!(join.join().unwrap(), Err(TasksLost(1)));
+    });
 }
 
 /// An item for which a process has no memory stays for one that has.
@@ -398,7 +467,9 @@ fn main() {
     join_waits_for_live_consumers_and_counts_lost_tasks();
     tasks_of_consumers_that_failed_are_lost();
     tasks_in_the_queue_are_lost_with_the_last_consumer();
+    tasks_in_the_queue_are_not_lost_on_a_consumer_that_joins();
     tasks_that_were_passed_on_are_reported_by_another();
+    a_task_that_was_passed_on_is_reported_before_one_that_is_at_work();
     too_large_an_item_stays_in_the_queue();
     // What the library opens once and keeps is open after this.
     joining_round(&mut random);

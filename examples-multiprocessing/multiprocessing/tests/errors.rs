@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use multiprocessing::{
     Barrier, BoundedSemaphore, Error, JoinableQueue, Lock, PoolError, Process,
-    PutError, Queue, RLock, RecvError, SendError, SharedMemory, TaskError,
-    TasksLost, pipe,
+    ProcessError, PutError, Queue, RLock, RecvError, SendError, SharedMemory,
+    TaskError, TasksLost, freeze_support, pipe,
 };
+use serde::de::Deserializer;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use tutorial::harness::Watchdog;
 
 /// The error and what it becomes have the same text and the same cause.
@@ -95,6 +98,10 @@ fn the_systems_reason_is_the_cause_at_any_depth() {
         stays(RecvError::Io(refused())),
         stays(PutError::System(7, system())),
         stays(PoolError::System(system())),
+        stays(ProcessError::System {
+            what: "try",
+            source: refused(),
+        }),
         system(),
     ];
     for error in errors {
@@ -107,6 +114,29 @@ fn the_systems_reason_is_the_cause_at_any_depth() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn the_reason_why_an_argument_is_refused_is_the_cause() {
+    struct Refuses;
+    impl Serialize for Refuses {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(S::Error::custom("never"))
+        }
+    }
+    impl<'de> Deserialize<'de> for Refuses {
+        fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+    freeze_support();
+    let start = Process::spawned(|_: Refuses| (), Refuses).start();
+    let error = stays(start.unwrap_err());
+    let cause = error.source().map(ToString::to_string);
+    assert!(
+        cause.is_some_and(|cause| cause.contains("never")),
+        "{error}"
+    );
 }
 
 #[cfg(feature = "managers")]

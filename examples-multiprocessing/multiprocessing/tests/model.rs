@@ -37,6 +37,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use sys::futex::Deadline;
 use sys::registry;
 
 /// Tries the interleavings with up to this many preemptions.
@@ -484,6 +485,31 @@ fn an_event_that_is_cleared_and_set_again_wakes_every_waiter() {
         event.clear();
         event.set();
         waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn an_eventcount_that_notifies_all_wakes_every_sleeper() {
+    model(2, || {
+        let shared = Arc::new((wait::EventCount::new(), AtomicUsize::new(0)));
+        let sleepers: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (event, changed) = &*shared;
+                    let has_changed = || changed.load(Ordering::Relaxed) == 1;
+                    while !has_changed() {
+                        event.sleep_unless(has_changed, Deadline::Never);
+                    }
+                    event.notify_all();
+                })
+            })
+            .collect();
+        shared.1.store(1, Ordering::Relaxed);
+        shared.0.notify_all();
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
     });
 }
 

@@ -694,6 +694,7 @@ fn errors() {
     assert_eq!((p.pid(), p.exitcode(), p.is_alive()), (None, None, false));
     p.start().unwrap();
     assert!(matches!(p.start(), Err(ProcessError::AlreadyStarted)));
+    assert!(p.pid().is_some() && p.ident() == p.pid());
     assert!(matches!(
         p.set_daemon(true),
         Err(ProcessError::DaemonAfterStart)

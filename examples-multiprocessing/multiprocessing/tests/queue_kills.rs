@@ -300,18 +300,20 @@ fn tasks_that_were_passed_on_are_reported_by_another() {
 fn a_task_that_was_passed_on_is_reported_before_one_that_is_at_work() {
     let queue = JoinableQueue::new(0).unwrap();
     queue.put(0).unwrap();
-    let mut passes_on = Process::new(|| drop(queue.get().unwrap()));
+    let mut passes_on = Process::new(|| {
+        let _: i32 = queue.get().unwrap();
+    });
     passes_on.start().unwrap();
     passes_on.join().unwrap();
-    let (taken, takes) = pipe(false).unwrap();
+    let (reader, writer) = pipe(false).unwrap();
     let mut at_work = Process::new(|| {
         queue.get().unwrap();
-        takes.send(&()).unwrap();
+        writer.send(&()).unwrap();
         thread::sleep(HANG);
     });
     at_work.start().unwrap();
     queue.put(1).unwrap();
-    taken.recv::<()>().unwrap();
+    reader.recv::<()>().unwrap();
     queue.task_done().unwrap();
     at_work.kill().unwrap();
     at_work.join().unwrap();

@@ -283,6 +283,8 @@ impl<T> JoinableQueue<T> {
                 Slept::Woken | Slept::Deadline => {}
             }
         }
+        // Hands the wake-up on: see `notify_all`.
+        counts.all_done.notify_all();
         Ok(())
     }
 

@@ -80,7 +80,8 @@ impl EventCount {
 
     /// Wakes all sleepers, for a change that concerns each. Only for an eventcount that
     /// is never notified otherwise: there the flag is clear only if nobody sleeps, or all
-    /// are being woken.
+    /// are being woken. A sleeper that finds the change calls it as well: it may have set
+    /// the flag again, and one that had probed before the change would sleep on that.
     pub(crate) fn notify_all(&self) {
         fence(Ordering::SeqCst);
         self.wake(u32::MAX);

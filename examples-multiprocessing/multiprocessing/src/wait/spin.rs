@@ -94,6 +94,9 @@ impl Spin {
             miss: 2,
             most: 4,
             rest: 32 * LONGEST.as_micros() as u32,
+            // A trial in vain takes long, and on one processor the other side waits for its
+            // end: two sides that talk once in a while must soon be left alone.
+            growth: 4,
         };
         Self {
             limits,
@@ -175,6 +178,7 @@ impl BackOff {
             miss: 1,
             most: 32,
             rest: 100,
+            growth: 2,
         };
         Self {
             account: Account::new(terms),
@@ -205,8 +209,8 @@ impl BackOff {
 ///
 /// A miss that uses up the credit begins a rest, in which nobody spins. After it comes a
 /// trial: two sides that both sleep before they answer would otherwise do so for ever, as
-/// each finds the other slow. Every trial in vain makes the next rest twice as long, so
-/// that trials take less than a hundredth of the time.
+/// each finds the other slow. Every trial in vain makes the next rest several times as
+/// long, so that trials take less than a hundredth of the time.
 ///
 /// Threads share it. So it is written to only where something changes: otherwise its cache
 /// line would travel with every spin.
@@ -231,6 +235,8 @@ struct Terms {
     most: u32,
     /// The shortest rest in microseconds.
     rest: u32,
+    /// How many times as long as the one before it the rest after a trial in vain is.
+    growth: u32,
 }
 
 /// How many times the shortest rest the longest is.
@@ -286,7 +292,7 @@ impl Account {
         self.credit.store(left, relaxed);
         if left == 0 {
             let longest = self.terms.rest.saturating_mul(LONGEST_REST);
-            let rest = self.rest.load(relaxed).saturating_mul(2);
+            let rest = self.rest.load(relaxed).saturating_mul(self.terms.growth);
             let rest = rest.clamp(self.terms.rest, longest);
             self.rest.store(rest, relaxed);
             let until = nanoseconds().saturating_add(u64::from(rest) * 1000);
@@ -310,6 +316,7 @@ mod tests {
         most: 4,
         // Longer than any test.
         rest: 10_000_000,
+        growth: 3,
     };
 
     fn end_rest(account: &Account) {
@@ -337,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn each_trial_in_vain_doubles_the_rest_up_to_a_limit() {
+    fn each_trial_in_vain_multiplies_the_rest_up_to_a_limit() {
         let account = Account::new(Terms { rest: 1, ..TERMS });
-        let rests = (0..9).map(|_| {
+        let rests = (0..6).map(|_| {
             account.credit.store(0, Ordering::Relaxed);
             account.miss();
             account.rest.load(Ordering::Relaxed)
         });
-        assert_eq!(rests.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        assert_eq!(rests.collect::<Vec<_>>(), [1, 3, 9, 27, 64, 64]);
         account.hit();
         account.miss();
         assert_eq!(account.rest.load(Ordering::Relaxed), 1);

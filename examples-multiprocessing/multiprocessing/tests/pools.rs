@@ -60,6 +60,7 @@ const CLAIMS: &[(&str, fn())] = named![
     inputs_that_panic_do_so_in_the_caller,
     a_pool_without_supervisor_says_so_within_a_second,
     a_kill_storm_costs_the_killed_tasks_alone,
+    a_pool_of_which_a_process_is_stopped_can_be_ended,
     a_pool_whose_results_nobody_awaits_ends_with_its_program,
     a_pool_that_is_never_dropped_ends_with_its_program,
     a_task_beside_another_does_not_wait_for_a_sleeping_worker,
@@ -1499,6 +1500,39 @@ fn a_kill_storm_costs_the_killed_tasks_alone() {
     assert!(killed <= u64::from(kills));
     assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
     finish(&pool);
+}
+
+fn a_pool_of_which_a_process_is_stopped_can_be_ended() {
+    let mut random = Random::seeded();
+    for round in 0..30 {
+        let pool = pool(2);
+        let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
+        let workers = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let workers = fs::read_to_string(workers).unwrap();
+        let workers = workers.split_whitespace().map(|pid| pid.parse().unwrap());
+        let mut processes: Vec<i32> = workers.chain([supervisor]).collect();
+        // Long results, so that it is often stopped while it sends one.
+        let long = |n: u64| vec![u64::MAX; 3000 + n as usize];
+        let handles: Vec<_> =
+            (0..100).map(|n| pool.apply_async(long, (n,))).collect();
+        sleep(Duration::from_micros(random.below(20_000)));
+        let victim = random.below(processes.len() as u64) as usize;
+        let victim = Pid::from_raw(processes.swap_remove(victim));
+        kill(victim, Signal::SIGSTOP).unwrap();
+        // The supervisor has something to report.
+        if processes.contains(&supervisor) {
+            processes.retain(|pid| *pid != supervisor);
+            kill(Pid::from_raw(processes[0]), Signal::SIGKILL).unwrap();
+        }
+        let start = Instant::now();
+        let _either = handles[99].wait_timeout(ms(10));
+        if round % 2 == 0 {
+            pool.terminate();
+            pool.join().unwrap();
+        }
+        drop(pool);
+        assert!(start.elapsed() < ms(10_000), "{:?}", start.elapsed());
+    }
 }
 
 fn ctrl_c_during_map_ends_everybody_silently(method: &str) {

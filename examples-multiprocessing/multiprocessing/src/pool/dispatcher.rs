@@ -32,6 +32,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use super::callbacks;
@@ -469,8 +470,8 @@ impl Dispatcher {
                         ),
                         _ => TaskError::Broken,
                     });
-                    // Nobody will receive what it sends. Fails only if it has ended.
-                    supervisor.terminate().ok();
+                    // Nobody will receive what it sends.
+                    end(supervisor);
                     break;
                 }
             }
@@ -640,10 +641,7 @@ impl Dispatcher {
         let callbacks = state.tasks.forget_callbacks();
         state.tasks.end_all(&TaskError::Terminated);
         match &self.workers {
-            // Fails only if it has ended already, and all workers with it.
-            Workers::Local { supervisor, .. } => {
-                supervisor.terminate().ok();
-            }
+            Workers::Local { supervisor, .. } => end(supervisor),
             #[cfg(feature = "broker")]
             Workers::Elsewhere(client) => client.cancel_all(),
         }
@@ -735,6 +733,13 @@ impl Dispatcher {
             Workers::Elsewhere(_) => None,
         }
     }
+}
+
+/// Ends the supervisor with all workers, even if it has been stopped.
+fn end(supervisor: &ProcessHandle) {
+    // Both fail only if it has ended already.
+    supervisor.terminate().ok();
+    supervisor.notify(Signal::SIGCONT).ok();
 }
 
 fn apply(shared: &PoolShared, tasks: &mut TaskTable, message: &mut Vec<u8>) {

@@ -24,9 +24,10 @@ use super::panic;
 use super::plan::{CHECK_SLOTS, Plan};
 use super::shared::{PoolShared, SpawnedPool, WorkerState};
 use super::worker::Worker;
+use crate::channel::SendError;
 use crate::process::{self, Process, ProcessError, ProcessHandle};
 use crate::sys::exit;
-use crate::sys::futex::Deadline;
+use crate::sys::futex::{Deadline, SLICE};
 use crate::sys::signals::{self, Signals};
 
 /// A spawned supervisor, from its argument.
@@ -293,22 +294,33 @@ impl Supervisor<'_> {
         ExitCode::SUCCESS
     }
 
-    fn kill_all(&mut self) {
+    fn kill_all(&self) {
         // Both fail only for a worker that has ended already.
         for worker in self.workers.iter().flatten() {
             worker.handle.kill().ok();
         }
-        for worker in self.workers.drain(..).flatten() {
+        for worker in self.workers.iter().flatten() {
             worker.handle.join().ok();
         }
     }
 
     fn send(&self, answer: &Answer) {
         let message = answer.encode();
-        // If there is no room even for this, the parent learns of it when this process
-        // ends.
-        if self.shared.send_notice(&message, Deadline::Never).is_err() {
-            exit::exit_now(1);
+        loop {
+            match self.shared.send_notice(&message, Deadline::after(SLICE)) {
+                Ok(()) => return,
+                // A worker that was stopped while it sent an answer is in the way. It
+                // must not be in the way of the pool's end.
+                Err(SendError::Full) => {
+                    if self.signals.has_come(Signal::SIGTERM) {
+                        self.kill_all();
+                        exit::exit_now(0);
+                    }
+                }
+                // If there is no room even for this, the parent learns of it when this
+                // process ends.
+                Err(SendError::System(_)) => exit::exit_now(1),
+            }
         }
     }
 }

@@ -108,26 +108,35 @@ impl Signals {
         Ok(self.before.thread_set_mask()?)
     }
 
+    /// Takes this one of them if it has come, and leaves the others.
+    pub(crate) fn has_come(&self, signal: Signal) -> bool {
+        self.set.contains(signal)
+            && wait_for(&signal.into(), Some(Duration::ZERO)) == Some(signal)
+    }
+
     /// Waits for the next of them, at most this long; `None` if none came, or another
     /// signal interrupted the wait.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<Signal> {
-        let timeout = timeout.map(|timeout| {
-            // SAFETY: zero bytes make a timespec, whatever padding it has.
-            let mut time: libc::timespec =
-                unsafe { MaybeUninit::zeroed().assume_init() };
-            time.tv_sec = libc::time_t::try_from(timeout.as_secs())
-                .unwrap_or(libc::time_t::MAX);
-            time.tv_nsec = timeout.subsec_nanos().into();
-            time
-        });
-        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the set and the time outlive the call, which writes to neither, and
-        // the null pointer asks for no details of the signal.
-        let got = unsafe {
-            libc::sigtimedwait(self.set.as_ref(), ptr::null_mut(), timeout)
-        };
-        Errno::result(got)
-            .ok()
-            .and_then(|signal| Signal::try_from(signal).ok())
+        wait_for(&self.set, timeout)
     }
+}
+
+/// Takes one of these signals, which are blocked, waiting at most this long.
+fn wait_for(set: &SigSet, timeout: Option<Duration>) -> Option<Signal> {
+    let timeout = timeout.map(|timeout| {
+        // SAFETY: zero bytes make a timespec, whatever padding it has.
+        let mut time: libc::timespec =
+            unsafe { MaybeUninit::zeroed().assume_init() };
+        time.tv_sec =
+            libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX);
+        time.tv_nsec = timeout.subsec_nanos().into();
+        time
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the set and the time outlive the call, which writes to neither, and
+    // the null pointer asks for no details of the signal.
+    let got = unsafe { libc::sigtimedwait(set.as_ref(), ptr::null_mut(), timeout) };
+    Errno::result(got)
+        .ok()
+        .and_then(|signal| Signal::try_from(signal).ok())
 }

@@ -43,7 +43,7 @@ const SUBJECTS: &[(&str, fn())] = named![
     unsupported,
     errors,
     reaped_by_others,
-    block_and_end,
+    blocks_and_end,
 ];
 
 fn main() {
@@ -255,19 +255,21 @@ fn claims() -> Vec<Trial> {
             let run = start("reaped_by_others").run();
             assert_eq!(run.success(), ["Some(255)", "Some(255)"]);
         }),
-        claim("a_block_goes_with_a_group_that_is_killed_at_once", || {
+        claim("blocks_go_with_a_group_that_is_killed_at_once", || {
             for _ in 0..50 {
-                let run = start("block_and_end").start();
-                let block = format!("/dev/shm/{}", block_of(run.pid()));
+                let run = start("blocks_and_end").start();
+                let blocks = blocks_of(run.pid());
                 let run = run.finish();
                 assert_eq!(run.signal(), Some(9), "{run:#?}");
                 let end = Instant::now();
-                while fs::exists(&block).unwrap() {
-                    assert!(
-                        end.elapsed() < Duration::from_secs(5),
-                        "{block} is left"
-                    );
-                    thread::sleep(Duration::from_millis(1));
+                for block in blocks.map(|name| format!("/dev/shm/{name}")) {
+                    while fs::exists(&block).unwrap() {
+                        assert!(
+                            end.elapsed() < Duration::from_secs(5),
+                            "{block} is left"
+                        );
+                        thread::sleep(Duration::from_millis(1));
+                    }
                 }
             }
         }),
@@ -439,12 +441,13 @@ fn reaped_by_others() {
     say(&format!("{:?}", run(Process::new(|| ()))));
 }
 
-fn block_of(owner: Pid) -> String {
-    format!("process-library-{owner}")
+fn blocks_of(owner: Pid) -> [String; 2] {
+    [1, 2].map(|number| format!("process-library-{owner}-{number}"))
 }
 
-fn block_and_end() {
-    let _block = SharedMemory::create(&block_of(getpid()), 1).unwrap();
+fn blocks_and_end() {
+    let _blocks =
+        blocks_of(getpid()).map(|name| SharedMemory::create(&name, 1).unwrap());
     // Its watcher must have left the group already.
     killpg(getpid(), Signal::SIGKILL).unwrap();
 }

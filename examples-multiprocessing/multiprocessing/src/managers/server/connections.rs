@@ -138,3 +138,32 @@ impl Connections {
         drop(self.changed.wait_timeout_while(table, patience, any_left));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_shutdown_waits_for_those_that_are_served_and_no_longer() {
+        const PATIENCE: Duration = Duration::from_mins(1);
+        let connections = Connections::default();
+        let (stream, _other_end) = UnixStream::pair().unwrap();
+        let id = connections.admit(&Arc::new(Stream::Unix(stream)), 1);
+        assert!(connections.promote(id, 1));
+        let call = Duration::from_millis(50);
+        let began = Instant::now();
+        let waited = thread::scope(|s| {
+            s.spawn(|| {
+                thread::sleep(call);
+                connections.end(id);
+            });
+            connections.shut_down(PATIENCE);
+            began.elapsed()
+        });
+        assert!(waited >= call && waited < PATIENCE, "{waited:?}");
+    }
+}

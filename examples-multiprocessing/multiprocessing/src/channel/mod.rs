@@ -47,6 +47,7 @@ use crate::registry::{self, RegistryId};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sys::futex::{Deadline, SLICE, Slept};
 use crate::sys::segment::{Shared, shareable};
+use crate::sys::words;
 use crate::wait::{EventCount, RawGuard, RawLock, Spin, SpinLimits};
 
 use memory::{MOST_UNITS, Map, TABLE, UNIT_WORDS};
@@ -326,36 +327,27 @@ impl Channel {
     }
 
     fn copy_in(&self, position: u32, message: &[u8]) -> Result<(), Error> {
-        let (mut whole, last) = message.as_chunks::<WORD>();
         let mut position = position;
         let mut memory = Map::words(&self.ring, position)?;
-        let Some((length, mut rest)) = memory.split_first() else {
+        let Some((length, mut room)) = memory.split_first() else {
             return Ok(());
         };
         length.store(message.len() as u64, Ordering::Relaxed);
+        let mut rest = message;
         loop {
-            let now = rest.len().min(whole.len());
-            let (front, back) = whole.split_at(now);
-            for (word, bytes) in rest.iter().zip(front) {
-                word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+            let (now, later) = rest.split_at(rest.len().min(room.len() * WORD));
+            words::write(room, now);
+            if later.is_empty() {
+                return Ok(());
             }
-            (whole, rest) = (back, &rest[now..]);
-            if whole.is_empty() && (last.is_empty() || !rest.is_empty()) {
-                break;
-            }
+            rest = later;
             position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
             memory = Map::words(&self.ring, position)?;
             if memory.is_empty() {
                 return Ok(());
             }
-            rest = memory;
+            room = memory;
         }
-        if let (false, Some(word)) = (last.is_empty(), rest.first()) {
-            let mut bytes = [0; WORD];
-            bytes[..last.len()].copy_from_slice(last);
-            word.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// Receives a message into `message`, waiting for one while `peers_alive` says that
@@ -408,11 +400,11 @@ impl Channel {
         tail: u32,
         message: &mut Vec<u8>,
     ) -> Result<u32, RecvError> {
-        let words = |position| {
+        let memory_at = |position| {
             Map::words(&self.ring, position).map_err(|_| RecvError::TooLarge)
         };
-        let mut memory = words(head)?;
-        let (length, first) = memory.split_first().ok_or(RecvError::Broken)?;
+        let mut memory = memory_at(head)?;
+        let (length, mut here) = memory.split_first().ok_or(RecvError::Broken)?;
         let length = usize::try_from(length.load(Ordering::Relaxed)).ok();
         let units = length.and_then(|length| Some((length, units(length)?)));
         let (length, units) = units.ok_or(RecvError::Broken)?;
@@ -420,34 +412,24 @@ impl Channel {
         if units > there || there > MOST_UNITS {
             return Err(RecvError::Broken);
         }
-        let rounded = length.next_multiple_of(WORD);
         message.clear();
-        if message.try_reserve(rounded + HALF_PAGE).is_err() {
+        if message.try_reserve(length + HALF_PAGE).is_err() {
             return Err(RecvError::TooLarge);
         }
-        message.resize(rounded, 0);
-        let (mut bytes, _) = message.as_chunks_mut::<WORD>();
         let mut position = head;
-        let mut rest = first;
         loop {
-            let now = rest.len().min(bytes.len());
-            let (front, back) = bytes.split_at_mut(now);
-            for (bytes, word) in front.iter_mut().zip(rest) {
-                *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
-            }
-            bytes = back;
-            if bytes.is_empty() {
-                break;
+            let missing = length - message.len();
+            words::read(here, missing.min(here.len() * WORD), message);
+            if message.len() == length {
+                return Ok(units);
             }
             position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
-            memory = words(position)?;
+            memory = memory_at(position)?;
             if memory.is_empty() {
                 return Err(RecvError::Broken);
             }
-            rest = memory;
+            here = memory;
         }
-        message.truncate(length);
-        Ok(units)
     }
 
     /// Waits until the other side has advanced its cursor. The wake-up that it must not

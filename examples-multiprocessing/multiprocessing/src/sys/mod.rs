@@ -29,3 +29,4 @@ pub(crate) mod segment;
 pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod watcher;
+pub(crate) mod words;

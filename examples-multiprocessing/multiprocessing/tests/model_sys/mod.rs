@@ -435,6 +435,29 @@ pub(crate) mod segment {
     }
 }
 
+/// Copies of bytes, word by word.
+pub(crate) mod words {
+    use super::atomic::Ordering;
+    use super::segment::Word;
+
+    const WORD: usize = size_of::<u64>();
+
+    pub(crate) fn write(words: &[Word], bytes: &[u8]) {
+        for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
+            let mut padded = [0; WORD];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_ne_bytes(padded), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn read(words: &[Word], length: usize, bytes: &mut Vec<u8>) {
+        for (word, start) in words.iter().zip((0..length).step_by(WORD)) {
+            let word = word.load(Ordering::Relaxed).to_ne_bytes();
+            bytes.extend_from_slice(&word[..WORD.min(length - start)]);
+        }
+    }
+}
+
 /// Few and small pieces, so that a handful of messages crosses from one to the next,
 /// and comes round to the first.
 pub(crate) mod chunk {

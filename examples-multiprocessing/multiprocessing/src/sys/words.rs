@@ -1,0 +1,152 @@
+//! Copies between bytes and words of shared memory.
+#![allow(
+    unsafe_code,
+    reason = "copies more at a time than the largest atomic number has"
+)]
+
+use super::atomic::Ordering;
+use super::segment::Word;
+
+const WORD: usize = size_of::<Word>();
+
+/// Writes bytes to the first of these words, which have room for all of them.
+#[inline]
+pub(crate) fn write(words: &[Word], bytes: &[u8]) {
+    let done = blocks::write(words, bytes);
+    let (whole, last) = bytes[done..].as_chunks::<WORD>();
+    let words = &words[done / WORD..];
+    for (word, bytes) in words.iter().zip(whole) {
+        word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+    }
+    if !last.is_empty() {
+        let mut padded = [0; WORD];
+        padded[..last.len()].copy_from_slice(last);
+        words[whole.len()].store(u64::from_ne_bytes(padded), Ordering::Relaxed);
+    }
+}
+
+/// Appends the first `length` bytes of these words, which have as many.
+#[inline]
+pub(crate) fn read(words: &[Word], length: usize, bytes: &mut Vec<u8>) {
+    let end = bytes.len() + length;
+    let done = blocks::read(words, length, bytes);
+    for word in &words[done / WORD..length.div_ceil(WORD)] {
+        let word = word.load(Ordering::Relaxed);
+        bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+    bytes.truncate(end);
+}
+
+/// Copies of whole cache lines. The compiler copies atomic words one by one, which takes
+/// twice as long.
+#[cfg(target_arch = "x86_64")]
+mod blocks {
+    use super::{WORD, Word};
+
+    const BLOCK: usize = 64;
+
+    /// Returns how many bytes it has written.
+    #[inline]
+    pub(super) fn write(words: &[Word], bytes: &[u8]) -> usize {
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        let words = &words[..blocks.len() * (BLOCK / WORD)];
+        for (words, block) in words.chunks_exact(BLOCK / WORD).zip(blocks) {
+            let to = words.as_ptr().cast_mut().cast();
+            // SAFETY: both are a block long, and apart, as nobody has a reference to
+            // shared memory as bytes. The words are atomics, which may be written
+            // through a shared reference.
+            unsafe { copy(block.as_ptr(), to) };
+        }
+        words.len() * WORD
+    }
+
+    /// Returns how many bytes it has appended.
+    #[inline]
+    pub(super) fn read(words: &[Word], length: usize, bytes: &mut Vec<u8>) -> usize {
+        let words = &words[..length / BLOCK * (BLOCK / WORD)];
+        let done = words.len() * WORD;
+        bytes.reserve(done);
+        let (spare, _) = bytes.spare_capacity_mut().as_chunks_mut::<BLOCK>();
+        for (words, block) in words.chunks_exact(BLOCK / WORD).zip(spare) {
+            // SAFETY: both are a block long, and apart, as nobody has a reference to
+            // shared memory as bytes.
+            unsafe { copy(words.as_ptr().cast(), block.as_mut_ptr().cast()) };
+        }
+        let filled = bytes.len() + done;
+        // SAFETY: `reserve` made room for these bytes, and the loop has filled them.
+        unsafe { bytes.set_len(filled) };
+        done
+    }
+
+    /// Copies one block. Another process may write to the shared one meanwhile, against
+    /// the rules of this library: then it is any bytes. It is assembly for that reason,
+    /// since the compiler may take for granted that nobody disturbs a copy of its own.
+    ///
+    /// # Safety
+    ///
+    /// Both are valid for a block and do not overlap.
+    #[inline]
+    unsafe fn copy(from: *const u8, to: *mut u8) {
+        // SAFETY: it touches nothing but the blocks, which are valid, and these
+        // registers.
+        unsafe {
+            std::arch::asm!(
+                "movups {a}, [{from}]",
+                "movups {b}, [{from} + 16]",
+                "movups {c}, [{from} + 32]",
+                "movups {d}, [{from} + 48]",
+                "movups [{to}], {a}",
+                "movups [{to} + 16], {b}",
+                "movups [{to} + 32], {c}",
+                "movups [{to} + 48], {d}",
+                from = in(reg) from,
+                to = in(reg) to,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+/// None: word by word it is.
+#[cfg(not(target_arch = "x86_64"))]
+mod blocks {
+    use super::Word;
+
+    pub(super) fn write(_: &[Word], _: &[u8]) -> usize {
+        0
+    }
+
+    pub(super) fn read(_: &[Word], _: usize, _: &mut Vec<u8>) -> usize {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_come_back_and_nothing_beyond_is_touched() {
+        const WORDS: usize = 40;
+        let all: Vec<u8> = (1..=255).cycle().take(WORDS * WORD + 1).collect();
+        for length in 0..=WORDS * WORD {
+            // At an odd address, as the bytes of a message may be.
+            let bytes = &all[1..=length];
+            let words = [const { Word::new(u64::MAX) }; WORDS];
+            write(&words, bytes);
+            let used = length.div_ceil(WORD);
+            assert!(
+                words[used..]
+                    .iter()
+                    .all(|word| { word.load(Ordering::Relaxed) == u64::MAX })
+            );
+            let mut read_back = vec![7, 7, 7];
+            read(&words, length, &mut read_back);
+            assert_eq!(read_back, [&[7, 7, 7], bytes].concat());
+        }
+    }
+}

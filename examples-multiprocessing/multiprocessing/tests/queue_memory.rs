@@ -10,6 +10,14 @@ use tutorial::harness::Watchdog;
 fn a_put_without_a_limit_never_waits_and_a_backlog_gives_its_memory_back() {
     let _watchdog = Watchdog::start();
     let q = Queue::new(0).unwrap();
+    // Without a backlog they go round in 2 MiB, however many they are.
+    for _ in 0..1000 {
+        q.put("7".repeat(50_000)).unwrap();
+        q.get().unwrap();
+    }
+    let shared = shared_memory_of_this_process();
+    assert!((2 << 20..4 << 20).contains(&shared), "{shared} bytes");
+
     let item = || "7".repeat(1 << 20);
     for _ in 0..2 {
         for _ in 0..100 {

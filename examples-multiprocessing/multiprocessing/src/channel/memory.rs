@@ -3,7 +3,7 @@
 use super::Ring;
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, FIRST, KEPT};
+use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, FIRST, FURTHER, ROUND};
 use crate::sys::segment::{Shared, Word, shareable};
 
 /// Positions are counted in units of two words.
@@ -25,8 +25,8 @@ shareable! {
     /// An entry of the table is valid as soon as its chunk of the stream is mapped. When
     /// the consumers have left it, its memory serves again for the chunk that is mapped
     /// next. So the memory follows the largest backlog, and the messages go round in as
-    /// little of it as the backlog needs. Table, file and address space grow with that,
-    /// too.
+    /// little of it as the backlog needs, but in no less than [`ROUND`] chunks. Table, file
+    /// and address space grow with that, too.
     pub(super) struct Map {
         /// A [`Mapped`].
         mapped: AtomicU64,
@@ -117,7 +117,7 @@ impl Map {
     ) -> Result<(), Error> {
         let mut mapped = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
         let mut missing = missing;
-        if head == tail && (mapped.round as usize > KEPT || self.spare() > 0) {
+        if head == tail && (mapped.round as usize > ROUND || self.spare() > 0) {
             self.restart(ring, tail)?;
             let restarted = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
             missing =
@@ -126,13 +126,16 @@ impl Map {
         }
         while missing > 0 {
             let oldest = mapped.next.wrapping_sub(mapped.round) % STREAM_CHUNKS;
-            let memory = if mapped.round > 0 && oldest != chunk_of(head) {
-                Self::entry(ring, oldest).load(Ordering::Relaxed)
-            } else {
-                let fresh = mapped.round as usize;
-                self.take(ring, fresh, missing as usize)?;
-                mapped.round += 1;
-                fresh as u64
+            let fresh = mapped.round as usize;
+            let may_reuse = fresh > 0 && oldest != chunk_of(head);
+            let may_take = !may_reuse || fresh < ROUND;
+            let memory = match may_take.then(|| self.take(ring, fresh, missing)) {
+                Some(Ok(())) => {
+                    mapped.round += 1;
+                    fresh as u64
+                }
+                Some(Err(error)) if !may_reuse => return Err(error),
+                _ => Self::entry(ring, oldest).load(Ordering::Relaxed),
             };
             Self::set_entry(ring, mapped.next, memory)?;
             mapped.next = chunk_after(mapped.next, 1);
@@ -174,7 +177,7 @@ impl Map {
     fn spare(&self) -> usize {
         let peak = self.peak.load(Ordering::Relaxed) as usize;
         let taken = self.taken.load(Ordering::Relaxed) as usize;
-        let kept = peak.max(KEPT).saturating_mul(2).max(taken / 2);
+        let kept = peak.max(ROUND).saturating_mul(2).max(taken / 2);
         taken.saturating_sub(kept)
     }
 
@@ -184,7 +187,7 @@ impl Map {
         &self,
         ring: &Shared<Ring>,
         fresh: usize,
-        missing: usize,
+        missing: u32,
     ) -> Result<(), Error> {
         let taken = self.taken.load(Ordering::Relaxed) as usize;
         if fresh < taken {
@@ -192,9 +195,9 @@ impl Map {
         }
         let to_spare = match taken {
             0 => FIRST,
-            _ => taken.clamp(KEPT, 1 << 10),
+            _ => taken.clamp(FURTHER, 1 << 10),
         };
-        let enough = (fresh + missing).max(taken + to_spare).min(CHUNKS);
+        let enough = (fresh + missing as usize).max(taken + to_spare).min(CHUNKS);
         ring.take_chunks(taken..enough)?;
         self.taken.store(enough as u64, Ordering::Relaxed);
         Ok(())

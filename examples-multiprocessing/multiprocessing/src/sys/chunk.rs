@@ -9,5 +9,11 @@ pub(crate) const CHUNKS: usize = 1 << 18;
 /// The number of pieces that are taken for the first message: most channels need no more.
 pub(crate) const FIRST: usize = 1;
 
-/// The fewest pieces that are taken at a time after that, and that are kept.
-pub(crate) const KEPT: usize = 4;
+/// The fewest pieces that are taken at a time after that.
+pub(crate) const FURTHER: usize = 4;
+
+/// The number of pieces that the messages go round in even if fewer would do: 2 MiB. When
+/// a producer returns to a piece, what a consumer read there has left the cache of the
+/// consumer's processor for the common one. From another processor's own cache it would
+/// take four times as long.
+pub(crate) const ROUND: usize = 32;

@@ -111,7 +111,7 @@ mod blocks {
     }
 }
 
-/// None: word by word it is.
+/// No assembly for this processor: everything is copied word by word.
 #[cfg(not(target_arch = "x86_64"))]
 mod blocks {
     use super::Word;

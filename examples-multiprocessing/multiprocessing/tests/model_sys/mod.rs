@@ -464,5 +464,6 @@ pub(crate) mod chunk {
     pub(crate) const CHUNK_WORDS: usize = 4;
     pub(crate) const CHUNKS: usize = 4;
     pub(crate) const FIRST: usize = 1;
-    pub(crate) const KEPT: usize = 1;
+    pub(crate) const FURTHER: usize = 1;
+    pub(crate) const ROUND: usize = 2;
 }

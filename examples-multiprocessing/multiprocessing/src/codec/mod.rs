@@ -7,10 +7,10 @@ use std::ops::{Deref, DerefMut};
 use std::{fmt, mem, slice};
 
 use postcard::ser_flavors::Flavor;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::sys::plain::Plain;
+use crate::sys::plain::{self, Plain};
 
 thread_local! {
     /// The buffer that this thread's next [`Scratch`] takes.
@@ -80,11 +80,17 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     struct Append<'a>(&'a mut Vec<u8>);
     impl Flavor for Append<'_> {
         type Output = ();
+        #[inline]
         fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
             self.0.push(byte);
             Ok(())
         }
+        #[inline]
         fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+            if bytes.len() <= PIECE {
+                self.0.extend_from_slice(bytes);
+                return Ok(());
+            }
             self.0.reserve(bytes.len());
             for piece in bytes.chunks(PIECE) {
                 self.0.extend_from_slice(piece);
@@ -96,7 +102,11 @@ pub(crate) fn append<T: Serialize + ?Sized>(
         }
     }
     let before = bytes.len();
-    postcard::serialize_with_flavor(value, Append(bytes)).map_err(|error| {
+    let appended = match plain::as_byte_vec(value) {
+        Some(vec) => postcard::serialize_with_flavor(&Blob(vec), Append(bytes)),
+        None => postcard::serialize_with_flavor(value, Append(bytes)),
+    };
+    appended.map_err(|error| {
         bytes.truncate(before);
         EncodeError::of(value, &error)
     })
@@ -107,9 +117,30 @@ pub(crate) fn append<T: Serialize + ?Sized>(
 pub(crate) fn take_front<T: DeserializeOwned>(
     bytes: &mut &[u8],
 ) -> Result<T, DecodeError> {
+    if plain::is_byte_vec::<T>() {
+        let (Blob(slice), rest) = cause::decode_front(bytes).map_err(DecodeError)?;
+        *bytes = rest;
+        return Ok(plain::from_byte_vec(slice.to_vec()));
+    }
     let (value, rest) = cause::decode_front(bytes).map_err(DecodeError)?;
     *bytes = rest;
     Ok(value)
+}
+
+/// Bytes that are copied at once. serde takes a `Vec<u8>` for a sequence and goes through
+/// it byte by byte, for which the encoding is the same.
+struct Blob<'a>(&'a [u8]);
+
+impl Serialize for Blob<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Blob<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self)
+    }
 }
 
 /// Appends the bytes of a value that is one of many of its type: those of
@@ -302,6 +333,17 @@ mod tests {
         for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 7] {
             let text: String = ('a'..='z').cycle().take(length).collect();
             assert_eq!(decode::<String>(&encode(&text).unwrap()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_vector_of_bytes_is_encoded_as_any_sequence() {
+        for length in [0, 1, 127, 128, PIECE, 70_000] {
+            let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
+            let encoded = encode(&bytes).unwrap();
+            assert_eq!(encoded, encode(&bytes[..]).unwrap());
+            assert_eq!(decode::<Vec<u8>>(&encoded).unwrap(), bytes);
+            assert!(decode::<Vec<u8>>(&encoded[..length]).is_err());
         }
     }
 

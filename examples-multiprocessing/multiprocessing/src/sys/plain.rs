@@ -1,4 +1,5 @@
-//! Primitive numbers as their bytes, for code that is generic over types of all kinds.
+//! Primitive numbers as their bytes, and vectors of bytes, for code that is generic over
+//! types of all kinds.
 #![allow(
     unsafe_code,
     reason = "looks at numbers as bytes, and at bytes as numbers"
@@ -6,7 +7,8 @@
 
 use std::any::TypeId;
 use std::marker::PhantomData;
-use std::{mem, slice};
+use std::mem::{self, ManuallyDrop};
+use std::{ptr, slice};
 
 /// The knowledge that a type is a primitive number: all its bytes belong to its value, and
 /// any bytes make one.
@@ -65,16 +67,42 @@ impl<T> Plain<T> {
     }
 }
 
+/// Whether `T` is `Vec<u8>`. The compiler computes the answer.
+#[inline]
+pub(crate) fn is_byte_vec<T: ?Sized>() -> bool {
+    erased_id::<T>() == TypeId::of::<Vec<u8>>()
+}
+
+/// The bytes of a `Vec<u8>`; nothing if `T` is any other type.
+#[inline]
+pub(crate) fn as_byte_vec<T: ?Sized>(value: &T) -> Option<&[u8]> {
+    if !is_byte_vec::<T>() {
+        return None;
+    }
+    let value: *const Vec<u8> = ptr::from_ref(value).cast();
+    // SAFETY: `T` is `Vec<u8>`.
+    Some(unsafe { &*value })
+}
+
+/// A vector of bytes as a `T`, which is the same.
+#[inline]
+pub(crate) fn from_byte_vec<T>(bytes: Vec<u8>) -> T {
+    assert!(is_byte_vec::<T>(), "not a vector of bytes");
+    let bytes = ManuallyDrop::new(bytes);
+    // SAFETY: `T` is `Vec<u8>`, and the original is not used again.
+    unsafe { mem::transmute_copy(&*bytes) }
+}
+
 /// The id of a type in which every lifetime is taken for `'static`. A type without
 /// lifetimes has this id and no other type does.
 #[inline]
-fn erased_id<T>() -> TypeId {
+fn erased_id<T: ?Sized>() -> TypeId {
     trait Identified {
         fn id(&self) -> TypeId
         where
             Self: 'static;
     }
-    impl<T> Identified for PhantomData<T> {
+    impl<T: ?Sized> Identified for PhantomData<T> {
         fn id(&self) -> TypeId
         where
             Self: 'static,
@@ -107,6 +135,17 @@ mod tests {
         assert!(!is_plain::<(u64,)>(&here) && !is_plain::<[u64; 1]>(&here));
         assert!(!is_plain::<std::num::NonZero<u64>>(&here));
         assert!(!is_plain::<PhantomData<&u64>>(&here));
+    }
+
+    #[test]
+    fn vectors_of_bytes_are_told_from_all_else() {
+        let bytes = vec![1, 2, 3_u8];
+        assert_eq!(as_byte_vec(&bytes), Some(&[1, 2, 3][..]));
+        assert_eq!(from_byte_vec::<Vec<u8>>(bytes), [1, 2, 3]);
+        assert_eq!(as_byte_vec(&vec![1_i8]), None);
+        assert_eq!(as_byte_vec(&vec![&1_u8]), None);
+        assert_eq!(as_byte_vec(&[1_u8][..]), None);
+        assert_eq!(as_byte_vec("text"), None);
     }
 
     #[test]

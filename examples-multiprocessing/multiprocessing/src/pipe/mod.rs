@@ -47,9 +47,10 @@ use crate::wait::{Spin, SpinLimits};
 pub use named::NamedPipe;
 pub use wait::wait;
 
-/// The most bytes of a message that its packet itself holds. A few such packets fill a
-/// socket's buffer, so that a sender of large messages waits for its receiver.
-const INLINE: usize = 64 * 1024;
+/// The most bytes of a message that its packet itself holds: 64 KiB, and what the codec
+/// puts before them. A few such packets fill a socket's buffer, so that a sender of large
+/// messages waits for its receiver.
+const INLINE: usize = 64 * 1024 + 64;
 
 /// Up to this many bytes it is faster to copy a message behind its header than to have the
 /// system collect the two.
@@ -493,6 +494,15 @@ impl From<io::Error> for RecvError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_of_64_kib_needs_no_file() {
+        let (receiver, sender) = pipe(false).unwrap();
+        sender.send(&vec![7_u8; 64 << 10]).unwrap();
+        let mut buffer = vec![0; HEADER + INLINE];
+        let packet = receiver.receive_packet(&mut buffer).unwrap();
+        assert!(matches!(packet, Packet::Bytes(_, None)));
+    }
 
     #[test]
     fn the_buffer_of_a_message_is_half_a_page_longer() {

@@ -508,6 +508,14 @@ impl Channel {
         }
     }
 
+    /// The memory that the messages that wait take up. Like [`is_empty`](Self::is_empty),
+    /// it may be a moment old.
+    pub(crate) fn bytes(&self) -> usize {
+        let head = Cursor::load(&self.ring.head.cursor, Ordering::Acquire);
+        let tail = Cursor::load(&self.ring.tail.cursor, Ordering::Acquire);
+        tail.position.wrapping_sub(head.position) as usize * UNIT_WORDS * WORD
+    }
+
     /// Whether no message waits. Cheaper than [`len`](Self::len), as it may be a moment
     /// old.
     #[inline]

@@ -8,8 +8,8 @@
 //!
 //! A thread that waits for many tasks, as those of a `map`, would only take the processor
 //! from the workers if each answer woke it. As long as no other thread waits, it therefore
-//! has itself woken when half of them have been answered, then half of the rest, and so
-//! on; it then finds many answers at once.
+//! has itself woken when all of them have been answered, or when so many bytes of answers
+//! have come that the workers should not have to wait for them to be received in the end.
 //!
 //! # Which tasks are lost
 //!
@@ -363,7 +363,7 @@ impl Dispatcher {
     ) -> MutexGuard<'a, State> {
         let several = missing > 1 && state.followers == 0;
         if several {
-            shared.want_answers(missing.div_ceil(2) as u32);
+            shared.want_answers(missing as u32);
         }
         // None of these is lost: the sender of one that comes later sees what is wanted.
         if shared.answers.is_empty() {

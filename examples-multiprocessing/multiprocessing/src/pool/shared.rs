@@ -112,6 +112,10 @@ shareable! {
 /// The parent is to be woken by the next answer.
 const ANY: u32 = 0;
 
+/// The parent is to be woken when answers of so many bytes wait for it, however many it
+/// wants.
+const MANY_BYTES: usize = 1 << 17;
+
 /// The words of a slot. Each slot has cache lines of its own.
 const SLOT_WORDS: usize = 16;
 
@@ -465,7 +469,10 @@ impl PoolShared {
         let sent = self.answers.sent();
         match self.block.seldom.wanted.load(Ordering::Relaxed) {
             ANY => sent != received,
-            wanted => sent.wrapping_sub(wanted).cast_signed() >= 0,
+            wanted => {
+                sent.wrapping_sub(wanted).cast_signed() >= 0
+                    || self.answers.bytes() >= MANY_BYTES
+            }
         }
     }
 
@@ -603,6 +610,14 @@ mod tests {
         };
         assert_eq!(wait_for_two(one), Slept::Slice);
         assert!((0..20).any(|_| wait_for_two(two) == Slept::Woken));
+    }
+
+    #[test]
+    fn the_parent_is_woken_by_answers_of_many_bytes_before_all_have_come() {
+        let large = |shared: &PoolShared| {
+            shared.send_answer(&vec![0; MANY_BYTES]).unwrap();
+        };
+        assert!((0..20).any(|_| wait_for_two(large) == Slept::Woken));
     }
 
     #[test]

@@ -394,6 +394,35 @@ impl Channel {
         }
     }
 
+    /// Receives the messages that wait now, and calls `each` with one after the other. They
+    /// are all taken at once, in the end.
+    pub(crate) fn recv_all(
+        &self,
+        message: &mut Vec<u8>,
+        mut each: impl FnMut(&mut Vec<u8>),
+    ) -> Result<(), RecvError> {
+        let ring = &self.ring;
+        let _guard = ring.consumers.lock.lock();
+        let mut head = Cursor::load(&ring.head.cursor, Ordering::Relaxed);
+        // Acquire: the messages before it are there.
+        let tail = Cursor::load(&ring.tail.cursor, Ordering::Acquire);
+        tail.store(&ring.consumers.tail_seen, Ordering::Relaxed);
+        let mut received = Ok(());
+        while head.position != tail.position && received.is_ok() {
+            received =
+                self.copy_out(head.position, tail.position, message)
+                    .map(|units| {
+                        each(message);
+                        head = head.after_message(units);
+                    });
+        }
+        head.publish(&ring.head.cursor);
+        if self.limit != 0 {
+            ring.not_full.notify_one_relaxed();
+        }
+        received
+    }
+
     fn copy_out(
         &self,
         head: u32,

@@ -458,27 +458,22 @@ impl Dispatcher {
         }
         let mut message = Scratch::take();
         // Only those that have come by now: workers may send as fast as this receives.
-        for _ in 0..answers.len() {
-            // Does not wait for a message: there is one.
-            match answers.recv(&mut message, Deadline::Never, || false, |_| ()) {
-                Ok(()) => apply(shared, &mut state.tasks, &mut message),
-                Err(RecvError::Empty | RecvError::Disconnected) => break,
-                Err(error @ (RecvError::TooLarge | RecvError::Broken)) => {
-                    state.tasks.end_all(&match error {
-                        RecvError::TooLarge => TaskError::System(
-                            "there is no memory for a result".into(),
-                        ),
-                        _ => TaskError::Broken,
-                    });
-                    // Nobody will receive what it sends.
-                    end(supervisor);
-                    break;
+        let received = answers.recv_all(&mut message, |message| {
+            apply(shared, &mut state.tasks, message);
+        });
+        if let Err(error) = received {
+            state.tasks.end_all(&match error {
+                RecvError::TooLarge => {
+                    TaskError::System("there is no memory for a result".into())
                 }
-            }
-            // If an answer is left, the next round decides.
-            if state.tasks.has_suspects() && answers.is_empty() {
-                judge_suspects(shared, &mut state.tasks);
-            }
+                _ => TaskError::Broken,
+            });
+            // Nobody will receive what it sends.
+            end(supervisor);
+        }
+        // If an answer is left, the next round decides.
+        if state.tasks.has_suspects() && answers.is_empty() {
+            judge_suspects(shared, &mut state.tasks);
         }
         true
     }

@@ -99,6 +99,7 @@ impl<T: Number> Array<T> {
 ///
 /// let squares: Array<u64> = (1..=3).map(|n| n * n).collect();
 /// assert_eq!(squares.to_vec(), [1, 4, 9]);
+/// assert!(squares.len() == 3 && !squares.is_empty());
 /// ```
 ///
 /// # Panics

@@ -210,7 +210,7 @@ impl Dispatcher {
         function: Function,
         limit: Option<Duration>,
         args: &A,
-        arrivals: Option<usize>,
+        arrivals: Option<u32>,
         waits: bool,
     ) -> Result<Ticket, TaskError> {
         // A local task is sent by the calling thread in any case.
@@ -238,7 +238,7 @@ impl Dispatcher {
         routine: Routine,
         limit: Option<Duration>,
         message: &mut TaskMessage,
-        arrivals: Option<usize>,
+        arrivals: Option<u32>,
     ) -> Result<Ticket, TaskError> {
         if !self.is_owner() {
             return Err(TaskError::NotTheMaker);
@@ -276,7 +276,7 @@ impl Dispatcher {
         limit: Option<Duration>,
         inputs: &mut impl Iterator<Item = A>,
         size: usize,
-        arrivals: Option<usize>,
+        arrivals: Option<u32>,
     ) -> Option<(Result<Ticket, TaskError>, usize)> {
         match &self.workers {
             Workers::Local { shared, .. } => {

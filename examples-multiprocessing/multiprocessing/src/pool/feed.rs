@@ -20,7 +20,7 @@ use super::shared::WorkerState;
 pub(crate) struct Feed {
     dispatcher: Arc<Dispatcher>,
     /// The task table's list of the tasks that were submitted here and have ended.
-    arrivals: usize,
+    arrivals: u32,
 }
 
 impl Feed {

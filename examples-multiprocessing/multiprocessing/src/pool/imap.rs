@@ -46,7 +46,7 @@ pub struct Imap<I, R> {
     pending: usize,
     /// Where the task table lists those that have ended, if the results are to come in
     /// that order.
-    arrivals: Option<usize>,
+    arrivals: Option<u32>,
     /// What is left of the chunk whose values are being given out.
     values: Option<Values<R>>,
     /// The error of a chunk that has no values, and how often it is still to be given

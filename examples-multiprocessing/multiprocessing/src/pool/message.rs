@@ -277,13 +277,14 @@ impl Answer {
             append_infallible(error, &mut message);
         }
         if let Self::Ended(_, Ok(payload)) = self {
-            message.extend_from_slice(payload.bytes.as_slice());
+            message.extend_from_slice(payload.0.as_slice());
         }
         message
     }
 
     /// What the message says; nothing if it is none of the pool's. A large message is
     /// taken instead of copied.
+    #[inline]
     pub(super) fn decode(message: &mut Vec<u8>) -> Option<Self> {
         let mut rest = message.as_slice();
         let task = TaskId::from_word(take_word(&mut rest)?);
@@ -386,12 +387,7 @@ impl<'a> ChunkValues<'a> {
 
 /// A value, or the values of a chunk, as a worker sent them.
 #[derive(Debug, Clone)]
-pub(super) struct Payload {
-    bytes: Bytes,
-    /// Whether it came over a broker: it is JSON then, and nothing else.
-    #[cfg(feature = "broker")]
-    json: bool,
-}
+pub(super) struct Payload(Bytes);
 
 /// The bytes of a value, or of a chunk's values.
 #[derive(Debug, Clone)]
@@ -401,6 +397,9 @@ enum Bytes {
     Short { length: u8, bytes: [u8; SHORT] },
     /// From `start` on: the message, so that a large one need not be copied.
     Long { message: Vec<u8>, start: usize },
+    /// It came over a broker. It is JSON then, and nothing else is.
+    #[cfg(feature = "broker")]
+    Json(Vec<u8>),
 }
 
 /// No more bytes than an error takes in the place of a value.
@@ -411,6 +410,8 @@ impl Bytes {
         let bytes = match self {
             Self::Short { length, bytes } => bytes.get(..usize::from(*length)),
             Self::Long { message, start } => message.get(*start..),
+            #[cfg(feature = "broker")]
+            Self::Json(message) => Some(&message[..]),
         };
         bytes.unwrap_or_default()
     }
@@ -427,11 +428,12 @@ impl Payload {
     const START: usize = 2 * WORD;
 
     /// From `start` on, of a message that is taken if it is large.
+    #[inline]
     fn of(message: &mut Vec<u8>, start: usize) -> Self {
         const LARGE: usize = 4096;
         let value = message.get(start..).unwrap_or_default();
         let mut short = [0; SHORT];
-        let bytes = if let Some(bytes) = short.get_mut(..value.len()) {
+        Self(if let Some(bytes) = short.get_mut(..value.len()) {
             bytes.copy_from_slice(value);
             Bytes::Short {
                 length: value.len() as u8,
@@ -443,30 +445,22 @@ impl Payload {
         } else {
             let message = value.to_vec();
             Bytes::Long { message, start: 0 }
-        };
-        Self {
-            bytes,
-            #[cfg(feature = "broker")]
-            json: false,
-        }
+        })
     }
 
     /// A value, or a chunk's outcomes, that came over a broker.
     #[cfg(feature = "broker")]
     pub(super) fn json(message: Vec<u8>) -> Self {
-        Self {
-            bytes: Bytes::Long { message, start: 0 },
-            json: true,
-        }
+        Self(Bytes::Json(message))
     }
 
     /// The value of a single call.
     pub(super) fn value<R: DeserializeOwned>(&self) -> Result<R, TaskError> {
         #[cfg(feature = "broker")]
-        if self.json {
-            return broker::read_value(self.bytes.as_slice());
+        if let Bytes::Json(message) = &self.0 {
+            return broker::read_value(message);
         }
-        codec::take_front(&mut self.bytes.as_slice()).map_err(TaskError::result)
+        codec::take_front(&mut self.0.as_slice()).map_err(TaskError::result)
     }
 
     /// The values of a chunk of `count` calls.
@@ -477,15 +471,15 @@ impl Payload {
     /// Whether no call of a chunk has failed.
     pub(super) fn all_succeeded(&self) -> bool {
         #[cfg(feature = "broker")]
-        if self.json {
-            return broker::all_succeeded(self.bytes.as_slice());
+        if let Bytes::Json(message) = &self.0 {
+            return broker::all_succeeded(message);
         }
         self.failures().is_empty()
     }
 
     /// Where the list of a chunk's failures lies among its bytes.
     fn failures(&self) -> Range<usize> {
-        let bytes = self.bytes.as_slice();
+        let bytes = self.0.as_slice();
         let end = bytes.len().saturating_sub(WORD);
         let mut length = bytes.get(end..).unwrap_or_default();
         let values = take_word(&mut length).unwrap_or(0) as usize;
@@ -514,15 +508,17 @@ pub(super) struct Values<R> {
 impl<R: DeserializeOwned> Values<R> {
     fn new(payload: Payload, count: usize) -> Self {
         #[cfg(feature = "broker")]
-        let json = payload.json.then(|| {
-            let mut values = broker::read_values(payload.bytes.as_slice());
+        let json = if let Bytes::Json(message) = &payload.0 {
+            let mut values = broker::read_values(message);
             let missing = || Err(TaskError::Result("it is missing".into()));
             values.resize_with(count, missing);
-            values.into_iter()
-        });
+            Some(values.into_iter())
+        } else {
+            None
+        };
         let list = payload.failures();
         let end = list.start;
-        let bytes = payload.bytes;
+        let bytes = payload.0;
         let mut failures = match bytes.as_slice().get(list) {
             None | Some([]) => Vec::new(),
             Some(list) => codec::decode(list).unwrap_or_default(),

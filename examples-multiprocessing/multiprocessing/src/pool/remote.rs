@@ -70,7 +70,7 @@ impl Dispatcher {
         &self,
         client: &Client,
         fields: Fields,
-        arrivals: Option<usize>,
+        arrivals: Option<u32>,
         waits: bool,
     ) -> Result<Ticket, TaskError> {
         let (state, task) = self.enter(client, arrivals)?;
@@ -87,7 +87,7 @@ impl Dispatcher {
     fn enter(
         &self,
         client: &Client,
-        arrivals: Option<usize>,
+        arrivals: Option<u32>,
     ) -> Result<(MutexGuard<'_, State>, TaskId), TaskError> {
         if !self.is_owner() {
             return Err(TaskError::NotTheMaker);

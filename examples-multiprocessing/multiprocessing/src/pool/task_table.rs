@@ -45,15 +45,26 @@ struct Entry {
     in_flight: bool,
     /// Whether somebody may still ask for the outcome.
     held: bool,
-    outcome: Option<Outcome>,
     /// Which of the [`arrivals`](TaskTable::arrivals) the task is to be listed in.
-    arrivals: Option<usize>,
+    arrivals: Option<u32>,
+    outcome: Option<Outcome>,
+    /// Apart, since few tasks have any: the table may be long, and is gone through twice.
+    watchers: Option<Box<Watchers>>,
+}
+
+/// What is to be called when a task ends.
+#[derive(Default)]
+struct Watchers {
     callbacks: Vec<Callback>,
     /// That of the future that waits for the task, if one does.
     waker: Option<Waker>,
 }
 
 impl Entry {
+    fn watchers(&mut self) -> &mut Watchers {
+        self.watchers.get_or_insert_default()
+    }
+
     /// Whether this is the entry of the task, and not of a later one with its ticket.
     fn is_in_flight(&self, task: TaskId) -> bool {
         self.number == task.number && self.in_flight
@@ -87,15 +98,14 @@ impl TaskTable {
     }
 
     /// Enters a task that was just sent by the message of this number.
-    pub(super) fn insert(&mut self, number: u32, arrivals: Option<usize>) -> TaskId {
+    pub(super) fn insert(&mut self, number: u32, arrivals: Option<u32>) -> TaskId {
         let ticket = self.entries.insert(Entry {
             number,
             in_flight: true,
             held: true,
-            outcome: None,
             arrivals,
-            callbacks: Vec::new(),
-            waker: None,
+            outcome: None,
+            watchers: None,
         });
         TaskId {
             number,
@@ -132,7 +142,9 @@ impl TaskTable {
     /// Takes the outcome, if there is one. Nobody can ask for it afterwards.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         let entry = self.entries.get_mut(ticket as usize)?;
-        self.wakers.release(&mut entry.waker);
+        if let Some(watchers) = &mut entry.watchers {
+            self.wakers.release(&mut watchers.waker);
+        }
         if !entry.in_flight {
             return self.entries.remove(ticket as usize).outcome;
         }
@@ -155,7 +167,7 @@ impl TaskTable {
         self.callbacks.expect_one();
         match &entry.outcome {
             Some(outcome) => self.callbacks.push(callback, outcome.clone()),
-            None => entry.callbacks.push(callback),
+            None => entry.watchers().callbacks.push(callback),
         }
     }
 
@@ -168,7 +180,7 @@ impl TaskTable {
         waker: Waker,
     ) -> Option<Waker> {
         let entry = self.entries.get_mut(ticket as usize);
-        entry.and_then(|entry| self.wakers.set(&mut entry.waker, waker))
+        entry.and_then(|entry| self.wakers.set(&mut entry.watchers().waker, waker))
     }
 
     /// Has the callback called for a task that could not even be sent.
@@ -182,26 +194,29 @@ impl TaskTable {
     #[must_use]
     pub(super) fn forget_callbacks(&mut self) -> Vec<Callback> {
         let entries = self.entries.iter_mut();
-        let waiting = entries.flat_map(|(_, entry)| mem::take(&mut entry.callbacks));
+        let watchers = entries.filter_map(|(_, entry)| entry.watchers.as_mut());
+        let waiting =
+            watchers.flat_map(|watchers| mem::take(&mut watchers.callbacks));
         let waiting = waiting.collect();
         self.callbacks.forget(waiting)
     }
 
-    pub(super) fn add_arrivals(&mut self) -> usize {
-        self.arrivals.insert(VecDeque::new())
+    pub(super) fn add_arrivals(&mut self) -> u32 {
+        self.arrivals.insert(VecDeque::new()) as u32
     }
 
     /// The task of this iteration that ended first of those not asked for yet.
-    pub(super) fn next_arrival(&mut self, list: usize) -> Option<Ticket> {
-        self.arrivals.get_mut(list)?.pop_front()
+    pub(super) fn next_arrival(&mut self, list: u32) -> Option<Ticket> {
+        self.arrivals.get_mut(list as usize)?.pop_front()
     }
 
     /// The tasks that were listed there must have been [taken](Self::take).
-    pub(super) fn remove_arrivals(&mut self, list: usize) {
-        self.arrivals.try_remove(list);
+    pub(super) fn remove_arrivals(&mut self, list: u32) {
+        self.arrivals.try_remove(list as usize);
     }
 
     /// Ends the task, unless it has ended: what comes later comes too late.
+    #[inline]
     pub(super) fn end(&mut self, ticket: Ticket, outcome: Outcome) {
         let Some(entry) = self.entries.get_mut(ticket as usize) else {
             return;
@@ -209,13 +224,16 @@ impl TaskTable {
         if entry.outcome.is_some() {
             return;
         }
-        self.wakers.release(&mut entry.waker);
-        for callback in mem::take(&mut entry.callbacks) {
-            self.callbacks.push(callback, outcome.clone());
+        if let Some(watchers) = &mut entry.watchers {
+            self.wakers.release(&mut watchers.waker);
+            for callback in mem::take(&mut watchers.callbacks) {
+                self.callbacks.push(callback, outcome.clone());
+            }
         }
         if entry.held {
             entry.outcome = Some(outcome);
-            let list = entry.arrivals.and_then(|list| self.arrivals.get_mut(list));
+            let list = entry.arrivals;
+            let list = list.and_then(|list| self.arrivals.get_mut(list as usize));
             if let Some(list) = list {
                 list.push_back(ticket);
             }
@@ -223,6 +241,7 @@ impl TaskTable {
     }
 
     /// The last message on a task has come, perhaps with its outcome.
+    #[inline]
     pub(super) fn land(&mut self, task: TaskId, outcome: Option<Outcome>) {
         match self.entry(task.ticket) {
             Some(entry) if entry.is_in_flight(task) => entry.in_flight = false,

@@ -38,9 +38,7 @@ use serde::Serialize;
 use super::callbacks;
 use super::error::{PoolError, TaskError};
 use super::function::Function;
-use super::message::{
-    Answer, MAX_TICKETS, Outcome, TaskHeader, TaskId, TaskMessage, Ticket,
-};
+use super::message::{Answer, MAX_TICKETS, Outcome, TaskId, TaskMessage, Ticket};
 use super::plan::CHECK_SLOTS;
 use super::shared::{PoolShared, TICKETS_AT_A_TIME};
 use super::task_table::{PoolState, TaskTable};
@@ -218,8 +216,8 @@ impl Dispatcher {
         match &self.workers {
             Workers::Local { shared, .. } => {
                 let routine = function.routine.ok_or(TaskError::Foreign)?;
-                let mut message = TaskMessage::call(args)?;
-                self.submit(shared, routine, limit, &mut message, arrivals)
+                let mut message = TaskMessage::call(args, limit)?;
+                self.submit(shared, routine, &mut message, arrivals)
             }
             #[cfg(feature = "broker")]
             Workers::Elsewhere(client) => {
@@ -236,7 +234,6 @@ impl Dispatcher {
         &self,
         shared: &PoolShared,
         routine: Routine,
-        limit: Option<Duration>,
         message: &mut TaskMessage,
         arrivals: Option<u32>,
     ) -> Result<Ticket, TaskError> {
@@ -248,12 +245,8 @@ impl Dispatcher {
         let ticket = state.allocate_ticket(shared)?;
         shared.forget_cancelled(ticket);
         let number = shared.tasks.sent();
-        let header = TaskHeader {
-            task: TaskId { number, ticket },
-            routine,
-            limit,
-        };
-        let message = message.with_header(&header);
+        let task = TaskId { number, ticket };
+        let message = message.with_header(task, routine);
         match shared.tasks.send(message, Deadline::Never) {
             Ok(()) => {}
             Err(SendError::System(error)) => {
@@ -262,7 +255,7 @@ impl Dispatcher {
             Err(SendError::Full) => unreachable!("the channel has no limit"),
         }
         let sent = state.tasks.insert(number, arrivals);
-        debug_assert_eq!(sent, header.task);
+        debug_assert_eq!(sent, task);
         drop(state);
         shared.wake_worker();
         Ok(ticket)
@@ -280,10 +273,10 @@ impl Dispatcher {
     ) -> Option<(Result<Ticket, TaskError>, usize)> {
         match &self.workers {
             Workers::Local { shared, .. } => {
-                let (message, count) = TaskMessage::chunk(inputs, size)?;
+                let (message, count) = TaskMessage::chunk(inputs, size, limit)?;
                 let sent = message.and_then(|mut message| {
                     let routine = function.routine.ok_or(TaskError::Foreign)?;
-                    self.submit(shared, routine, limit, &mut message, arrivals)
+                    self.submit(shared, routine, &mut message, arrivals)
                 });
                 Some((sent, count))
             }
@@ -774,7 +767,7 @@ pub(super) fn taken(tasks: &mut TaskTable, ticket: Ticket) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{append_value, begin_answer};
+    use super::super::message::{TaskHeader, append_value, begin_answer};
     use super::super::shared::WorkerState;
     use super::*;
     use crate::process::current_process;
@@ -798,10 +791,10 @@ mod tests {
     }
 
     fn submit(dispatcher: &Dispatcher) -> TaskId {
-        let mut message = TaskMessage::call(&()).unwrap();
+        let mut message = TaskMessage::call(&(), None).unwrap();
         let routine = Routine::from_word(0);
         let sent =
-            dispatcher.submit(shared(dispatcher), routine, None, &mut message, None);
+            dispatcher.submit(shared(dispatcher), routine, &mut message, None);
         dispatcher.lock().tasks.unended(sent.unwrap()).unwrap()
     }
 

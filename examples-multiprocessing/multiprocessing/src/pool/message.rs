@@ -4,9 +4,9 @@
 //!
 //! | bytes | |
 //! | --- | --- |
-//! | 8 | the [`TaskId`] |
+//! | 8 | the [`TaskId`], and whether the task has a time limit |
 //! | 8 | the [`Routine`]: which function, and whether it is one call or a chunk |
-//! | 8 | for how long the task may run, in nanoseconds; 0 for no limit |
+//! | 8 | if it has one: for how long the task may run, in nanoseconds |
 //! | the rest | the arguments of one call; of a chunk the number of its calls (8 bytes), then the arguments of each |
 //!
 //! An answer goes from a worker or the supervisor to the parent:
@@ -96,28 +96,37 @@ pub(super) struct TaskHeader {
     pub(super) limit: Option<Duration>,
 }
 
-const TASK_HEADER: usize = 3 * WORD;
+/// In the word of a [`TaskId`]: a time limit follows. Most tasks have none, and a short
+/// message is worth more than a simple one.
+const LIMITED: u64 = 1 << 63;
 
 impl TaskHeader {
     /// The header of a task's message, and the arguments after it.
     pub(super) fn decode(mut message: &[u8]) -> Option<(Self, &[u8])> {
+        let task = take_word(&mut message)?;
         let header = Self {
-            task: TaskId::from_word(take_word(&mut message)?),
+            task: TaskId::from_word(task),
             routine: Routine::from_word(take_word(&mut message)?),
-            limit: match take_word(&mut message)? {
-                0 => None,
-                limit => Some(Duration::from_nanos(limit)),
+            limit: if task & LIMITED == 0 {
+                None
+            } else {
+                Some(Duration::from_nanos(take_word(&mut message)?))
             },
         };
         Some((header, message))
     }
 
+    /// The bytes of the header of a task with this limit.
+    fn length(limit: Option<Duration>) -> usize {
+        (2 + usize::from(limit.is_some())) * WORD
+    }
+
     fn write(&self, message: &mut [u8]) {
-        // A limit of zero ends the task at once; it must not be taken for no limit.
-        let limit = self.limit.map_or(0, |limit| {
-            u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX).max(1)
-        });
-        let words = [self.task.to_word(), self.routine.to_word(), limit];
+        let limit = (self.limit)
+            .map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+        let limited = limit.map_or(0, |_| LIMITED);
+        let words = [self.task.to_word() | limited, self.routine.to_word()];
+        let words = words.into_iter().chain(limit);
         for (bytes, word) in message.chunks_exact_mut(WORD).zip(words) {
             bytes.copy_from_slice(&word.to_ne_bytes());
         }
@@ -126,19 +135,25 @@ impl TaskHeader {
 
 /// A task's message. Its arguments are written first; the header follows when the task
 /// is sent and has its [`TaskId`].
-pub(super) struct TaskMessage(Scratch);
+pub(super) struct TaskMessage {
+    bytes: Scratch,
+    limit: Option<Duration>,
+}
 
 impl TaskMessage {
-    fn new() -> Self {
-        let mut message = Scratch::take();
-        message.resize(TASK_HEADER, 0);
-        Self(message)
+    fn new(limit: Option<Duration>) -> Self {
+        let mut bytes = Scratch::take();
+        bytes.resize(TaskHeader::length(limit), 0);
+        Self { bytes, limit }
     }
 
     /// The message of one call.
-    pub(super) fn call<A: Serialize>(args: &A) -> Result<Self, TaskError> {
-        let mut message = Self::new();
-        codec::append(args, &mut message.0).map_err(TaskError::argument)?;
+    pub(super) fn call<A: Serialize>(
+        args: &A,
+        limit: Option<Duration>,
+    ) -> Result<Self, TaskError> {
+        let mut message = Self::new(limit);
+        codec::append(args, &mut message.bytes).map_err(TaskError::argument)?;
         Ok(message)
     }
 
@@ -148,13 +163,15 @@ impl TaskMessage {
     pub(super) fn chunk<A: Serialize>(
         inputs: &mut impl Iterator<Item = A>,
         size: usize,
+        limit: Option<Duration>,
     ) -> Option<(Result<Self, TaskError>, usize)> {
-        let mut message = Self::new();
-        append_word(&mut message.0, 0);
+        let mut message = Self::new(limit);
+        let start = message.bytes.len();
+        append_word(&mut message.bytes, 0);
         let (count, refused) =
-            codec::append_items(inputs.take(size), &mut message.0);
+            codec::append_items(inputs.take(size), &mut message.bytes);
         let calls = (count as u64).to_ne_bytes();
-        message.0[TASK_HEADER..TASK_HEADER + WORD].copy_from_slice(&calls);
+        message.bytes[start..start + WORD].copy_from_slice(&calls);
         let message = match refused {
             None => Ok(message),
             Some(error) => Err(TaskError::argument(error)),
@@ -163,9 +180,15 @@ impl TaskMessage {
     }
 
     /// Writes the header and gives the whole message.
-    pub(super) fn with_header(&mut self, header: &TaskHeader) -> &[u8] {
-        header.write(&mut self.0);
-        &self.0
+    pub(super) fn with_header(&mut self, task: TaskId, routine: Routine) -> &[u8] {
+        let limit = self.limit;
+        let header = TaskHeader {
+            task,
+            routine,
+            limit,
+        };
+        header.write(&mut self.bytes);
+        &self.bytes
     }
 }
 
@@ -606,32 +629,18 @@ mod tests {
 
     #[test]
     fn a_task_arrives_with_its_header_and_arguments() {
-        let mut message = TaskMessage::call(&(7_u32, "seven")).unwrap();
-        for limit in [None, Some(Duration::from_millis(5))] {
-            let header = TaskHeader {
-                task: TASK,
-                routine: Routine::from_word(11),
-                limit,
-            };
-            let sent = message.with_header(&header).to_vec();
-            let (read, mut args) = TaskHeader::decode(&sent).unwrap();
-            assert_eq!((read.task, read.routine), (TASK, header.routine));
+        let millisecond = Some(Duration::from_millis(1));
+        // A limit of zero ends the task at once; it must not be taken for no limit.
+        for limit in [None, millisecond, Some(Duration::ZERO)] {
+            let mut message = TaskMessage::call(&(7_u32, "seven"), limit).unwrap();
+            let routine = Routine::from_word(11);
+            let sent = message.with_header(TASK, routine);
+            let (read, mut args) = TaskHeader::decode(sent).unwrap();
+            assert_eq!((read.task, read.routine), (TASK, routine));
             assert_eq!(read.limit, limit);
             let args: (u32, String) = codec::take_front(&mut args).unwrap();
             assert_eq!(args, (7, "seven".to_string()));
         }
-    }
-
-    #[test]
-    fn a_limit_of_zero_is_not_taken_for_none() {
-        let header = TaskHeader {
-            task: TASK,
-            routine: Routine::from_word(0),
-            limit: Some(Duration::ZERO),
-        };
-        let mut message = TaskMessage::call(&()).unwrap();
-        let (read, _) = TaskHeader::decode(message.with_header(&header)).unwrap();
-        assert!(read.limit.is_some());
     }
 
     #[test]
@@ -687,10 +696,13 @@ mod tests {
     #[test]
     fn unreadable_arguments_are_left_unread() {
         let (message, count) =
-            TaskMessage::chunk(&mut [true, false, true].into_iter(), 2).unwrap();
+            TaskMessage::chunk(&mut [true, false, true].into_iter(), 2, None)
+                .unwrap();
         assert_eq!(count, 2);
-        let message = message.unwrap();
-        let mut arguments = ChunkArguments::new(&message.0[TASK_HEADER..]);
+        let mut message = message.unwrap();
+        let message = message.with_header(TASK, Routine::from_word(0));
+        let (_, arguments) = TaskHeader::decode(message).unwrap();
+        let mut arguments = ChunkArguments::new(arguments);
         assert_eq!(arguments.next(), Ok(true));
         assert!(arguments.next::<String>().is_ok(), "the length 0");
         assert!(matches!(

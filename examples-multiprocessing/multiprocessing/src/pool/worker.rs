@@ -248,13 +248,8 @@ mod tests {
 
     fn send_task(shared: &PoolShared, number: u32) {
         let task = TaskId { number, ticket: 0 };
-        let header = TaskHeader {
-            task,
-            routine: Routine::from_word(0),
-            limit: None,
-        };
-        let mut message = TaskMessage::call(&()).unwrap();
-        let message = message.with_header(&header);
+        let mut message = TaskMessage::call(&(), None).unwrap();
+        let message = message.with_header(task, Routine::from_word(0));
         shared.tasks.send(message, Deadline::Never).unwrap();
         shared.wake_worker();
     }
@@ -303,9 +298,9 @@ mod tests {
         };
         // Ends with the test program, as the worker does with the kill.
         thread::spawn(move || {
-            let message = TaskMessage::call(&())
+            let message = TaskMessage::call(&(), None)
                 .unwrap()
-                .with_header(&header)
+                .with_header(TASK, header.routine)
                 .to_vec();
             let worker = Worker::new(shared, &PLAN, 0);
             worker.serve(&header, &message, &mut Vec::new(), true);

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::dispatcher::{self, Dispatcher};
 use super::error::TaskError;
 use super::function::Function;
-use super::message::{Ticket, Values};
+use super::message::{Outcome, Ticket, Values};
 
 /// The number of chunks on their way for each worker: enough that no worker waits for the
 /// parent, and few enough that the parent's memory does not depend on the number of
@@ -38,6 +38,8 @@ pub struct Imap<I, R> {
     chunksize: usize,
     /// The most chunks that are on their way at a time.
     window: usize,
+    /// Whether the pool took tasks when the last result was received.
+    is_open: bool,
     /// Why the pool takes no more tasks, if it does not.
     refused: Option<TaskError>,
     /// The chunks on their way, in the order of the inputs.
@@ -81,6 +83,7 @@ where
             limit,
             chunksize,
             window: dispatcher.processes().saturating_mul(CHUNKS_PER_WORKER),
+            is_open: true,
             refused: None,
             chunks: VecDeque::new(),
             pending: 0,
@@ -92,8 +95,13 @@ where
         this
     }
 
-    /// Sends what the window has room for.
+    /// Sends what the window has room for, once half of it is free. So many inputs go at
+    /// once, and a worker that wakes up for one finds others. If the pool takes no more,
+    /// that is found out at once, as [`size_hint`](Iterator::size_hint) depends on it.
     fn send(&mut self) {
+        if self.is_open && self.chunks.len() > self.window / 2 {
+            return;
+        }
         while self.chunks.len() < self.window && self.refused.is_none() {
             let chunk = self.dispatcher.submit_chunk(
                 self.function,
@@ -127,29 +135,29 @@ impl<I: Iterator, R> Imap<I, R> {
 }
 
 impl<I, R> Imap<I, R> {
-    /// Waits for the chunk whose results come next.
-    fn next_chunk(&mut self) -> Option<Chunk> {
-        let first = self.chunks.front()?;
-        let Some(list) = self.arrivals else {
-            if let Ok(ticket) = first.sent {
-                let (_state, _) =
-                    self.dispatcher.wait(None, |tasks| tasks.is_done(ticket));
-            }
-            return self.chunks.pop_front();
+    /// Waits for the chunk whose results come next, and takes its outcome. Returns the
+    /// number of its inputs, too.
+    fn next_chunk(&mut self) -> Option<(Outcome, usize)> {
+        let Ok(ticket) = self.chunks.front()?.sent else {
+            let chunk = self.chunks.pop_front()?;
+            return Some((Err(chunk.sent.err()?), chunk.count));
         };
-        if first.sent.is_err() {
-            return self.chunks.pop_front();
-        }
-        let mut arrived = None;
-        let (_state, _) = self.dispatcher.wait(None, |tasks| {
-            arrived = tasks.next_arrival(list);
-            arrived.is_some()
-        });
-        let position = self
-            .chunks
-            .iter()
-            .position(|chunk| chunk.sent.as_ref().ok() == arrived.as_ref())?;
-        self.chunks.swap_remove_front(position)
+        let mut next = Some(ticket);
+        let (mut state, _) =
+            self.dispatcher.wait(None, |tasks| match self.arrivals {
+                None => tasks.is_done(ticket),
+                Some(list) => {
+                    next = tasks.next_arrival(list);
+                    next.is_some()
+                }
+            });
+        self.is_open = state.check_open().is_ok();
+        let outcome = dispatcher::taken(&mut state.tasks, next?);
+        drop(state);
+        let sent = |chunk: &Chunk| chunk.sent.as_ref().ok().copied();
+        let position = self.chunks.iter().position(|chunk| sent(chunk) == next)?;
+        let chunk = self.chunks.swap_remove_front(position)?;
+        Some((outcome, chunk.count))
     }
 }
 
@@ -171,14 +179,8 @@ where
                 self.pending -= 1;
                 return Some(Err(error.clone()));
             }
-            let Some(Chunk { sent, count }) = self.next_chunk() else {
+            let Some((outcome, count)) = self.next_chunk() else {
                 return self.next_unsent().map(Err);
-            };
-            let outcome = match sent {
-                Ok(ticket) => {
-                    dispatcher::taken(&mut self.dispatcher.lock().tasks, ticket)
-                }
-                Err(error) => Err(error),
             };
             match outcome {
                 Ok(payload) => self.values = Some(payload.values(count)),

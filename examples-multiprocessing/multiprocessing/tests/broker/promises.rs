@@ -209,7 +209,12 @@ fn unknown_names() {
     );
     // A task whose name a newer worker knows waits for that worker.
     let result = pool.apply_async(stranger, (5,));
-    sleep(Duration::from_millis(300));
+    // A heartbeat of the old worker cannot renew its lease once it was given back.
+    until("nobody owns it", || {
+        let whose = ["mp:{default}:tasks", "workers", "-", "+", "1", "nobody"];
+        let owned = server.ask(&[&["XPENDING"], &whose[..]].concat());
+        matches!(owned, redis::Value::Array(owned) if owned.len() == 1)
+    });
     let _new = Worker::start(&url, &[lease, ("KNOWS_ALL", "1")]);
     assert_eq!(result.get(), Ok(5));
     let dead = Queue::open(&url, "default").unwrap().dead(10).unwrap();

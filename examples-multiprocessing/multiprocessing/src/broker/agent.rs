@@ -173,7 +173,8 @@ impl WorkerBuilder {
             names,
             local: Feed::of(&local),
             state: Mutex::new(State::default()),
-            changed: Condvar::new(),
+            has_room: Condvar::new(),
+            phase_changed: Condvar::new(),
             finished: AtomicBool::new(false),
             fetcher: AtomicU64::new(0),
         };
@@ -256,7 +257,9 @@ struct Agent {
     local: Feed,
     state: Mutex<State>,
     /// Notified when there is room for a task, and when the phase changes.
-    changed: Condvar,
+    has_room: Condvar,
+    /// Notified when the phase changes.
+    phase_changed: Condvar,
     /// Set once no more tasks will end, so that the collector ends.
     finished: AtomicBool,
     /// The broker's id of the fetcher's connection, by which it is unblocked; 0 for none.
@@ -405,7 +408,7 @@ impl Agent {
             // under the lock, before the notice, and this thread holds the lock from
             // its check until it sleeps.
             state = self
-                .changed
+                .has_room
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
@@ -417,12 +420,7 @@ impl Agent {
         room: usize,
         recover: bool,
     ) -> redis::RedisResult<Vec<(String, Vec<Vec<u8>>)>> {
-        if !link.is_connected() {
-            let id = link.call(redis::cmd("CLIENT").arg("ID"))?;
-            if let Value::Int(id) = id {
-                self.fetcher.store(id.cast_unsigned(), Ordering::Release);
-            }
-        }
+        self.fetcher.store(link.id()?, Ordering::Release);
         let mut read = redis::cmd("XREADGROUP");
         read.arg("GROUP").arg("workers").arg(&self.id);
         let wait = if recover {
@@ -551,9 +549,10 @@ impl Agent {
                 let left = self.beat_period().saturating_sub(asked.elapsed());
                 // The wake-up that must not be lost is the change of the phase: it is
                 // made under the lock, which is held from the check until the sleep.
-                let wait = self.changed.wait_timeout_while(state, left, |state| {
-                    state.phase == Phase::Serving
-                });
+                let wait =
+                    self.phase_changed.wait_timeout_while(state, left, |state| {
+                        state.phase == Phase::Serving
+                    });
                 drop(wait);
                 if self.lock().phase == Phase::Stopping {
                     thread::sleep(left.min(Duration::from_millis(100)));
@@ -690,7 +689,7 @@ impl Agent {
             if running.lost {
                 state.running.remove(&entry);
                 drop(state);
-                self.changed.notify_all();
+                self.has_room.notify_all();
                 continue;
             }
             let task = &running.task;
@@ -772,7 +771,7 @@ impl Agent {
         }
         state.prefetch.count(done);
         drop(state);
-        self.changed.notify_all();
+        self.has_room.notify_all();
     }
 
     /// Runs a task again whose process has died, unless it was delivered too often.
@@ -826,8 +825,7 @@ impl Agent {
         let look = Duration::from_millis(250);
         while signals.wait(Some(look)).is_none() && !self.lock().broken {}
         let broken = self.lock().broken;
-        self.lock().phase = Phase::Stopping;
-        self.changed.notify_all();
+        self.set_phase(Phase::Stopping);
         self.wake_the_fetcher();
 
         let until = Instant::now() + if broken { Duration::ZERO } else { grace };
@@ -852,14 +850,19 @@ impl Agent {
         if !left.is_empty() {
             self.give_back(&mut link, left);
         }
-        self.lock().phase = Phase::Ended;
-        self.changed.notify_all();
+        self.set_phase(Phase::Ended);
         self.finished.store(true, Ordering::Release);
         self.local.wake();
         if broken {
             return Err(BrokerError::PoolBroken);
         }
         Ok(())
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.lock().phase = phase;
+        self.has_room.notify_all();
+        self.phase_changed.notify_all();
     }
 
     fn wake_the_fetcher(&self) {

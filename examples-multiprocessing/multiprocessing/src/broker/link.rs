@@ -75,6 +75,7 @@ impl Place {
         Link {
             place: self.clone(),
             connection: None,
+            id: None,
             failures: 0,
         }
     }
@@ -132,6 +133,8 @@ pub(super) struct Link {
     /// None before the first call, and after a call that failed: the next answer on the
     /// old connection might belong to an earlier command.
     connection: Option<Connection>,
+    /// The broker's id of the connection, once it was asked for.
+    id: Option<u64>,
     /// The number of failures since the last success.
     failures: usize,
 }
@@ -188,6 +191,7 @@ impl Link {
                 made.set_write_timeout(Some(PATIENCE))?;
                 Ok(made)
             });
+            self.id = None;
             made.inspect_err(|_| self.failures += 1)?
         };
         let answer = ask(&mut connection);
@@ -235,8 +239,17 @@ impl Link {
         })
     }
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.connection.is_some()
+    /// The broker's id of the connection, which is made if there is none.
+    pub(super) fn id(&mut self) -> redis::RedisResult<u64> {
+        if let (Some(_), Some(id)) = (&self.connection, self.id) {
+            return Ok(id);
+        }
+        let id = match self.call(redis::cmd("CLIENT").arg("ID"))? {
+            Value::Int(id) => id.cast_unsigned(),
+            _ => 0,
+        };
+        self.id = Some(id);
+        Ok(id)
     }
 
     /// Sleeps before the next attempt, longer after each failure.

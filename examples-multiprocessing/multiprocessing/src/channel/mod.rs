@@ -556,13 +556,6 @@ impl Channel {
         tail.position == head.position
     }
 
-    /// [`sent`](Self::sent) for a process that goes to sleep unless more are, and that has
-    /// set before by what it can be found. No fence is needed on either side: whoever sends
-    /// a message that is not counted here finds all that this process wrote before.
-    pub(crate) fn sent_at_last(&self) -> u32 {
-        Cursor::probe_last(&self.ring.tail.cursor).count
-    }
-
     /// The number of messages taken so far, which wraps.
     pub(crate) fn taken(&self) -> u32 {
         Cursor::load(&self.ring.head.cursor, Ordering::Acquire).count

@@ -330,30 +330,18 @@ impl PoolShared {
         !self.tasks.is_empty() || self.is_closing()
     }
 
-    /// [`has_work`](Self::has_work) for a worker that has said that it sleeps.
-    fn has_work_at_last(&self) -> bool {
-        self.tasks.sent_at_last() != self.tasks.taken() || self.is_closing()
-    }
-
     /// Wakes a worker for a task that was just sent, unless one is spinning for it.
     #[inline]
     pub(super) fn wake_worker(&self) {
-        // Asked first, since the other words are written with every task. A worker that
-        // sets this later finds the task: see `wait_for_work`.
-        if !self.block.work.may_have_sleepers() {
-            return;
-        }
-        let spinner = || self.block.spinner.slot.load(Ordering::Relaxed);
-        if spinner() != 0 {
-            // Pairs with the fence in `stop_spinning`: either the spinner sees the task
-            // after it has stopped, or this sees that it has.
-            fence(Ordering::SeqCst);
-            if spinner() != 0 {
-                return;
-            }
-        }
-        // The spinner may have taken the task by now.
-        if !self.tasks.is_empty() {
+        // Pairs with the fence in `stop_spinning`: either the spinner sees the task
+        // after it has stopped, or this sees that it has.
+        fence(Ordering::SeqCst);
+        // Asked first, since the other words are written with every task. The spinner may
+        // have taken the task by now.
+        if self.block.work.may_have_sleepers()
+            && self.block.spinner.slot.load(Ordering::Relaxed) == 0
+            && !self.tasks.is_empty()
+        {
             self.block.work.notify_one_relaxed();
         }
     }
@@ -376,13 +364,12 @@ impl PoolShared {
                 return Slept::Woken;
             }
             self.stop_spinning(slot);
+            if self.has_work() {
+                return Slept::Woken;
+            }
         }
-        // No task is lost: who sends one that is not counted here finds this worker asleep.
-        let has_work = || self.has_work_at_last();
-        let slept = self.block.work.sleep_unless(has_work, Deadline::Never);
-        // Others may sleep on. Who sends a task that is not counted here finds them, and for
-        // one that is counted this worker wakes another when it has taken its own.
-        if has_work() { Slept::Woken } else { slept }
+        let sleepers = &self.block.work;
+        sleepers.sleep_unless(|| self.has_work(), Deadline::Never)
     }
 
     /// Makes this worker the spinner, unless another is. Returns whether it is.
@@ -432,8 +419,10 @@ impl PoolShared {
     /// Sends an answer, and wakes the parent if it waits for no more than this one.
     pub(super) fn send_answer(&self, answer: &[u8]) -> Result<(), SendError> {
         self.answers.send(answer, Deadline::Never)?;
+        // Pairs with the fence in `want_answers` and with that of the sleeper: either the
+        // parent sees this answer before it sleeps, or this sees what it waits for.
+        fence(Ordering::SeqCst);
         let answered = &self.block.answered;
-        // If the parent sleeps later, or wants another number later, it counts this answer.
         // One has just been sent, which is enough if any is wanted.
         if answered.may_have_sleepers()
             && self.has_enough_answers(self.answers.sent().wrapping_sub(1))
@@ -451,7 +440,9 @@ impl PoolShared {
         deadline: Deadline,
     ) -> Result<(), SendError> {
         self.answers.send(notice, deadline)?;
-        // If `want_answers` comes later, and overwrites this, it counts the notice.
+        // Pairs with the fence in `want_answers`: if that comes later, and overwrites
+        // this, the parent sees the notice.
+        fence(Ordering::SeqCst);
         self.want_any_answer();
         self.block.answered.notify_unconditionally(u32::MAX);
         Ok(())
@@ -462,28 +453,20 @@ impl PoolShared {
     pub(super) fn want_answers(&self, more: u32) {
         let wanted = self.answers.taken().wrapping_add(more);
         // If it is `ANY`, the parent is woken too early.
-        self.want(wanted);
+        self.block.seldom.wanted.store(wanted, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// From now on the parent is to be woken by any answer.
     pub(super) fn want_any_answer(&self) {
-        self.want(ANY);
-    }
-
-    fn want(&self, wanted: u32) {
-        self.block.seldom.wanted.store(wanted, Ordering::Relaxed);
-        // Who sends an answer that is not counted here sees what is wanted, and one that is
-        // counted is seen by this process from now on.
-        self.answers.sent_at_last();
+        self.block.seldom.wanted.store(ANY, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Whether as many answers have been sent as the parent waits for, which had received
     /// `received` when it began to wait. Another of its threads may have received them.
     fn has_enough_answers(&self, received: u32) -> bool {
-        self.are_enough(self.answers.sent(), received)
-    }
-
-    fn are_enough(&self, sent: u32, received: u32) -> bool {
+        let sent = self.answers.sent();
         match self.block.seldom.wanted.load(Ordering::Relaxed) {
             ANY => sent != received,
             wanted => {
@@ -506,8 +489,6 @@ impl PoolShared {
         if spins && self.spin.until_deadline(deadline, found).is_some() {
             return Slept::Woken;
         }
-        // No answer is lost: who sends one that is not counted here finds the parent asleep.
-        let enough = || self.are_enough(self.answers.sent_at_last(), received);
         self.block.answered.sleep_unless(enough, deadline)
     }
 }

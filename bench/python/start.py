@@ -65,6 +65,21 @@ def pool(method, workers, times):
     return timed(work, times)
 
 
+def same(n):
+    return n
+
+
+def used_pool(workers, times):
+    def work():
+        pool = fork.Pool(workers)
+        assert pool.map(same, range(workers)) == list(range(workers))
+        pool.close()
+        pool.join()
+        return 1
+
+    return timed(work, times)
+
+
 def program(mebibytes, times):
     touched = bytearray(b"1") * (mebibytes << 20)
     answer = timed(lambda: int(subprocess.Popen(["true"]).wait() == 0), times)

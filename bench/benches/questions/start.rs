@@ -31,6 +31,10 @@ fn nothing() {}
 
 fn nothing_spawned((): ()) {}
 
+fn same(n: usize) -> usize {
+    n
+}
+
 fn join(mut process: Process<'_>) -> anyhow::Result<u64> {
     process.start()?;
     process.join()?;
@@ -147,6 +151,16 @@ fn pool(workers: usize, bench: &mut Bench) {
         pool.join()?;
         Ok(1)
     };
+    let use_once = move || {
+        let pool = Pool::new(workers)?;
+        ensure!(
+            pool.map(same, 0..workers)? == Vec::from_iter(0..workers),
+            "lost"
+        );
+        pool.close();
+        pool.join()?;
+        Ok(1)
+    };
     let mut scenario = Scenario::new(
         QUESTION,
         format!("pool of {workers}"),
@@ -163,7 +177,14 @@ fn pool(workers: usize, bench: &mut Bench) {
     )
     .row(
         Row::timed("Pool", move || start_and_end(StartMethod::Fork))
-            .python(format!("start.pool fork {workers}")),
+            .unlimited()
+            .python(format!("start.pool fork {workers}"))
+            .note("closed at once, it does not start its workers any more"),
+    )
+    .row(
+        Row::timed("Pool, used", use_once)
+            .python(format!("start.used_pool {workers}"))
+            .note("for one `map` with an item for each worker"),
     )
     .row(
         Row::timed("Pool, spawned", move || start_and_end(StartMethod::Spawn))
@@ -193,26 +214,28 @@ fn pool(workers: usize, bench: &mut Bench) {
     }
     if workers == cpu_count() {
         scenario = scenario
+            .quote(format!("`Pool::new({workers})`, close, join"), "Pool", [])
+            .quote("the same with one `map`", "Pool, used", ["bare forks"])
             .quote(
-                format!("`Pool::new({workers})`, close, join"),
-                "Pool",
-                ["bare forks"],
-            )
-            .quote("the same by spawn", "Pool, spawned", ["procspawn"]);
+                format!("`Pool::new({workers})` by spawn, close, join"),
+                "Pool, spawned",
+                ["procspawn"],
+            );
     }
     let scenario = scenario
         .says(|results| {
             Some(format!(
-                "A Pool takes {} as long as the forks that it needs, and procspawn's \
-                 {} as long as ours by spawn.",
-                results.times("Pool", "bare forks")?,
+                "A Pool that is used takes {} as long as the forks that it needs, and \
+                 procspawn's {} as long as ours by spawn.",
+                results.times("Pool, used", "bare forks")?,
                 results.times("procspawn", "Pool, spawned")?,
             ))
         })
         .says(|results| {
             Some(format!(
-                "Python's Pool takes {} as long as ours, by spawn {}.",
+                "Python's Pool takes {} as long as ours, {} if it is used, and by spawn {}.",
                 results.python("Pool")?,
+                results.python("Pool, used")?,
                 results.python("Pool, spawned")?
             ))
         });

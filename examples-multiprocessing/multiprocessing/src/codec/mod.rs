@@ -2,7 +2,7 @@
 
 mod cause;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 use std::{fmt, mem, slice};
 
@@ -15,31 +15,78 @@ use crate::sys::plain::{self, Plain};
 thread_local! {
     /// The buffer that this thread's next [`Scratch`] takes.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Those that are taken after it.
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare::new()) };
 }
 
 /// A buffer for the bytes of a message, empty at first. Its memory serves this thread's
-/// messages one after the other. A message that is begun while another is in use, as by
-/// a value's own `Serialize`, gets memory of its own.
+/// messages, one after the other or many at a time: what a thread frees, the allocator may
+/// give back to the system, which clears each page before it gives it out again.
+#[derive(Debug, Clone)]
 pub(crate) struct Scratch(Vec<u8>);
 
 impl Scratch {
-    /// The most bytes that are kept from one message to the next.
+    /// The most bytes that are kept of one message.
     const KEPT: usize = 1 << 18;
 
+    #[inline]
     pub(crate) fn take() -> Self {
         // There is none left at the end of the thread.
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+        if buffer.capacity() == 0 {
+            let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+            buffer = spare.unwrap_or_default();
+        }
         buffer.clear();
         Self(buffer)
     }
 }
 
 impl Drop for Scratch {
+    #[inline]
     fn drop(&mut self) {
         if self.0.capacity() <= Self::KEPT {
             let buffer = mem::take(&mut self.0);
-            // Fails at the end of the thread, which needs it no more.
-            BUFFER.try_with(|kept| kept.set(buffer)).ok();
+            // Either fails at the end of the thread, which needs it no more.
+            let before = BUFFER.try_with(|kept| kept.replace(buffer));
+            if let Ok(before) = before
+                && before.capacity() > 0
+            {
+                SPARE.try_with(|spare| spare.borrow_mut().push(before)).ok();
+            }
+        }
+    }
+}
+
+/// Buffers that are not in use.
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    /// Their memory.
+    bytes: usize,
+}
+
+impl Spare {
+    /// The most bytes that one thread keeps.
+    const KEPT: usize = 4 << 20;
+
+    const fn new() -> Self {
+        Self {
+            buffers: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// A buffer without memory if there is none.
+    fn pop(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    fn push(&mut self, buffer: Vec<u8>) {
+        if self.bytes + buffer.capacity() <= Self::KEPT {
+            self.bytes += buffer.capacity();
+            self.buffers.push(buffer);
         }
     }
 }
@@ -303,6 +350,8 @@ impl std::error::Error for DecodeError {}
 mod tests {
     use std::fmt::Debug;
 
+    use std::iter;
+
     use super::*;
 
     /// Whether the items come back, and are missed if the last byte is.
@@ -334,6 +383,22 @@ mod tests {
             let text: String = ('a'..='z').cycle().take(length).collect();
             assert_eq!(decode::<String>(&encode(&text).unwrap()).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn messages_that_were_in_use_together_leave_memory_for_as_many_within_a_limit() {
+        let many = 2 * Spare::KEPT / Scratch::KEPT;
+        let messages =
+            || -> Vec<_> { iter::repeat_with(Scratch::take).take(many).collect() };
+        let mut first = messages();
+        for message in &mut first {
+            message.resize(Scratch::KEPT, 1);
+        }
+        drop(first);
+        let second = messages();
+        assert!(second.iter().all(|message| message.is_empty()));
+        let with_memory = second.iter().filter(|message| message.capacity() > 0);
+        assert_eq!(with_memory.count(), Spare::KEPT / Scratch::KEPT + 1);
     }
 
     #[test]

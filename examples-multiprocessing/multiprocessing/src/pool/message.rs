@@ -418,8 +418,10 @@ enum Bytes {
     /// Here, since most values are short, and memory of their own would cost more than to
     /// copy them.
     Short { length: u8, bytes: [u8; SHORT] },
+    /// Alone.
+    Long(Vec<u8>),
     /// From `start` on: the message, so that a large one need not be copied.
-    Long { message: Vec<u8>, start: usize },
+    Taken { message: Scratch, start: usize },
     /// It came over a broker. It is JSON then, and nothing else is.
     #[cfg(feature = "broker")]
     Json(Vec<u8>),
@@ -432,7 +434,8 @@ impl Bytes {
     fn as_slice(&self) -> &[u8] {
         let bytes = match self {
             Self::Short { length, bytes } => bytes.get(..usize::from(*length)),
-            Self::Long { message, start } => message.get(*start..),
+            Self::Long(value) => Some(&value[..]),
+            Self::Taken { message, start } => message.get(*start..),
             #[cfg(feature = "broker")]
             Self::Json(message) => Some(&message[..]),
         };
@@ -463,11 +466,14 @@ impl Payload {
                 bytes: short,
             }
         } else if message.len() >= LARGE {
-            let message = mem::take(message);
-            Bytes::Long { message, start }
+            let mut taken = Scratch::take();
+            mem::swap(&mut *taken, message);
+            Bytes::Taken {
+                message: taken,
+                start,
+            }
         } else {
-            let message = value.to_vec();
-            Bytes::Long { message, start: 0 }
+            Bytes::Long(value.to_vec())
         })
     }
 

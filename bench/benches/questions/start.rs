@@ -153,10 +153,8 @@ fn pool(workers: usize, bench: &mut Bench) {
     };
     let use_once = move || {
         let pool = Pool::new(workers)?;
-        ensure!(
-            pool.map(same, 0..workers)? == Vec::from_iter(0..workers),
-            "lost"
-        );
+        let answers = pool.map(same, 0..workers)?;
+        ensure!(answers.into_iter().eq(0..workers), "a task is missing");
         pool.close();
         pool.join()?;
         Ok(1)

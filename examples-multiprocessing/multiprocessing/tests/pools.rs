@@ -1507,10 +1507,15 @@ fn a_pool_of_which_a_process_is_stopped_can_be_ended() {
     for round in 0..30 {
         let pool = pool(2);
         let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
-        let workers = format!("/proc/{supervisor}/task/{supervisor}/children");
-        let workers = fs::read_to_string(workers).unwrap();
-        let workers = workers.split_whitespace().map(|pid| pid.parse().unwrap());
-        let mut processes: Vec<i32> = workers.chain([supervisor]).collect();
+        let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let mut processes: Vec<i32> = Vec::new();
+        soon(|| {
+            let workers = fs::read_to_string(&children).unwrap();
+            let workers = workers.split_whitespace();
+            processes = workers.map(|pid| pid.parse().unwrap()).collect();
+            processes.len() == 2
+        });
+        processes.push(supervisor);
         // Long results, so that it is often stopped while it sends one.
         let long = |n: u64| vec![u64::MAX; 3000 + n as usize];
         let handles: Vec<_> =

@@ -106,7 +106,7 @@
 //! | --- | --- |
 //! | L1 writes how many answers it wants | A1 puts an answer into the channel |
 //! | L2 fence | A2 fence |
-//! | L3 looks at the channel | A3 are there as many as are wanted? If so: |
+//! | L3 looks at the channel | A3 are there as many as are wanted, or many bytes? If so: |
 //! | L4 marks that it sleeps | A4 does the leader sleep? If so, wakes it |
 //! | L5 fence | |
 //! | L6 sleeps if there are too few, and the mark is still there | |

@@ -67,6 +67,7 @@ fn main() {
     );
     for test in [
         a_party_that_dies_waiting_breaks_the_barrier,
+        the_last_party_does_not_pass_with_waiters_that_have_all_died,
         a_later_waiter_does_not_take_an_earlier_waiters_notification,
         a_notification_wakes_one_waiter_though_the_lock_is_kept_beyond_a_slice,
         a_notification_for_killed_waiters_passes_on,
@@ -336,6 +337,19 @@ fn a_party_that_dies_waiting_breaks_the_barrier() {
     );
     assert!(parties[1].exitcode() == Some(0) && barrier.broken());
     parties[0].join().unwrap();
+}
+
+fn the_last_party_does_not_pass_with_waiters_that_have_all_died() {
+    let barrier = Barrier::new(3).unwrap();
+    let waiters: Vec<_> = (0..2)
+        .map(|_| start(|| drop(barrier.wait_timeout(HANG))))
+        .collect();
+    wait_until("two wait", || barrier.n_waiting() == 2);
+    for waiter in &waiters {
+        end(waiter);
+    }
+    assert!(barrier.wait().is_err());
+    assert!(barrier.broken());
 }
 
 fn number_from(variable: &str) -> Option<u64> {

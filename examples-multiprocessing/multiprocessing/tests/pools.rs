@@ -1013,6 +1013,10 @@ fn an_initializer_that_fails_ends_the_pool_with_its_reason() {
         builder().maxtasksperchild(0).start(),
         Err(PoolError::TooFew)
     ));
+    assert!(matches!(
+        builder().processes(usize::MAX).start(),
+        Err(PoolError::System(_))
+    ));
 }
 
 /// What Python's users hand to `initializer` as `initargs`.

@@ -186,7 +186,8 @@ impl PoolBuilder {
     /// [`PoolError::System`] if the system refuses the shared memory.
     ///
     /// If the workers are not waited for, and the system refuses one for another reason (a
-    /// container's limit, or no memory), every task ends with
+    /// container's limit, no memory, or other processes that start meanwhile), every task
+    /// that has not ended by then ends with
     /// [`TaskError::System`](super::TaskError::System).
     pub fn start(self) -> Result<Pool, PoolError> {
         let processes = self.processes.unwrap_or_else(cpu_count);

@@ -208,11 +208,7 @@ impl fmt::Display for PoolError {
                  join it outside its callbacks."
             }
             Self::Workers(why) => {
-                return write!(
-                    f,
-                    "The pool was not started, {why} Ask for fewer workers, or raise \
-                     the limit of processes."
-                );
+                return write!(f, "The pool was not started, {why}");
             }
             Self::Process(error) => return error.fmt(f),
             Self::System(error) => return error.fmt(f),

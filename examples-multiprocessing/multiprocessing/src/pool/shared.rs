@@ -221,9 +221,9 @@ const CANCELLED: u64 = 1 << 32;
 
 impl PoolShared {
     pub(super) fn new(processes: usize) -> Result<Self, PoolError> {
-        let slots = processes
-            .checked_mul(SLOT_WORDS * size_of::<u64>())
-            .ok_or(PoolError::TooFew)?;
+        // More than there are addresses is more than the system has.
+        let slots = processes.saturating_mul(SLOT_WORDS * size_of::<u64>());
+        let tail = slots.saturating_add(MAX_TICKETS as usize * TICKET_BYTES);
         let header = SharedHeader {
             work: EventCount::new(),
             answered: EventCount::new(),
@@ -235,8 +235,7 @@ impl PoolShared {
                 wanted: AtomicU32::new(ANY),
             },
         };
-        let block =
-            Shared::sparse(header, slots + MAX_TICKETS as usize * TICKET_BYTES)?;
+        let block = Shared::sparse(header, tail)?;
         block.take_space(0..slots)?;
         let (tasks, answers) = (Channel::new(0)?, Channel::new(0)?);
         Ok(Self::over(block, processes, tasks, answers))

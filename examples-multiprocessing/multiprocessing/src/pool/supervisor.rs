@@ -137,13 +137,20 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Starts a worker for every slot that has none. If the system refuses that, tries
-    /// again later; a pool that had all its workers once goes on with those that run.
+    /// Starts a worker for the slots that have none, some at a time, as the others are not
+    /// looked after meanwhile. If the system refuses that, tries again later; a pool that
+    /// had all its workers once goes on with those that run.
     fn respawn(&mut self) -> Next {
+        const AT_A_TIME: usize = 16;
+        let mut started = 0;
         for index in 0..self.workers.len() {
             if self.workers[index].is_some() {
                 continue;
             }
+            if started == AT_A_TIME {
+                return Next::Wait(Some(Duration::ZERO));
+            }
+            started += 1;
             match self.start(index) {
                 Ok(handle) => {
                     if self.plan.initializer.is_none() {
@@ -161,7 +168,8 @@ impl Supervisor<'_> {
                     if !enough && self.failures > MAX_FAILURES {
                         return Next::GiveUp(TaskError::System(format!(
                             "only {running} of {wanted} workers could be started: \
-                             {error}"
+                             {error} Ask for fewer workers, or raise the limit of \
+                             processes."
                         )));
                     }
                     return Next::Wait(Some(RETRY));

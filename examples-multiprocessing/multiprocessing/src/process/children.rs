@@ -36,9 +36,19 @@ pub(super) fn remove_all() {
     mem::forget(of_the_parent);
 }
 
+/// Reaps those that have ended, before another is started. Each is asked by a system call,
+/// so where there are many, this does it only whenever their number has doubled.
+#[inline]
+pub(super) fn reap_sometimes() {
+    let count = lock_unpoisoned(&CHILDREN).len();
+    if count < 64 || count.is_power_of_two() {
+        reap();
+    }
+}
+
 /// Reaps those that have ended.
 #[inline]
-pub(super) fn reap() {
+fn reap() {
     let mut children = lock_unpoisoned(&CHILDREN);
     if !children.is_empty() {
         children

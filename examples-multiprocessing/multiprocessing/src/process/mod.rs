@@ -184,7 +184,7 @@ impl<'a> Process<'a> {
         self.identity.parent = Some((parent.name().into(), getpid()));
         prepare();
         wait::decide_whether_to_spin();
-        children::reap();
+        children::reap_sometimes();
         match self.launch(target) {
             Ok(child) => {
                 let child = Arc::new(child);

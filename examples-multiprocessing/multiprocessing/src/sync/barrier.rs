@@ -271,7 +271,13 @@ impl<const N: usize> State<N> {
                 return Err(BarrierBroken);
             }
             if round.waiting + 1 >= self.parties.load(Ordering::Relaxed) {
-                if self.end(round, Outcome::Passed, false) {
+                // If all waiters have died, none of them has found that out.
+                let mut waiters = self.waiting(round.number);
+                if waiters.any(|waiter| self.has_died(waiter)) {
+                    if self.end(round, Outcome::Failed, true) {
+                        return Err(BarrierBroken);
+                    }
+                } else if self.end(round, Outcome::Passed, false) {
                     return Ok(round.waiting as usize);
                 }
                 continue;
@@ -347,10 +353,13 @@ impl<const N: usize> State<N> {
     fn neighbour_died(&self, place: usize, round: u32) -> bool {
         let after = self.waiting(round).find(|&other| other > place);
         let neighbour = after.or_else(|| self.waiting(round).next());
-        neighbour.is_some_and(|neighbour| {
-            let word = self.places[neighbour].load(Ordering::Acquire);
-            !registry::is_alive(place::parts(word).0)
-        })
+        neighbour.is_some_and(|neighbour| self.has_died(neighbour))
+    }
+
+    /// Whether the owner of the place has died.
+    fn has_died(&self, place: usize) -> bool {
+        let word = self.places[place].load(Ordering::Acquire);
+        !registry::is_alive(place::parts(word).0)
     }
 
     fn abort(&self) {

@@ -418,7 +418,7 @@ enum Bytes {
     /// Here, since most values are short, and memory of their own would cost more than to
     /// copy them.
     Short { length: u8, bytes: [u8; SHORT] },
-    /// Alone.
+    /// A copy of the value's bytes.
     Long(Vec<u8>),
     /// From `start` on: the message, so that a large one need not be copied.
     Taken { message: Scratch, start: usize },

@@ -15,5 +15,5 @@ pub(crate) const FURTHER: usize = 4;
 /// The number of pieces that the messages go round in even if fewer would do: 2 MiB. When
 /// a producer returns to a piece, what a consumer read there has left the cache of the
 /// consumer's processor for the common one. From another processor's own cache it would
-/// take four times as long.
+/// take several times as long.
 pub(crate) const ROUND: usize = 32;

@@ -1,0 +1,4 @@
+local function remove(entry)
+  redis.call('XACK', tasks, group, entry)
+  return redis.call('XDEL', tasks, entry)
+end

@@ -78,14 +78,13 @@
 //! | | |
 //! | --- | --- |
 //! | `tasks`, `wire` | functions by name; the format of tasks and outcomes |
-//! | `scripts` | the broker's atomic operations, and its keys |
+//! | `scripts/` | the broker's atomic operations, and its keys |
 //! | `link` | one connection, made again after it breaks |
-//! | `client`, `builder` | the sender's side |
+//! | `client/` | the sender's side: the submitter and the receiver |
 //! | `agent` | the worker |
 //! | `stats` | the state of a queue, and its dead tasks |
 
 mod agent;
-mod builder;
 mod client;
 mod error;
 mod link;
@@ -95,7 +94,7 @@ mod tasks;
 mod wire;
 
 pub use agent::WorkerBuilder;
-pub use builder::BrokerPoolBuilder;
+pub use client::BrokerPoolBuilder;
 pub(crate) use client::{Client, Fields, Outcome, Outcomes, id_of_key};
 pub use error::BrokerError;
 pub use stats::{DeadTask, Queue, RunningTask, Stats, WorkerState};

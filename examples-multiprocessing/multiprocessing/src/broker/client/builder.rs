@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::{Client, Options};
-use super::link::Place;
-use super::{BrokerError, DEFAULT_QUEUE, DELIVERIES, Tasks};
+use super::{Client, Options};
 use crate::Pool;
+use crate::broker::link::Place;
+use crate::broker::{BrokerError, DEFAULT_QUEUE, DELIVERIES, Tasks};
 
 /// A pool over a broker that is not started yet. Made by
 /// [`PoolBuilder::broker`](crate::PoolBuilder::broker).

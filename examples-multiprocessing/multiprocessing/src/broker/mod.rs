@@ -81,19 +81,20 @@
 //! | `scripts/` | the broker's atomic operations, and its keys |
 //! | `link` | one connection, made again after it breaks |
 //! | `client/` | the sender's side: the submitter and the receiver |
-//! | `agent` | the worker |
+//! | `worker/` | the worker: its fetcher, its heartbeat and its collector |
+//! | `id` | the names of senders and workers |
 //! | `stats` | the state of a queue, and its dead tasks |
 
-mod agent;
 mod client;
 mod error;
+mod id;
 mod link;
 mod scripts;
 mod stats;
 mod tasks;
 mod wire;
+mod worker;
 
-pub use agent::WorkerBuilder;
 pub use client::BrokerPoolBuilder;
 pub(crate) use client::{Client, Fields, Outcome, Outcomes, id_of_key};
 pub use error::BrokerError;
@@ -102,6 +103,7 @@ pub use tasks::Tasks;
 pub(crate) use wire::{
     all_succeeded, read_value, read_values, write_args, write_item,
 };
+pub use worker::WorkerBuilder;
 
 /// The queue of a pool or a worker for which no queue is named.
 const DEFAULT_QUEUE: &str = "default";

@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BrokerError;
-use super::agent::new_id;
+use super::id::new_id;
 use super::link::{Link, Place};
 use super::tasks::Tasks;
 use crate::TaskError;

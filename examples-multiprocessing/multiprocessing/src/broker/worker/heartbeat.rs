@@ -1,0 +1,151 @@
+//! The thread that reports that the worker lives, renews its leases and claims tasks.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Agent, Phase, State, join};
+use crate::broker::BrokerError;
+use crate::broker::id::host;
+use crate::broker::link::{self, Link};
+use crate::broker::stats::{self, Run};
+
+/// The longest time between two heartbeats. With the fetcher's command each [`BLOCK`], an
+/// idle worker sends fewer than one command a second.
+const LONGEST_PERIOD: Duration = Duration::from_millis(1400);
+/// The largest number of running tasks that a worker names in its report about itself.
+const REPORTED_RUNNING: usize = 100;
+/// The largest number of leases that one script renews.
+const RENEWED: usize = 200;
+
+impl Agent {
+    fn beat_period(&self) -> Duration {
+        (self.lease / 4).min(LONGEST_PERIOD)
+    }
+
+    pub(super) fn beat(&self) {
+        let mut link = self.place.link();
+        let mut renewed = Instant::now();
+        let mut silent = false;
+        loop {
+            let asked = Instant::now();
+            match self.beat_once(&mut link) {
+                Ok(()) => {
+                    renewed = asked;
+                    if std::mem::take(&mut silent) {
+                        self.log("answers again");
+                    }
+                }
+                Err(error) if link::is_no_group(&error) => {
+                    // If this fails, the next turn tries it again.
+                    join(&mut link, self.lease).ok();
+                    link.pause();
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut silent, true) {
+                        match link.explain(&error) {
+                            own @ BrokerError::OutOfDescriptors { .. } => {
+                                eprintln!("{own}");
+                            }
+                            _ => self.log(&format!("does not answer ({error})")),
+                        }
+                    }
+                    // Another worker may own the tasks soon.
+                    if renewed.elapsed() > self.lease.mul_f32(0.8) {
+                        self.lose_all();
+                    }
+                    link.pause();
+                }
+            }
+            let state = self.lock();
+            if state.phase == Phase::Ended {
+                return;
+            }
+            if !silent {
+                let left = self.beat_period().saturating_sub(asked.elapsed());
+                // The wake-up that must not be lost is the change of the phase: it is
+                // made under the lock, which is held from the check until the sleep.
+                let wait =
+                    self.phase_changed.wait_timeout_while(state, left, |state| {
+                        state.phase == Phase::Serving
+                    });
+                drop(wait);
+                if self.lock().phase == Phase::Stopping {
+                    thread::sleep(left.min(Duration::from_millis(100)));
+                }
+            }
+        }
+    }
+
+    fn beat_once(&self, link: &mut Link) -> redis::RedisResult<()> {
+        let (entries, mut record, room) = {
+            let state = self.lock();
+            let running = state.running.iter().filter(|(_, r)| !r.lost);
+            let entries: Vec<_> = running.map(|(entry, _)| entry.clone()).collect();
+            let serving = state.phase == Phase::Serving;
+            let room = serving.then(|| self.room(&state));
+            (entries, self.record(&state), room)
+        };
+        // Less than the lease, since this is only checked at each heartbeat.
+        let stale = self.lease.saturating_sub(self.beat_period() / 2);
+        let stale = stale.as_millis().to_string();
+        let mut left = entries.as_slice();
+        loop {
+            let (piece, rest) = left.split_at(left.len().min(RENEWED));
+            left = rest;
+            // Tasks are claimed once all of this worker's are renewed, so that none of
+            // its own is claimed.
+            let room = if rest.is_empty() { room } else { None };
+            let mut args = vec![
+                self.id.clone(),
+                self.lease_millis(),
+                std::mem::take(&mut record),
+                room.map_or_else(String::new, |room| room.to_string()),
+                stale.clone(),
+                piece.len().to_string(),
+            ];
+            args.extend(piece.iter().cloned());
+            args.extend(self.names.iter().cloned());
+            let answer = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
+            let (own, claimed) = link::two(answer);
+            let own = link::numbers(own);
+            let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
+            self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());
+            for (entry, fields) in link::entries(claimed) {
+                self.begin(link, entry, fields);
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What this worker reports about itself.
+    fn record(&self, state: &State) -> String {
+        let running = state.running.iter().take(REPORTED_RUNNING);
+        let running = running.map(|(entry, running)| Run {
+            entry: entry.clone(),
+            millis: running.since.elapsed().as_millis() as u64,
+            pid: running.ticket.and_then(|t| self.local.process_of(t)),
+        });
+        stats::write_record(&host(), self.processes, running.collect())
+    }
+
+    /// Marks tasks that this worker no longer owns, and ends their runs here.
+    fn lose(&self, entries: &[String]) {
+        if entries.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        for entry in entries {
+            if let Some(running) = state.running.get_mut(entry) {
+                running.lost = true;
+            }
+        }
+        self.cancel(&state, entries);
+    }
+
+    fn lose_all(&self) {
+        let all: Vec<_> = self.lock().running.keys().cloned().collect();
+        self.lose(&all);
+    }
+}

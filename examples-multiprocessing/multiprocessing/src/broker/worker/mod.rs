@@ -1,0 +1,261 @@
+//! The worker: a process that takes tasks from the broker and gives them to a local pool.
+//! There is usually one on each host.
+//!
+//! Three threads use the broker, each over its own link. The *fetcher* waits for tasks.
+//! The *heartbeat* reports that this worker lives, renews the leases of its tasks, and
+//! claims tasks of workers that have died. The *collector* reports the tasks that have
+//! ended. The main thread waits for SIGTERM.
+//!
+//! # Ownership of a task
+//!
+//! The broker records which worker owns a task, and when that worker last renewed it.
+//! Every change of a task is a script that first checks whether this worker still owns
+//! the task. A worker that was stopped for longer than its lease therefore finds that
+
+mod builder;
+mod collector;
+mod fetcher;
+mod functions;
+mod heartbeat;
+mod prefetch;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use super::BrokerError;
+use super::link::{self, Link, Place};
+use super::wire::{self, Task};
+use crate::TaskError;
+use crate::poison::lock_unpoisoned;
+use crate::pool::{Feed, Ticket};
+use crate::sys::signals::Signals;
+use builder::SHORTEST_LEASE;
+pub use builder::WorkerBuilder;
+use prefetch::Prefetch;
+
+/// Joins the queue: makes the group of its workers if there is none. Returns the lease
+/// that the workers have agreed on.
+fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
+    let key = link.place.key("tasks");
+    let lease = lease.as_millis().to_string();
+    let theirs = link
+        .run(|s| &s.join, &[key], &[lease])
+        .map_err(|error| link.explain(&error))?;
+    let theirs = link::string(theirs).parse().unwrap_or(0);
+    Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
+}
+
+struct Agent {
+    /// The worker's name at the broker.
+    id: String,
+    place: Place,
+    lease: Duration,
+    processes: usize,
+    /// The names of the functions that it can run.
+    names: Vec<String>,
+    local: Feed,
+    state: Mutex<State>,
+    /// Notified when there is room for a task, and when the phase changes.
+    has_room: Condvar,
+    /// Notified when the phase changes.
+    phase_changed: Condvar,
+    /// Set once no more tasks will end, so that the collector ends.
+    finished: AtomicBool,
+    /// The broker's id of the fetcher's connection, by which it is unblocked; 0 for none.
+    fetcher: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// The tasks that this worker has, by entry.
+    running: HashMap<String, Running>,
+    /// The entries of the tasks that the local pool has.
+    tickets: HashMap<Ticket, String>,
+    phase: Phase,
+    /// Whether the local pool has broken.
+    broken: bool,
+    prefetch: Prefetch,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    #[default]
+    Serving,
+    /// No more tasks are taken.
+    Stopping,
+    /// All tasks are done or given back.
+    Ended,
+}
+
+struct Running {
+    task: Task,
+    since: Instant,
+    /// Whether this worker no longer owns the task.
+    lost: bool,
+    /// The task's ticket in the local pool; none while it is between two runs.
+    ticket: Option<Ticket>,
+}
+
+impl Agent {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock.
+        lock_unpoisoned(&self.state)
+    }
+
+    fn tasks_key(&self) -> [String; 1] {
+        [self.place.key("tasks")]
+    }
+
+    fn lease_millis(&self) -> String {
+        self.lease.as_millis().to_string()
+    }
+
+    /// The number of further tasks that this worker can take.
+    fn room(&self, state: &State) -> usize {
+        let most = self.processes + state.prefetch.ahead;
+        most.saturating_sub(state.running.len())
+    }
+
+    /// Begins a task that this worker owns.
+    fn begin(&self, link: &mut Link, entry: String, fields: Vec<Vec<u8>>) {
+        let Some(task) = Task::read(fields) else {
+            let why = TaskError::Argument("the entry is no task".into());
+            let outcome = wire::write_outcome(&Err(why));
+            let args = [self.id.clone(), entry, outcome];
+            // If this fails, the next worker that claims the entry buries it.
+            link.run(|s| &s.bury, &self.tasks_key(), &args).ok();
+            return;
+        };
+        if !self.names.contains(&task.name) {
+            self.give_back(link, vec![entry]);
+            return;
+        }
+        if task.expires {
+            let args = [self.id.clone(), entry.clone()];
+            let may = link.run(|s| &s.may_begin, &self.tasks_key(), &args);
+            match may {
+                Ok(Value::Int(1)) => {}
+                // The task has ended. After an error, it may still be this worker's: it
+                // is not renewed, so another worker claims it.
+                Ok(_) | Err(_) => return,
+            }
+        }
+        let mut state = self.lock();
+        if state.phase != Phase::Serving {
+            drop(state);
+            self.give_back(link, vec![entry]);
+            return;
+        }
+        if !state.running.contains_key(&entry) {
+            self.run_here(&mut state, entry, task);
+        }
+    }
+
+    /// Gives a task to the local pool. It replaces an earlier run of the same task.
+    fn run_here(&self, state: &mut State, entry: String, task: Task) {
+        let args = (task.name.clone(), task.args.clone(), task.many);
+        // The state stays locked until the ticket is recorded, which the collector needs
+        // as soon as the task ends.
+        let ticket = self.local.submit(functions::run, &args, task.deadline);
+        if ticket.is_err() {
+            // The main thread sees this, gives all tasks back, and ends.
+            state.broken = true;
+        }
+        let ticket = ticket.ok();
+        if let Some(ticket) = ticket {
+            state.tickets.insert(ticket, entry.clone());
+        }
+        let running = Running {
+            task,
+            since: Instant::now(),
+            lost: false,
+            ticket,
+        };
+        state.running.insert(entry, running);
+    }
+
+    /// Gives tasks back to the queue, without counting this delivery.
+    fn give_back(&self, link: &mut Link, entries: Vec<String>) {
+        let mut args = vec![self.id.clone(), self.lease_millis()];
+        args.extend(entries);
+        // If this fails, another worker claims the tasks once their lease is over.
+        link.run(|s| &s.release, &self.tasks_key(), &args).ok();
+    }
+
+    /// Ends the runs of these tasks. The collector gets a cancelled outcome for each.
+    fn cancel(&self, state: &State, entries: &[String]) {
+        let running = entries.iter().filter_map(|entry| state.running.get(entry));
+        let tickets: Vec<_> = running.filter_map(|running| running.ticket).collect();
+        if !tickets.is_empty() {
+            self.local.cancel(&tickets);
+        }
+    }
+
+    fn log(&self, what: &str) {
+        eprintln!("The broker at {} {what}.", self.place.at);
+    }
+
+    /// Removes tasks that have ended here, which makes room for others.
+    fn forget<'a>(&self, entries: impl Iterator<Item = &'a String>, done: u32) {
+        let mut state = self.lock();
+        for entry in entries {
+            state.running.remove(entry);
+        }
+        state.prefetch.count(done);
+        drop(state);
+        self.has_room.notify_all();
+    }
+
+    fn wait_for_the_end(
+        &self,
+        signals: &Signals,
+        grace: Duration,
+    ) -> Result<(), BrokerError> {
+        let look = Duration::from_millis(250);
+        while signals.wait(Some(look)).is_none() && !self.lock().broken {}
+        let broken = self.lock().broken;
+        self.set_phase(Phase::Stopping);
+        self.wake_the_fetcher();
+
+        let until = Instant::now() + if broken { Duration::ZERO } else { grace };
+        while Instant::now() < until && !self.lock().running.is_empty() {
+            let short = Duration::from_millis(20);
+            if signals.wait(Some(short)).is_some() {
+                break;
+            }
+        }
+        // The collector gives the cancelled tasks back.
+        {
+            let state = self.lock();
+            let all: Vec<_> = state.running.keys().cloned().collect();
+            self.cancel(&state, &all);
+        }
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until && !self.lock().running.is_empty() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let mut link = self.place.link();
+        let left: Vec<_> = self.lock().running.keys().cloned().collect();
+        if !left.is_empty() {
+            self.give_back(&mut link, left);
+        }
+        self.set_phase(Phase::Ended);
+        self.finished.store(true, Ordering::Release);
+        self.local.wake();
+        if broken {
+            return Err(BrokerError::PoolBroken);
+        }
+        Ok(())
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.lock().phase = phase;
+        self.has_room.notify_all();
+        self.phase_changed.notify_all();
+    }
+}

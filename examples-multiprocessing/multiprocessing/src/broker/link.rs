@@ -4,30 +4,18 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
-use redis::{
-    Client, Cmd, Connection, ConnectionAddr, ErrorKind, IntoConnectionInfo, Value,
-};
+use redis::{Cmd, Connection, ErrorKind, Value};
 
 use super::BrokerError;
+use super::address::Place;
+use super::answer;
 use super::scripts::Scripts;
-
-/// The address of a queue at a broker, with the prefix of its keys. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Place {
-    client: Client,
-    /// Host and port, without the password that the address may have.
-    pub(super) at: Arc<str>,
-    /// The prefix of all keys of the queue.
-    prefix: Arc<str>,
-    pub(super) scripts: Arc<Scripts>,
-}
 
 /// The limit for connecting, and for the answer to a command that does not block. It
 /// must be longer than a long script at the server, or a slow disk, takes.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The pauses between attempts to connect, in milliseconds. They are short enough that
 /// senders and workers go on within a second after the broker is back.
@@ -42,91 +30,6 @@ const KEYS: [(&str, &str); 5] = [
     ("lease", "string"),
 ];
 
-impl Place {
-    pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
-        let refused = |error: redis::RedisError| BrokerError::Address {
-            // The whole error might contain the password.
-            why: error.detail().unwrap_or("it cannot be read").to_owned(),
-        };
-        let info = url.into_connection_info().map_err(refused)?;
-        // Each command is written in one piece, so that a delay would gain nothing.
-        let no_delay = TcpSettings::default().set_nodelay(true);
-        let client =
-            Client::open(info.set_tcp_settings(no_delay)).map_err(refused)?;
-        let at = match client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port)
-            | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),
-            ConnectionAddr::Unix(path) => path.display().to_string(),
-            _ => "this address".to_owned(),
-        };
-        Ok(Self {
-            client,
-            at: at.into(),
-            prefix: format!("mp:{{{queue}}}:").into(),
-            scripts: Arc::new(Scripts::new()),
-        })
-    }
-
-    pub(super) fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    pub(super) fn link(&self) -> Link {
-        Link {
-            place: self.clone(),
-            connection: None,
-            id: None,
-            failures: 0,
-        }
-    }
-
-    /// A link that has connected to a broker that keeps its tasks on disk; if
-    /// `may_forget` is set, to any broker that is not too old.
-    pub(super) fn checked(&self, may_forget: bool) -> Result<Link, BrokerError> {
-        let mut link = self.link();
-        let until = Instant::now() + PATIENCE;
-        // A broker that has just been started answers LOADING while it reads its file.
-        let about = loop {
-            match link.call(redis::cmd("INFO").arg("everything")) {
-                Ok(Value::BulkString(about)) => break about,
-                Ok(_) => break Vec::new(),
-                Err(error)
-                    if error.code() == Some("LOADING") && Instant::now() < until =>
-                {
-                    link.pause();
-                }
-                Err(error) => return Err(link.explain(&error)),
-            }
-        };
-        let about = String::from_utf8_lossy(&about);
-        let value = |name: &str| {
-            let found = about.lines().find_map(|line| line.strip_prefix(name));
-            found.unwrap_or_default().trim().to_owned()
-        };
-        let version = value("redis_version:");
-        let at = self.at.to_string();
-        if version.is_empty() {
-            let why = "it does not say that it is Redis or Valkey".into();
-            return Err(BrokerError::Refused { at, why });
-        }
-        let major = version.split('.').next().unwrap_or_default().parse();
-        if major.is_ok_and(|major: u32| major < 7) {
-            return Err(BrokerError::TooOld { version });
-        }
-        if may_forget {
-            return Ok(link);
-        }
-        if value("aof_enabled:") != "1" {
-            return Err(BrokerError::Forgets { at });
-        }
-        let policy = value("maxmemory_policy:");
-        if policy != "noeviction" {
-            return Err(BrokerError::Evicts { at, policy });
-        }
-        Ok(link)
-    }
-}
-
 /// A connection for one thread.
 pub(super) struct Link {
     pub(super) place: Place,
@@ -140,6 +43,15 @@ pub(super) struct Link {
 }
 
 impl Link {
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            place,
+            connection: None,
+            id: None,
+            failures: 0,
+        }
+    }
+
     /// Sends a command and waits for the answer. After an error, the broker may or may
     /// not have run the command.
     pub(super) fn call(&mut self, cmd: &Cmd) -> redis::RedisResult<Value> {
@@ -234,7 +146,7 @@ impl Link {
         KEYS.iter().find_map(|(name, its_type)| {
             let key = self.place.key(name);
             let found = self.call(redis::cmd("TYPE").arg(&key)).ok()?;
-            let found = string(found);
+            let found = answer::string(found);
             (found != *its_type && found != "none").then_some(key)
         })
     }
@@ -272,81 +184,6 @@ fn is_out_of_descriptors(error: &redis::RedisError) -> bool {
 /// Whether the group of the workers is gone, with the stream or without it.
 pub(super) fn is_no_group(error: &redis::RedisError) -> bool {
     error.code() == Some("NOGROUP") || error.to_string().contains("NOGROUP")
-}
-
-/// The elements of a list as texts.
-pub(super) fn texts(value: Value) -> Vec<Vec<u8>> {
-    let Value::Array(values) = value else {
-        return Vec::new();
-    };
-    values.into_iter().map(text).collect()
-}
-
-/// A text or a number as a text; empty for any other value.
-pub(super) fn text(value: Value) -> Vec<u8> {
-    match value {
-        Value::BulkString(text) => text,
-        Value::SimpleString(text) => text.into_bytes(),
-        Value::Int(number) => number.to_string().into_bytes(),
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn string(value: Value) -> String {
-    String::from_utf8_lossy(&text(value)).into_owned()
-}
-
-/// The two elements of a list.
-pub(super) fn two(value: Value) -> (Value, Value) {
-    match value {
-        Value::Array(values) => match <[Value; 2]>::try_from(values) {
-            Ok([first, second]) => (first, second),
-            Err(_) => (Value::Nil, Value::Nil),
-        },
-        _ => (Value::Nil, Value::Nil),
-    }
-}
-
-/// The elements of a list as numbers.
-pub(super) fn numbers(value: Value) -> Vec<i64> {
-    let Value::Array(values) = value else {
-        return Vec::new();
-    };
-    let number = |value| match value {
-        Value::Int(number) => number,
-        _ => 0,
-    };
-    values.into_iter().map(number).collect()
-}
-
-/// The entries of a stream, each with its fields and values. An entry that was deleted
-/// has no fields.
-pub(super) fn entries(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
-    let Value::Array(entries) = value else {
-        return Vec::new();
-    };
-    let entry = |entry| {
-        let Value::Array(parts) = entry else {
-            return None;
-        };
-        let mut parts = parts.into_iter();
-        let id = string(parts.next()?);
-        Some((id, texts(parts.next().unwrap_or(Value::Nil))))
-    };
-    entries.into_iter().filter_map(entry).collect()
-}
-
-/// The entries of the first stream in an answer of XREAD or XREADGROUP.
-pub(super) fn entries_read(value: Value) -> Vec<(String, Vec<Vec<u8>>)> {
-    let Value::Array(mut streams) = value else {
-        return Vec::new();
-    };
-    match streams.pop() {
-        Some(Value::Array(mut stream)) if stream.len() == 2 => {
-            entries(stream.pop().unwrap_or(Value::Nil))
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// Whether a repeated command would get the same error. It would not if the broker is

@@ -79,18 +79,23 @@
 //! | --- | --- |
 //! | `tasks`, `wire` | functions by name; the format of tasks and outcomes |
 //! | `scripts/` | the broker's atomic operations, and its keys |
-//! | `link` | one connection, made again after it breaks |
+//! | `address`, `link` | the address of a queue; one connection, made again after it breaks |
+//! | `answer` | what the broker answers, as texts, numbers and lists |
+//! | `record` | what a worker reports about itself |
 //! | `client/` | the sender's side: the submitter and the receiver |
 //! | `worker/` | the worker: its fetcher, its heartbeat and its collector |
 //! | `id` | the names of senders and workers |
-//! | `stats` | the state of a queue, and its dead tasks |
+//! | `queue/` | the state of a queue, and its dead tasks |
 
+mod address;
+mod answer;
 mod client;
 mod error;
 mod id;
 mod link;
+mod queue;
+mod record;
 mod scripts;
-mod stats;
 mod tasks;
 mod wire;
 mod worker;
@@ -98,7 +103,7 @@ mod worker;
 pub use client::BrokerPoolBuilder;
 pub(crate) use client::{Client, Fields, Outcome, Outcomes, id_of_key};
 pub use error::BrokerError;
-pub use stats::{DeadTask, Queue, RunningTask, Stats, WorkerState};
+pub use queue::{DeadTask, Queue, RunningTask, Stats, WorkerState};
 pub use tasks::Tasks;
 pub(crate) use wire::{
     all_succeeded, read_value, read_values, write_args, write_item,

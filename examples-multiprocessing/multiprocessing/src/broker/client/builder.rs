@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Client, Options};
 use crate::Pool;
-use crate::broker::link::Place;
+use crate::broker::address::Place;
 use crate::broker::{BrokerError, DEFAULT_QUEUE, DELIVERIES, Tasks};
 
 /// A pool over a broker that is not started yet. Made by

@@ -21,8 +21,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BrokerError;
+use super::address::Place;
 use super::id::new_id;
-use super::link::{Link, Place};
+use super::link::Link;
 use super::tasks::Tasks;
 use crate::TaskError;
 use crate::poison::lock_unpoisoned;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Activity, CHECKED, Client, Outcome, Outcomes};
 use crate::TaskError;
-use crate::broker::link::{self, Link};
+use crate::broker::answer;
+use crate::broker::link::Link;
 use crate::broker::wire;
 use crate::poison::lock_unpoisoned;
 
@@ -174,7 +175,7 @@ impl Client {
             .arg(self.done_key())
             .arg(&receiving.last);
         let entries = receiving.link.call_blocking(&read, wait)?;
-        let entries = link::entries_read(entries);
+        let entries = answer::entries_read(entries);
         let mut shared = self.lock();
         let mut found = Vec::new();
         for (entry, fields) in entries {
@@ -234,7 +235,7 @@ impl Client {
             };
             let entries: Vec<_> = piece.iter().map(|(_, entry)| entry).collect();
             let there = receiving.link.run(|s| &s.check, &self.keys(), &entries)?;
-            let there = link::numbers(there);
+            let there = answer::numbers(there);
             let missing = piece.iter().zip(there).filter(|(_, there)| *there == 0);
             let missing: Vec<u64> =
                 missing.map(|((number, _), _)| *number).collect();

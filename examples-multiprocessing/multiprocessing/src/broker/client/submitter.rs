@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::outbox::{Batch, Submission};
 use super::{Activity, Client, Outcomes};
 use crate::TaskError;
+use crate::broker::answer;
 use crate::broker::link::{self, Link};
 use crate::poison::lock_unpoisoned;
 
@@ -131,7 +132,7 @@ impl Client {
             match answer {
                 None => return,
                 Some(Ok(made)) => {
-                    let made = link::string(made);
+                    let made = answer::string(made);
                     let made: Vec<_> = made.split_whitespace().collect();
                     if made.is_empty() {
                         // The queue is full. The broker does not report when it has room.

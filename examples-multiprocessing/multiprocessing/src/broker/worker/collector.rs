@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Agent, Phase, join};
 use crate::TaskError;
+use crate::broker::answer;
 use crate::broker::link::{self, Link};
 use crate::broker::wire::{self, Task};
 
@@ -153,7 +154,7 @@ impl Agent {
         // If the broker stays away, the lease ends, and another worker claims the task.
         let answer = loop {
             match link.run(|s| &s.retry, &self.tasks_key(), &args) {
-                Ok(answer) => break link::string(answer),
+                Ok(answer) => break answer::string(answer),
                 Err(error) if link::is_no_group(&error) => {
                     // If this fails, the heartbeat makes the group.
                     join(link, self.lease).ok();

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Agent, Phase, join};
+use crate::broker::answer;
 use crate::broker::link::{self, Link};
 
 /// How long the fetcher waits at the broker for a task before it asks again. A connection
@@ -78,7 +79,7 @@ impl Agent {
             read.arg("STREAMS").arg(self.place.key("tasks")).arg(">");
             BLOCK
         };
-        let mut entries = link::entries_read(link.call_blocking(&read, wait)?);
+        let mut entries = answer::entries_read(link.call_blocking(&read, wait)?);
         // Entries that were deleted since have no fields; the next claim removes them.
         entries.retain(|(_, fields)| !fields.is_empty());
         Ok(entries)

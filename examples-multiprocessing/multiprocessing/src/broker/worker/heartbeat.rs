@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::{Agent, Phase, State, join};
 use crate::broker::BrokerError;
+use crate::broker::answer;
 use crate::broker::id::host;
 use crate::broker::link::{self, Link};
-use crate::broker::stats::{self, Run};
+use crate::broker::record::{Run, write_record};
 
 /// The longest time between two heartbeats. With the fetcher's command each [`BLOCK`], an
 /// idle worker sends fewer than one command a second.
@@ -106,11 +107,11 @@ impl Agent {
             args.extend(piece.iter().cloned());
             args.extend(self.names.iter().cloned());
             let answer = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
-            let (own, claimed) = link::two(answer);
-            let own = link::numbers(own);
+            let (own, claimed) = answer::two(answer);
+            let own = answer::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
             self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());
-            for (entry, fields) in link::entries(claimed) {
+            for (entry, fields) in answer::entries(claimed) {
                 self.begin(link, entry, fields);
             }
             if rest.is_empty() {
@@ -127,7 +128,7 @@ impl Agent {
             millis: running.since.elapsed().as_millis() as u64,
             pid: running.ticket.and_then(|t| self.local.process_of(t)),
         });
-        stats::write_record(&host(), self.processes, running.collect())
+        write_record(&host(), self.processes, running.collect())
     }
 
     /// Marks tasks that this worker no longer owns, and ends their runs here.

@@ -28,7 +28,9 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::BrokerError;
-use super::link::{self, Link, Place};
+use super::address::Place;
+use super::answer;
+use super::link::Link;
 use super::wire::{self, Task};
 use crate::TaskError;
 use crate::poison::lock_unpoisoned;
@@ -46,7 +48,7 @@ fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     let theirs = link
         .run(|s| &s.join, &[key], &[lease])
         .map_err(|error| link.explain(&error))?;
-    let theirs = link::string(theirs).parse().unwrap_or(0);
+    let theirs = answer::string(theirs).parse().unwrap_or(0);
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
 

@@ -1,126 +1,21 @@
-//! The state of a queue, and the operations on its dead tasks.
+//! A queue at a broker, as a program inspects it.
+
+mod dead;
+mod stats;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::Value;
-use serde::{Deserialize, Serialize};
 
-use super::link::{self, Place};
+use super::address::Place;
+use super::answer;
+use super::record::Record;
+use super::scripts::Scripts;
 use super::{BrokerError, DEFAULT_QUEUE};
-use crate::TaskError;
-
-/// What a worker reports about itself.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    host: String,
-    pid: u32,
-    processes: usize,
-    running: Vec<Run>,
-}
-
-/// A task that a worker runs, as the worker reports it.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Run {
-    pub(super) entry: String,
-    /// The time since the worker took it.
-    pub(super) millis: u64,
-    /// The process that runs it; none while it waits for a process.
-    pub(super) pid: Option<u32>,
-}
-
-pub(super) fn write_record(
-    host: &str,
-    processes: usize,
-    running: Vec<Run>,
-) -> String {
-    let record = Record {
-        host: host.to_owned(),
-        pid: std::process::id(),
-        processes,
-        running,
-    };
-    // Texts and numbers always have a form in JSON.
-    serde_json::to_string(&record).unwrap_or_default()
-}
-
-/// The state of a queue. Made by [`Queue::stats`].
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Stats {
-    /// The number of tasks that no worker has.
-    pub waiting: u64,
-    /// The tasks that a worker has; at most the first thousand.
-    pub running: Vec<RunningTask>,
-    /// The number of tasks that workers have.
-    pub held: u64,
-    /// The number of tasks that ended with a value, since the queue began.
-    pub done: u64,
-    /// The number of tasks that ended with an error.
-    pub failed: u64,
-    /// The number of tasks that were cancelled.
-    pub cancelled: u64,
-    /// The number of dead tasks that are kept.
-    pub dead: u64,
-    /// The workers that have reported within about the last minute.
-    pub workers: Vec<WorkerState>,
-}
-
-/// A task that a worker has.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct RunningTask {
-    /// The id that its sender gave it.
-    pub id: String,
-    /// The function's name.
-    pub task: String,
-    /// The worker that has it: its host, process id and a random number.
-    pub worker: String,
-    /// The name of the worker's host; `None` before the worker has reported the task.
-    pub host: Option<String>,
-    /// The id there of the process that ran it when the worker last reported; `None`
-    /// before that, and while it waits for a process.
-    pub pid: Option<u32>,
-    /// The time since the worker took it; `None` before the worker has reported it.
-    pub running_for: Option<Duration>,
-    /// How many times it was given to a worker.
-    pub deliveries: u64,
-}
-
-/// A worker, as it last reported itself.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct WorkerState {
-    /// Its name at the broker.
-    pub name: String,
-    /// The host's name.
-    pub host: String,
-    /// Its process id there.
-    pub pid: u32,
-    /// The number of its processes that run tasks.
-    pub processes: usize,
-    /// The time since it last reported.
-    pub silent_for: Duration,
-}
-
-/// A task that was given up.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct DeadTask {
-    /// Its place among the dead tasks, by which it can be [retried](Queue::retry) or
-    /// [discarded](Queue::discard).
-    pub place: String,
-    /// The id that its sender gave it; empty if the entry was not a task.
-    pub id: String,
-    /// The function's name.
-    pub task: String,
-    /// Its arguments as JSON.
-    pub args: String,
-    /// How many times it was given to a worker.
-    pub deliveries: u64,
-    /// The error that was reported to its sender.
-    pub error: TaskError,
-}
+pub use dead::DeadTask;
+use dead::{dead_task, is_place};
+pub use stats::{RunningTask, Stats, WorkerState};
 
 /// A queue at a broker, for inspecting it and its dead tasks.
 ///
@@ -157,7 +52,7 @@ impl Queue {
 
     fn run(
         &self,
-        script: impl Fn(&super::scripts::Scripts) -> &redis::Script,
+        script: impl Fn(&Scripts) -> &redis::Script,
         args: &[&str],
     ) -> Result<Value, BrokerError> {
         let keys = [self.place.key("tasks")];
@@ -184,9 +79,9 @@ impl Queue {
         };
         let mut parts = parts.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Nil);
-        let number = |value| link::string(value).parse::<u64>().unwrap_or(0);
+        let number = |value| answer::string(value).parse::<u64>().unwrap_or(0);
         let (length, held, dead) = (number(next()), number(next()), number(next()));
-        let counts = pairs(next());
+        let counts = answer::pairs(next());
         let count = |name: &str| {
             let found = counts.iter().find(|(key, _)| key == name);
             found.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
@@ -194,7 +89,7 @@ impl Queue {
         let now = number(next());
         let mut runs = HashMap::new();
         let mut workers = Vec::new();
-        for (name, reported) in pairs(next()) {
+        for (name, reported) in answer::pairs(next()) {
             let Some((when, record)) = reported.split_once(' ') else {
                 continue;
             };
@@ -221,7 +116,7 @@ impl Queue {
         };
         let running = running.into_iter().filter_map(|task| {
             let [entry, worker, deliveries, id, task] =
-                <[Vec<u8>; 5]>::try_from(link::texts(task)).ok()?;
+                <[Vec<u8>; 5]>::try_from(answer::texts(task)).ok()?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             // A worker whose task was claimed by another may still report it.
             let run_at = (text(worker), text(entry));
@@ -269,7 +164,7 @@ impl Queue {
         let mut range = redis::cmd("XRANGE");
         range.arg(self.place.key("dead")).arg("-").arg("+");
         range.arg("COUNT").arg(most);
-        let entries = link::entries(self.call(&range)?);
+        let entries = answer::entries(self.call(&range)?);
         Ok(entries.into_iter().map(dead_task).collect())
     }
 
@@ -310,53 +205,4 @@ impl std::fmt::Debug for Queue {
             .field("at", &self.place.at)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether there may be a task at this place. For the broker any other text is an error.
-fn is_place(place: &str) -> bool {
-    let (millis, number) = place.split_once('-').unwrap_or((place, "0"));
-    [millis, number].iter().all(|part| {
-        part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u64>().is_ok()
-    })
-}
-
-/// The keys and values of a list in which they alternate.
-fn pairs(value: Value) -> Vec<(String, String)> {
-    let mut texts = link::texts(value).into_iter();
-    let mut pairs = Vec::new();
-    while let (Some(key), Some(value)) = (texts.next(), texts.next()) {
-        pairs.push((
-            String::from_utf8_lossy(&key).into_owned(),
-            String::from_utf8_lossy(&value).into_owned(),
-        ));
-    }
-    pairs
-}
-
-fn dead_task((place, fields): (String, Vec<Vec<u8>>)) -> DeadTask {
-    let mut task = DeadTask {
-        place,
-        id: String::new(),
-        task: String::new(),
-        args: String::new(),
-        deliveries: 0,
-        error: TaskError::Broken,
-    };
-    let mut fields = fields.into_iter();
-    while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
-        let text = String::from_utf8_lossy(&value).into_owned();
-        match field.as_slice() {
-            b"id" => task.id = text,
-            b"task" => task.task = text,
-            b"args" => task.args = text,
-            b"deliveries" => task.deliveries = text.parse().unwrap_or(0),
-            b"outcome" => {
-                if let Err(error) = super::wire::read_outcome(&value) {
-                    task.error = error;
-                }
-            }
-            _ => {}
-        }
-    }
-    task
 }

@@ -12,7 +12,7 @@ use super::scripts::Scripts;
 
 /// The address of a queue at a broker, with the prefix of its keys. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct QueueAddress {
     pub(super) client: Client,
     /// Host and port, without the password that the address may have.
     pub(super) at: Arc<str>,
@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) scripts: Arc<Scripts>,
 }
 
-impl Place {
+impl QueueAddress {
     pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
         let refused = |error: redis::RedisError| BrokerError::Address {
             // The whole error might contain the password.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{Cmd, Connection, ErrorKind, Value};
 
 use super::BrokerError;
-use super::address::Place;
+use super::address::QueueAddress;
 use super::answer;
 use super::scripts::Scripts;
 
@@ -32,7 +32,7 @@ const KEYS: [(&str, &str); 5] = [
 
 /// A connection for one thread.
 pub(super) struct Link {
-    pub(super) place: Place,
+    pub(super) address: QueueAddress,
     /// None before the first call, and after a call that failed: the next answer on the
     /// old connection might belong to an earlier command.
     connection: Option<Connection>,
@@ -43,9 +43,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(place: Place) -> Self {
+    pub(super) fn new(address: QueueAddress) -> Self {
         Self {
-            place,
+            address,
             connection: None,
             id: None,
             failures: 0,
@@ -77,7 +77,7 @@ impl Link {
         keys: &[String],
         args: &[impl AsRef<[u8]>],
     ) -> redis::RedisResult<Value> {
-        let scripts = Arc::clone(&self.place.scripts);
+        let scripts = Arc::clone(&self.address.scripts);
         let mut call = script(&scripts).prepare_invoke();
         for key in keys {
             call.key(key);
@@ -98,7 +98,7 @@ impl Link {
         let mut connection = if let Some(connection) = self.connection.take() {
             connection
         } else {
-            let made = self.place.client.get_connection_with_timeout(PATIENCE);
+            let made = self.address.client.get_connection_with_timeout(PATIENCE);
             let made = made.and_then(|made| {
                 made.set_write_timeout(Some(PATIENCE))?;
                 Ok(made)
@@ -125,7 +125,7 @@ impl Link {
 
     /// What is said of an error of the last call.
     pub(super) fn explain(&mut self, error: &redis::RedisError) -> BrokerError {
-        let at = self.place.at.to_string();
+        let at = self.address.at.to_string();
         let why = error.to_string();
         match error.kind() {
             ErrorKind::Io if is_out_of_descriptors(error) => {
@@ -144,7 +144,7 @@ impl Link {
     /// The key of the queue that has another type than the scripts give it.
     fn foreign_key(&mut self) -> Option<String> {
         KEYS.iter().find_map(|(name, its_type)| {
-            let key = self.place.key(name);
+            let key = self.address.key(name);
             let found = self.call(redis::cmd("TYPE").arg(&key)).ok()?;
             let found = answer::string(found);
             (found != *its_type && found != "none").then_some(key)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Client, Options};
 use crate::Pool;
-use crate::broker::address::Place;
+use crate::broker::address::QueueAddress;
 use crate::broker::{BrokerError, DEFAULT_QUEUE, DELIVERIES, Tasks};
 
 /// A pool over a broker that is not started yet. Made by
@@ -118,10 +118,10 @@ impl BrokerPoolBuilder {
     /// the other variants if no broker answers at the address, or if the broker cannot
     /// keep tasks safely.
     pub fn start(self) -> Result<Pool, BrokerError> {
-        let place = Place::new(&self.url, &self.queue)?;
+        let address = QueueAddress::new(&self.url, &self.queue)?;
         let tasks = self.tasks.checked()?;
-        place.checked(self.may_forget)?;
-        let client = Arc::new(Client::new(place, tasks, self.options));
+        address.checked(self.may_forget)?;
+        let client = Arc::new(Client::new(address, tasks, self.options));
         Pool::elsewhere(client)
     }
 }

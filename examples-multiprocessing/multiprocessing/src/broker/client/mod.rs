@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::BrokerError;
-use super::address::Place;
+use super::address::QueueAddress;
 use super::id::new_id;
 use super::link::Link;
 use super::tasks::Tasks;
@@ -64,7 +64,7 @@ pub(super) struct Options {
 }
 
 pub(crate) struct Client {
-    place: Place,
+    address: QueueAddress,
     /// The sender's name at the broker.
     id: String,
     tasks: Tasks,
@@ -146,16 +146,20 @@ struct Open {
 
 impl Client {
     /// A sender to a broker that was checked.
-    pub(super) fn new(place: Place, tasks: Tasks, options: Options) -> Self {
+    pub(super) fn new(
+        address: QueueAddress,
+        tasks: Tasks,
+        options: Options,
+    ) -> Self {
         Self {
-            link: Mutex::new(place.link()),
+            link: Mutex::new(address.link()),
             receiving: Mutex::new(Receiving {
-                link: place.link(),
+                link: address.link(),
                 last: "0-0".into(),
                 checked: Instant::now(),
                 cursor: 0,
             }),
-            place,
+            address,
             id: new_id(),
             tasks,
             options,
@@ -334,20 +338,20 @@ impl Client {
             // at the broker within two days.
             let mut forget = redis::cmd("DEL");
             forget.arg(self.client_key()).arg(self.done_key());
-            self.place.link().call(&forget).ok();
+            self.address.link().call(&forget).ok();
         }
     }
 
     fn client_key(&self) -> String {
-        self.place.key(&format!("client:{}", self.id))
+        self.address.key(&format!("client:{}", self.id))
     }
 
     fn done_key(&self) -> String {
-        self.place.key(&format!("done:{}", self.id))
+        self.address.key(&format!("done:{}", self.id))
     }
 
     fn keys(&self) -> [String; 2] {
-        [self.place.key("tasks"), self.client_key()]
+        [self.address.key("tasks"), self.client_key()]
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::address::Place;
+use super::address::QueueAddress;
 use super::answer;
 use super::record::Record;
 use super::scripts::Scripts;
@@ -34,7 +34,7 @@ pub use stats::{RunningTask, Stats, WorkerState};
 /// }
 /// ```
 pub struct Queue {
-    place: Place,
+    address: QueueAddress,
 }
 
 impl Queue {
@@ -46,8 +46,8 @@ impl Queue {
     /// [`BrokerError::Address`] if this is not the address of a broker.
     pub fn open(url: &str, name: &str) -> Result<Self, BrokerError> {
         let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
-        let place = Place::new(url, name)?;
-        Ok(Self { place })
+        let address = QueueAddress::new(url, name)?;
+        Ok(Self { address })
     }
 
     fn run(
@@ -55,14 +55,14 @@ impl Queue {
         script: impl Fn(&Scripts) -> &redis::Script,
         args: &[&str],
     ) -> Result<Value, BrokerError> {
-        let keys = [self.place.key("tasks")];
-        let mut link = self.place.link();
+        let keys = [self.address.key("tasks")];
+        let mut link = self.address.link();
         let answer = link.run(script, &keys, args);
         answer.map_err(|error| link.explain(&error))
     }
 
     fn call(&self, cmd: &redis::Cmd) -> Result<Value, BrokerError> {
-        let mut link = self.place.link();
+        let mut link = self.address.link();
         let answer = link.call(cmd);
         answer.map_err(|error| link.explain(&error))
     }
@@ -150,7 +150,7 @@ impl Queue {
 
     fn unexpected_answer(&self) -> BrokerError {
         BrokerError::Refused {
-            at: self.place.at.to_string(),
+            at: self.address.at.to_string(),
             why: "its answer is not one of Redis".into(),
         }
     }
@@ -162,7 +162,7 @@ impl Queue {
     /// Those of [`stats`](Self::stats).
     pub fn dead(&self, most: usize) -> Result<Vec<DeadTask>, BrokerError> {
         let mut range = redis::cmd("XRANGE");
-        range.arg(self.place.key("dead")).arg("-").arg("+");
+        range.arg(self.address.key("dead")).arg("-").arg("+");
         range.arg("COUNT").arg(most);
         let entries = answer::entries(self.call(&range)?);
         Ok(entries.into_iter().map(dead_task).collect())
@@ -194,7 +194,7 @@ impl Queue {
             return Ok(false);
         }
         let mut delete = redis::cmd("XDEL");
-        delete.arg(self.place.key("dead")).arg(place);
+        delete.arg(self.address.key("dead")).arg(place);
         Ok(self.call(&delete)? == Value::Int(1))
     }
 }
@@ -202,7 +202,7 @@ impl Queue {
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Queue")
-            .field("at", &self.place.at)
+            .field("at", &self.address.at)
             .finish_non_exhaustive()
     }
 }

@@ -5,14 +5,14 @@
 -- kind of its end, a space, and how long to keep its result or nothing. The outcome of a
 -- task that the worker no longer owns is dropped.
 
-local agent = ARGV[1]
+local worker = ARGV[1]
 local mine = {}
 if #ARGV == 5 then
-  if pending(ARGV[2], agent) then mine[ARGV[2]] = true end
+  if pending(ARGV[2], worker) then mine[ARGV[2]] = true end
 else
   -- One query for all: a worker owns few tasks between those that it reports.
   local first, last = ARGV[2], ARGV[#ARGV - 3]
-  local all = redis.call('XPENDING', tasks, group, first, last, 1000000, agent)
+  local all = redis.call('XPENDING', tasks, group, first, last, 1000000, worker)
   for _, task in ipairs(all) do mine[task[1]] = true end
 end
 local ended, reports = {}, {}

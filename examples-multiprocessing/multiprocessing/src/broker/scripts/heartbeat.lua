@@ -9,18 +9,18 @@
 -- owns, 0 for each other; and the entries that it has claimed, each with its fields and
 -- values.
 
-local agent, lease, record = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local worker, lease, record = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local room, stale, count = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
-local agents = prefix .. 'agents'
+local records = prefix .. 'agents'
 if record ~= '' then
-  redis.call('HSET', agents, agent, string.format('%d ', now()) .. record)
+  redis.call('HSET', records, worker, string.format('%d ', now()) .. record)
   redis.call('SET', prefix .. 'lease', lease, 'PX', 60000)
 end
 local own = {}
 for i = 7, 6 + count do
-  if pending(ARGV[i], agent) then
+  if pending(ARGV[i], worker) then
     -- Without JUSTID, this would count as a delivery.
-    local kept = redis.call('XCLAIM', tasks, group, agent, 0, ARGV[i], 'JUSTID')
+    local kept = redis.call('XCLAIM', tasks, group, worker, 0, ARGV[i], 'JUSTID')
     own[#own + 1] = #kept
   else
     own[#own + 1] = 0
@@ -43,7 +43,7 @@ for _, task in ipairs(silent) do
       bury(id, found[2], lost(deliveries, owner), deliveries)
     elseif map.task and names[map.task] then
       if #taken < room then
-        redis.call('XCLAIM', tasks, group, agent, stale, id)
+        redis.call('XCLAIM', tasks, group, worker, stale, id)
         taken[#taken + 1] = found
       end
     elseif idle >= lease * (most + 1) then
@@ -56,13 +56,13 @@ end
 -- Workers that have gone are removed once they own no tasks.
 for _, other in ipairs(redis.call('XINFO', 'CONSUMERS', tasks, group)) do
   local map = fields_of(other)
-  if map.pending == 0 and map.idle > 60000 + 10 * lease and map.name ~= agent then
+  if map.pending == 0 and map.idle > 60000 + 10 * lease and map.name ~= worker then
     redis.call('XGROUP', 'DELCONSUMER', tasks, group, map.name)
   end
 end
-local reports = redis.call('HGETALL', agents)
-for i = 1, #reports, 2 do
-  local when = tonumber(string.match(reports[i + 1], '^%d+') or 0)
-  if now() - when > 60000 + lease then redis.call('HDEL', agents, reports[i]) end
+local all = redis.call('HGETALL', records)
+for i = 1, #all, 2 do
+  local when = tonumber(string.match(all[i + 1], '^%d+') or 0)
+  if now() - when > 60000 + lease then redis.call('HDEL', records, all[i]) end
 end
 return {own, taken}

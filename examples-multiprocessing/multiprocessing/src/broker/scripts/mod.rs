@@ -66,35 +66,14 @@ impl Scripts {
         // if memory is short.
         let always = |parts: &[&str]| script("#!lua flags=allow-oom\n", parts);
         let other = |parts: &[&str]| script("", parts);
+        let burying = [FIELDS_OF, PENDING, DELIVER, REMOVE, BURY_TASK].concat();
         Self {
             submit: other(&[NOW, SENDER, include_str!("submit.lua")]),
             done: always(&[PENDING, DELIVER, include_str!("done.lua")]),
-            heartbeat: always(&[
-                NOW,
-                FIELDS_OF,
-                PENDING,
-                DELIVER,
-                REMOVE,
-                BURY_TASK,
-                include_str!("heartbeat.lua"),
-            ]),
-            retry: always(&[
-                FIELDS_OF,
-                PENDING,
-                DELIVER,
-                REMOVE,
-                BURY_TASK,
-                include_str!("retry.lua"),
-            ]),
+            heartbeat: always(&[NOW, &burying, include_str!("heartbeat.lua")]),
+            retry: always(&[&burying, include_str!("retry.lua")]),
             release: always(&[PENDING, include_str!("release.lua")]),
-            bury: always(&[
-                FIELDS_OF,
-                PENDING,
-                DELIVER,
-                REMOVE,
-                BURY_TASK,
-                include_str!("bury.lua"),
-            ]),
+            bury: always(&[&burying, include_str!("bury.lua")]),
             may_begin: always(&[
                 NOW,
                 FIELDS_OF,

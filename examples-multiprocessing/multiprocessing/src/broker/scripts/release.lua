@@ -4,9 +4,9 @@
 --
 -- Arguments: the worker, the lease; then entries.
 
-local agent, lease = ARGV[1], ARGV[2]
+local worker, lease = ARGV[1], ARGV[2]
 for i = 3, #ARGV do
-  local mine = pending(ARGV[i], agent)
+  local mine = pending(ARGV[i], worker)
   if mine then
     redis.call('XCLAIM', tasks, group, 'nobody', 0, ARGV[i], 'IDLE', lease,
       'RETRYCOUNT', math.max(mine[4] - 1, 0), 'JUSTID')

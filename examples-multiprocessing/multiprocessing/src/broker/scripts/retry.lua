@@ -4,8 +4,8 @@
 -- Arguments: the worker, the entry, the worker's name with the end of the process.
 -- Answers `again`, `dead`, or `lost` if the worker no longer owns the task.
 
-local agent, entry, died = ARGV[1], ARGV[2], ARGV[3]
-local mine = pending(entry, agent)
+local worker, entry, died = ARGV[1], ARGV[2], ARGV[3]
+local mine = pending(entry, worker)
 if not mine then return 'lost' end
 local found = redis.call('XRANGE', tasks, entry, entry)[1]
 if not found then
@@ -17,5 +17,5 @@ if deliveries >= most_of(fields_of(found[2])) then
   bury(entry, found[2], lost(deliveries, died), deliveries)
   return 'dead'
 end
-redis.call('XCLAIM', tasks, group, agent, 0, entry)
+redis.call('XCLAIM', tasks, group, worker, 0, entry)
 return 'again'

@@ -8,9 +8,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::functions::SERVED;
-use super::{Agent, State, join};
+use super::{State, Worker, join};
 use crate::Pool;
-use crate::broker::address::Place;
+use crate::broker::address::QueueAddress;
 use crate::broker::id::new_id;
 use crate::broker::tasks::Tasks;
 use crate::broker::{BrokerError, DEFAULT_QUEUE};
@@ -60,7 +60,7 @@ impl WorkerBuilder {
         tasks: Tasks,
         url: &str,
     ) -> Result<Self, BrokerError> {
-        Place::new(url, DEFAULT_QUEUE)?;
+        QueueAddress::new(url, DEFAULT_QUEUE)?;
         Ok(Self {
             tasks,
             url: url.to_owned(),
@@ -120,8 +120,8 @@ impl WorkerBuilder {
     /// which the worker can be started again. The other variants say why it cannot start.
     pub fn serve(self) -> Result<(), BrokerError> {
         let processes = self.processes.unwrap_or_else(cpu_count);
-        let place = Place::new(&self.url, &self.queue)?;
-        let mut link = place.checked(self.may_forget)?;
+        let address = QueueAddress::new(&self.url, &self.queue)?;
+        let mut link = address.checked(self.may_forget)?;
         let asked = self.lease.unwrap_or(LEASE);
         let lease = join(&mut link, asked)?;
         if self.lease.is_some_and(|ours| ours != lease) {
@@ -144,9 +144,9 @@ impl WorkerBuilder {
             crate::PoolError::from(crate::Error::system(doing)(error))
         })?;
 
-        let agent = Agent {
+        let worker = Worker {
             id: new_id(),
-            place,
+            address,
             lease,
             processes,
             names,
@@ -158,16 +158,16 @@ impl WorkerBuilder {
             fetcher: AtomicU64::new(0),
         };
         let served = thread::scope(|scope| {
-            scope.spawn(|| agent.fetch());
-            scope.spawn(|| agent.beat());
-            scope.spawn(|| agent.collect());
-            agent.wait_for_the_end(&signals, self.grace)
+            scope.spawn(|| worker.fetch());
+            scope.spawn(|| worker.beat());
+            scope.spawn(|| worker.collect());
+            worker.wait_for_the_end(&signals, self.grace)
         });
         // The heartbeat has ended, so that its record cannot come back after this.
-        let id = std::slice::from_ref(&agent.id);
-        let mut link = agent.place.link();
+        let id = std::slice::from_ref(&worker.id);
+        let mut link = worker.address.link();
         // If this fails, the other workers remove the record after a minute or so.
-        link.run(|s| &s.leave, &agent.tasks_key(), id).ok();
+        link.run(|s| &s.leave, &worker.tasks_key(), id).ok();
         // The signals act on this process again. Unblocking a valid set does not fail.
         signals.let_go().ok();
         served

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Agent, Phase, join};
+use super::{Phase, Worker, join};
 use crate::TaskError;
 use crate::broker::answer;
 use crate::broker::link::{self, Link};
@@ -13,7 +13,7 @@ use crate::broker::wire::{self, Task};
 const REPORTED: usize = 64;
 
 /// The two numbers of an entry's id, by which the entries of a stream are ordered.
-fn place_of(entry: &str) -> (u64, u64) {
+fn entry_number(entry: &str) -> (u64, u64) {
     let (millis, number) = entry.split_once('-').unwrap_or((entry, ""));
     (millis.parse().unwrap_or(0), number.parse().unwrap_or(0))
 }
@@ -22,9 +22,9 @@ fn place_of(entry: &str) -> (u64, u64) {
 /// JSON, or its error. The outer error says how the process or the pool failed.
 type Ending = Result<Result<String, TaskError>, TaskError>;
 
-impl Agent {
+impl Worker {
     pub(super) fn collect(&self) {
-        let mut link = self.place.link();
+        let mut link = self.address.link();
         loop {
             let ended = self.local.ended(|| self.finished.load(Ordering::Acquire));
             if ended.is_empty() {
@@ -108,7 +108,7 @@ impl Agent {
         if done.is_empty() {
             return;
         }
-        done.sort_unstable_by_key(|[entry, ..]| place_of(entry));
+        done.sort_unstable_by_key(|[entry, ..]| entry_number(entry));
         let mut args = vec![self.id.clone()];
         args.extend(done.iter().flatten().cloned());
         while let Err(error) = link.run(|s| &s.done, &self.tasks_key(), &args) {

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Agent, Phase, join};
+use super::{Phase, Worker, join};
 use crate::broker::answer;
 use crate::broker::link::{self, Link};
 
@@ -12,9 +12,9 @@ use crate::broker::link::{self, Link};
 /// that has died silently is noticed some seconds after this.
 const BLOCK: Duration = Duration::from_secs(5);
 
-impl Agent {
+impl Worker {
     pub(super) fn fetch(&self) {
-        let mut link = self.place.link();
+        let mut link = self.address.link();
         let mut recover = false;
         while let Some(room) = self.wait_for_room() {
             match self.fetch_some(&mut link, room, recover) {
@@ -71,12 +71,12 @@ impl Agent {
         read.arg("GROUP").arg("workers").arg(&self.id);
         let wait = if recover {
             // The tasks that this worker owns already.
-            read.arg("STREAMS").arg(self.place.key("tasks")).arg("0");
+            read.arg("STREAMS").arg(self.address.key("tasks")).arg("0");
             Duration::ZERO
         } else {
             read.arg("COUNT").arg(room);
             read.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-            read.arg("STREAMS").arg(self.place.key("tasks")).arg(">");
+            read.arg("STREAMS").arg(self.address.key("tasks")).arg(">");
             BLOCK
         };
         let mut entries = answer::entries_read(link.call_blocking(&read, wait)?);
@@ -91,7 +91,7 @@ impl Agent {
             let mut unblock = redis::cmd("CLIENT");
             unblock.arg("UNBLOCK").arg(id);
             // If this fails, the fetcher sees the new phase after its wait.
-            self.place.link().call(&unblock).ok();
+            self.address.link().call(&unblock).ok();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Agent, Phase, State, join};
+use super::{Phase, State, Worker, join};
 use crate::broker::BrokerError;
 use crate::broker::answer;
 use crate::broker::id::host;
@@ -18,13 +18,13 @@ const REPORTED_RUNNING: usize = 100;
 /// The largest number of leases that one script renews.
 const RENEWED: usize = 200;
 
-impl Agent {
+impl Worker {
     fn beat_period(&self) -> Duration {
         (self.lease / 4).min(LONGEST_PERIOD)
     }
 
     pub(super) fn beat(&self) {
-        let mut link = self.place.link();
+        let mut link = self.address.link();
         let mut renewed = Instant::now();
         let mut silent = false;
         loop {

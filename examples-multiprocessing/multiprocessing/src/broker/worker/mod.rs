@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::BrokerError;
-use super::address::Place;
+use super::address::QueueAddress;
 use super::answer;
 use super::link::Link;
 use super::wire::{self, Task};
@@ -43,7 +43,7 @@ use prefetch::Prefetch;
 /// Joins the queue: makes the group of its workers if there is none. Returns the lease
 /// that the workers have agreed on.
 fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
-    let key = link.place.key("tasks");
+    let key = link.address.key("tasks");
     let lease = lease.as_millis().to_string();
     let theirs = link
         .run(|s| &s.join, &[key], &[lease])
@@ -52,10 +52,10 @@ fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
 
-struct Agent {
+struct Worker {
     /// The worker's name at the broker.
     id: String,
-    place: Place,
+    address: QueueAddress,
     lease: Duration,
     processes: usize,
     /// The names of the functions that it can run.
@@ -103,14 +103,14 @@ struct Running {
     ticket: Option<Ticket>,
 }
 
-impl Agent {
+impl Worker {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         lock_unpoisoned(&self.state)
     }
 
     fn tasks_key(&self) -> [String; 1] {
-        [self.place.key("tasks")]
+        [self.address.key("tasks")]
     }
 
     fn lease_millis(&self) -> String {
@@ -199,7 +199,7 @@ impl Agent {
     }
 
     fn log(&self, what: &str) {
-        eprintln!("The broker at {} {what}.", self.place.at);
+        eprintln!("The broker at {} {what}.", self.address.at);
     }
 
     /// Removes tasks that have ended here, which makes room for others.
@@ -241,7 +241,7 @@ impl Agent {
         while Instant::now() < until && !self.lock().running.is_empty() {
             thread::sleep(Duration::from_millis(5));
         }
-        let mut link = self.place.link();
+        let mut link = self.address.link();
         let left: Vec<_> = self.lock().running.keys().cloned().collect();
         if !left.is_empty() {
             self.give_back(&mut link, left);

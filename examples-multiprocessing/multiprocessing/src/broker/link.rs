@@ -123,6 +123,26 @@ impl Link {
         answer
     }
 
+    /// Repeats a command until the broker answers it or refuses it for good. Returns
+    /// `None` if it got no answer before `ended`.
+    pub(super) fn retry(
+        &mut self,
+        ended: impl Fn() -> bool,
+        mut ask: impl FnMut(&mut Self) -> redis::RedisResult<Value>,
+    ) -> Option<redis::RedisResult<Value>> {
+        loop {
+            match ask(self) {
+                Err(error) if !is_lasting(&error) && !is_no_group(&error) => {
+                    if ended() {
+                        return None;
+                    }
+                    self.pause();
+                }
+                answered => return Some(answered),
+            }
+        }
+    }
+
     /// What is said of an error of the last call.
     pub(super) fn explain(&mut self, error: &redis::RedisError) -> BrokerError {
         let at = self.address.at.to_string();

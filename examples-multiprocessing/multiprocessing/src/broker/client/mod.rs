@@ -342,6 +342,10 @@ impl Client {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     fn client_key(&self) -> String {
         self.address.key(&format!("client:{}", self.id))
     }

@@ -124,7 +124,7 @@ impl Client {
     /// Receives outcomes once, waiting up to [`BLOCK`], and does the work that is due
     /// between. Returns whether outcomes are still wanted.
     fn receive(&self, receiving: &mut Receiving, outcomes: &impl Outcomes) -> bool {
-        if self.lock().ended {
+        if self.has_ended() {
             return false;
         }
         let Ok(read) = self.read(receiving, BLOCK) else {

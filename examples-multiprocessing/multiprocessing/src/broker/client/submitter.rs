@@ -8,7 +8,7 @@ use super::outbox::{Batch, Submission};
 use super::{Activity, Client, Outcomes};
 use crate::TaskError;
 use crate::broker::answer;
-use crate::broker::link::{self, Link};
+use crate::broker::link::Link;
 use crate::poison::lock_unpoisoned;
 
 /// In a submission: it may be a repetition.
@@ -54,9 +54,10 @@ impl Client {
             Batch::Cancel(numbers) => self.cancel_now(link, &numbers, outcomes),
             Batch::Watch(id) => {
                 let args = [self.id.clone(), id];
-                self.retry_until_answered(link, |link| {
-                    link.run(|s| &s.watch, &self.keys(), &args)
-                });
+                link.retry(
+                    || self.has_ended(),
+                    |link| link.run(|s| &s.watch, &self.keys(), &args),
+                );
             }
         }
     }
@@ -78,23 +79,6 @@ impl Client {
             shared.submitter = Activity::Busy;
         }
         !shared.ended
-    }
-
-    /// Repeats a command until the broker answers, or refuses it for good. Returns `None`
-    /// if the client ends before.
-    fn retry_until_answered(
-        &self,
-        link: &mut Link,
-        mut ask: impl FnMut(&mut Link) -> redis::RedisResult<redis::Value>,
-    ) -> Option<redis::RedisResult<redis::Value>> {
-        loop {
-            match ask(link) {
-                Ok(answer) => return Some(Ok(answer)),
-                Err(error) if link::is_lasting(&error) => return Some(Err(error)),
-                Err(_) if self.lock().ended => return None,
-                Err(_) => link.pause(),
-            }
-        }
     }
 
     fn send(
@@ -124,11 +108,14 @@ impl Client {
                     args.push(value.clone());
                 }
             }
-            let answer = self.retry_until_answered(link, |link| {
-                let answer = link.run(|s| &s.submit, &self.keys(), &args);
-                AGAIN.clone_into(&mut args[1]);
-                answer
-            });
+            let answer = link.retry(
+                || self.has_ended(),
+                |link| {
+                    let answer = link.run(|s| &s.submit, &self.keys(), &args);
+                    AGAIN.clone_into(&mut args[1]);
+                    answer
+                },
+            );
             match answer {
                 None => return,
                 Some(Ok(made)) => {
@@ -136,7 +123,7 @@ impl Client {
                     let made: Vec<_> = made.split_whitespace().collect();
                     if made.is_empty() {
                         // The queue is full. The broker does not report when it has room.
-                        if self.lock().ended {
+                        if self.has_ended() {
                             return;
                         }
                         thread::sleep(pause);
@@ -191,9 +178,10 @@ impl Client {
             }
         }
         if !entries.is_empty() {
-            self.retry_until_answered(link, |link| {
-                link.run(|s| &s.cancel, &self.keys(), &entries)
-            });
+            link.retry(
+                || self.has_ended(),
+                |link| link.run(|s| &s.cancel, &self.keys(), &entries),
+            );
         }
         if !tokens.is_empty() {
             outcomes.deliver(tokens);

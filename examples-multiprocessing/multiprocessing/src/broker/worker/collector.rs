@@ -111,28 +111,27 @@ impl Worker {
         done.sort_unstable_by_key(|[entry, ..]| entry_number(entry));
         let mut args = vec![self.id.clone()];
         args.extend(done.iter().flatten().cloned());
-        while let Err(error) = link.run(|s| &s.done, &self.tasks_key(), &args) {
-            if link::is_no_group(&error) {
+        let answer = link.retry(
+            || self.has_ended(),
+            |link| link.run(|s| &s.done, &self.tasks_key(), &args),
+        );
+        match answer {
+            Some(Err(error)) if link::is_no_group(&error) => {
                 // The broker was emptied and has lost these tasks. If the group cannot
                 // be made again now, the heartbeat makes it.
                 join(link, self.lease).ok();
-                break;
             }
-            if link::is_lasting(&error) {
+            Some(Err(error)) => {
                 // The broker cannot accept one of the outcomes; each is sent alone.
-                if let [[_, id, ..]] = done {
-                    self.log(&format!("refuses the outcome of {id} ({error})"));
-                    break;
-                }
-                for one in done {
-                    self.report(link, std::slice::from_mut(one));
-                }
-                return;
+                let [[_, id, ..]] = done else {
+                    for one in done {
+                        self.report(link, std::slice::from_mut(one));
+                    }
+                    return;
+                };
+                self.log(&format!("refuses the outcome of {id} ({error})"));
             }
-            if self.lock().phase == Phase::Ended {
-                break;
-            }
-            link.pause();
+            Some(Ok(_)) | None => {}
         }
         self.forget(done.iter().map(|parts| &parts[0]), done.len() as u32);
     }
@@ -152,27 +151,27 @@ impl Worker {
             format!("{}: {how}", self.id),
         ];
         // If the broker stays away, the lease ends, and another worker claims the task.
-        let answer = loop {
-            match link.run(|s| &s.retry, &self.tasks_key(), &args) {
-                Ok(answer) => break answer::string(answer),
-                Err(error) if link::is_no_group(&error) => {
-                    // If this fails, the heartbeat makes the group.
-                    join(link, self.lease).ok();
-                    break "lost".into();
-                }
-                Err(error) if link::is_lasting(&error) => break "lost".into(),
-                Err(_) if self.lock().phase == Phase::Ended => break "lost".into(),
-                Err(_) => link.pause(),
+        let answer = link.retry(
+            || self.has_ended(),
+            |link| link.run(|s| &s.retry, &self.tasks_key(), &args),
+        );
+        let owned = match answer {
+            Some(Ok(answer)) => answer::string(answer) == "again",
+            Some(Err(error)) if link::is_no_group(&error) => {
+                // If this fails, the heartbeat makes the group.
+                join(link, self.lease).ok();
+                false
             }
+            Some(Err(_)) | None => false,
         };
         let mut state = self.lock();
         let lost = state.running.get(&entry).is_none_or(|running| running.lost);
-        if answer == "again" && !lost && state.phase == Phase::Serving {
+        if owned && !lost && state.phase == Phase::Serving {
             self.run_here(&mut state, entry, task);
             return;
         }
         drop(state);
-        if answer == "again" {
+        if owned {
             self.give_back(link, vec![entry.clone()]);
         }
         self.forget([&entry].into_iter(), 0);

@@ -1,6 +1,5 @@
 //! The thread that reports that the worker lives, renews its leases and claims tasks.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Phase, State, Worker, join};
@@ -58,21 +57,16 @@ impl Worker {
                 }
             }
             let state = self.lock();
-            if state.phase == Phase::Ended {
+            let phase = state.phase;
+            if phase == Phase::Ended {
                 return;
             }
             if !silent {
                 let left = self.beat_period().saturating_sub(asked.elapsed());
                 // The wake-up that must not be lost is the change of the phase: it is
                 // made under the lock, which is held from the check until the sleep.
-                let wait =
-                    self.phase_changed.wait_timeout_while(state, left, |state| {
-                        state.phase == Phase::Serving
-                    });
-                drop(wait);
-                if self.lock().phase == Phase::Stopping {
-                    thread::sleep(left.min(Duration::from_millis(100)));
-                }
+                let changed = &self.phase_changed;
+                drop(changed.wait_timeout_while(state, left, |s| s.phase == phase));
             }
         }
     }

@@ -84,7 +84,7 @@ struct State {
     prefetch: Prefetch,
 }
 
-#[derive(Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     #[default]
     Serving,
@@ -107,6 +107,10 @@ impl Worker {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         lock_unpoisoned(&self.state)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lock().phase == Phase::Ended
     }
 
     fn tasks_key(&self) -> [String; 1] {

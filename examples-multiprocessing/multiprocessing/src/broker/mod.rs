@@ -47,16 +47,18 @@
 //!   [dead tasks](Queue::dead) for inspection. One delivery,
 //!   [`deliveries(1)`](BrokerPoolBuilder::deliveries), makes it *at most once*.
 //! - *No hang.* A task that the broker has lost, because it was emptied or restored from
-//!   an older file, ends as [`Forgotten`](crate::TaskError::Forgotten) within seconds.
-//!   While the broker is away, senders and workers wait for it; they go on within a
+//!   an older file, ends as [`Forgotten`](crate::TaskError::Forgotten): within seconds, and
+//!   a second more for each two hundred of the sender's older tasks that the broker still
+//!   has. While the broker is away, senders and workers wait for it; they go on within a
 //!   second after it is back.
 //! - *No clocks.* The clocks of two hosts are never compared: the broker's clock counts.
 //!
 //! # What is not promised
 //!
 //! - A broker that fails over to a replica loses what the replica did not have yet: Redis
-//!   acknowledges before it replicates. A power cut may cost the last second, unless the
-//!   broker is set to `appendfsync always`.
+//!   acknowledges before it replicates. A power cut may cost the last seconds, and so may
+//!   a kill of the broker while its disk is slow, since Redis then holds its writes back
+//!   for up to two seconds. Neither can if the broker is set to `appendfsync always`.
 //! - Tasks begin in the order in which they were submitted, but no other order holds
 //!   between them.
 //! - A program that can reach the broker can submit tasks, of the registered names only,

@@ -49,9 +49,11 @@ fn free_port(number: u32) -> u16 {
 }
 
 impl Server {
-    /// Starts a server that writes its data to an append-only file.
+    /// Starts a server that writes its data to an append-only file. It gives every write to
+    /// the system before it answers: with its default, `appendfsync everysec`, it may hold
+    /// writes back for two seconds while the disk is slow, and a kill then loses them.
     pub(crate) fn start() -> Self {
-        Self::with(&["--appendonly", "yes"])
+        Self::with(&["--appendonly", "yes", "--appendfsync", "no"])
     }
 
     pub(crate) fn with(options: &[&str]) -> Self {

@@ -59,6 +59,11 @@ pub(crate) const CLAIMS: &[Claim] = &[
         "a_lack_of_descriptors_is_not_the_brokers_fault",
         no_descriptors,
     ),
+    ("workers_of_one_queue_have_one_lease", other_lease),
+    (
+        "a_terminated_pool_takes_its_tasks_from_the_broker",
+        terminated,
+    ),
     ("a_task_that_waits_too_long_expires", expiry),
     ("a_full_queue_holds_its_senders_back", capacity),
     (
@@ -737,6 +742,42 @@ fn old_broker() {
     assert!(other.contains("(volatile-lru)"), "{other}");
     let silent = refusal("Welcome\r\n");
     assert!(silent.contains("does not say that it is Redis"), "{silent}");
+}
+
+fn other_lease() {
+    let server = Server::start();
+    let first = Worker::start(&server.url(), &[("LEASE", "1000")]);
+    until("the first has joined", || {
+        server.number(&["EXISTS", "mp:{default}:lease"]) == 1
+    });
+    let second = Worker::start(&server.url(), &[("LEASE", "2000")]);
+    let says = "The workers of this queue have a lease of 1s, not 2s: give all of them the \
+                same, or stop them for a minute.";
+    assert_eq!(second.line().as_deref(), Some(says));
+    // One that names no lease takes theirs.
+    let _third = Worker::start(&server.url(), &[]);
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    until("the third serves, too", || {
+        queue.stats().unwrap().workers.len() == 2
+    });
+    drop(first);
+}
+
+fn terminated() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[("PROCESSES", "1")]);
+    let pool = pool(&server);
+    let results = [(); 3].map(|()| pool.apply_async(nap, (60_000,)));
+    until("all are there", || {
+        server.number(&["XLEN", "mp:{default}:tasks"]) == 3
+    });
+    pool.terminate();
+    for result in results {
+        assert_eq!(result.get(), Err(TaskError::Terminated));
+    }
+    until("they are gone", || {
+        server.number(&["XLEN", "mp:{default}:tasks"]) == 0
+    });
 }
 
 fn expiry() {

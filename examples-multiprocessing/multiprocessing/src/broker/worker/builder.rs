@@ -89,7 +89,9 @@ impl WorkerBuilder {
     /// same lease. It does not limit how long a task may run, since the worker renews it
     /// meanwhile.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Some(lease.max(SHORTEST_LEASE));
+        // The broker counts whole milliseconds.
+        let millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        self.lease = Some(Duration::from_millis(millis).max(SHORTEST_LEASE));
         self
     }
 

@@ -112,9 +112,12 @@ impl fmt::Display for BrokerError {
                 "Another program has used the key {key} at the broker at {at}: give the \
                  queue another name, or delete that key, as by `redis-cli DEL '{key}'`."
             ),
-            Self::Refused { at, why } => {
-                write!(f, "The broker at {at} refuses: {why}.")
-            }
+            Self::Refused { at, why } => write!(
+                f,
+                "The broker at {at} refuses ({why}): see that it is Redis or Valkey, and \
+                 that the address names a user who may use the queue, as in \
+                 redis://USER:PASSWORD@host:6379/0."
+            ),
             Self::TooOld { version } => write!(
                 f,
                 "The broker is Redis {version}: install 7.0 or newer, or Valkey."

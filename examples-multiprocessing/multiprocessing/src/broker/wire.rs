@@ -122,9 +122,8 @@ pub(super) fn write_outcome(outcome: &Result<String, TaskError>) -> String {
 
 /// The value's JSON, or the error.
 pub(super) fn read_outcome(outcome: &[u8]) -> Result<Vec<u8>, TaskError> {
-    let refused = |why: String| TaskError::Result(why);
     let envelope: Envelope<&RawValue> = serde_json::from_slice(outcome)
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| TaskError::Result(error.to_string()))?;
     match (envelope.ok, envelope.error) {
         (_, Some(error)) => Err(error),
         (Some(value), None) => Ok(value.get().into()),
@@ -164,48 +163,50 @@ pub(super) struct Task {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) args: String,
+    /// Whether it is a chunk.
     pub(super) many: bool,
     pub(super) deadline: Option<Duration>,
+    /// Whether there is a time until which it may begin: the broker compares it.
     pub(super) expires: bool,
+    /// How long its result is kept, as the broker is given it; empty if it is not kept.
     pub(super) keep: String,
 }
 
 impl Task {
     /// Reads the fields and values of an entry. Returns `None` if they are not a task.
     pub(super) fn read(fields: Vec<Vec<u8>>) -> Option<Self> {
-        let mut task = Self {
-            id: String::new(),
-            name: String::new(),
-            args: String::new(),
-            many: false,
-            deadline: None,
-            expires: false,
-            keep: String::new(),
-        };
-        let mut seen = [false; 3];
+        let (mut id, mut name, mut args) = (None, None, None);
+        let (mut many, mut deadline, mut expires) = (false, None, false);
+        let mut keep = String::new();
         let mut fields = fields.into_iter();
         while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
             let value = String::from_utf8(value).ok()?;
             match field.as_slice() {
-                b"id" => (task.id, seen[0]) = (value, true),
-                b"task" => (task.name, seen[1]) = (value, true),
-                b"args" => (task.args, seen[2]) = (value, true),
-                b"many" => task.many = value == "1",
+                b"id" => id = Some(value),
+                b"task" => name = Some(value),
+                b"args" => args = Some(value),
+                b"many" => many = value == "1",
                 b"deadline" => {
-                    let limit = value.parse().ok()?;
-                    task.deadline = Some(Duration::from_millis(limit));
+                    deadline = Some(Duration::from_millis(value.parse().ok()?));
                 }
-                b"expires" => task.expires = true,
+                b"expires" => expires = true,
                 b"keep" => {
                     // The broker is given the text, which must be a number.
                     value.parse::<u64>().ok()?;
-                    task.keep = value;
+                    keep = value;
                 }
                 _ => {}
             }
         }
-        let whole = seen == [true; 3] && task.id.contains('-');
-        whole.then_some(task)
+        Some(Self {
+            id: id.filter(|id| id.contains('-'))?,
+            name: name?,
+            args: args?,
+            many,
+            deadline,
+            expires,
+            keep,
+        })
     }
 }
 

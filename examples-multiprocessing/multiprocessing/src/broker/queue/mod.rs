@@ -3,14 +3,10 @@
 mod dead;
 mod stats;
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use redis::Value;
 
 use super::address::QueueAddress;
 use super::answer;
-use super::record::Record;
 use super::scripts::Scripts;
 use super::{BrokerError, DEFAULT_QUEUE};
 pub use dead::DeadTask;
@@ -74,85 +70,11 @@ impl Queue {
     /// [`BrokerError::Unreachable`], [`BrokerError::Refused`],
     /// [`BrokerError::OutOfDescriptors`] and [`BrokerError::ForeignKey`].
     pub fn stats(&self) -> Result<Stats, BrokerError> {
-        let Value::Array(parts) = self.run(|s| &s.stats, &[])? else {
-            return Err(self.unexpected_answer());
-        };
-        let mut parts = parts.into_iter();
-        let mut next = || parts.next().unwrap_or(Value::Nil);
-        let number = |value| answer::string(value).parse::<u64>().unwrap_or(0);
-        let (length, held, dead) = (number(next()), number(next()), number(next()));
-        let counts = answer::pairs(next());
-        let count = |name: &str| {
-            let found = counts.iter().find(|(key, _)| key == name);
-            found.and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
-        };
-        let now = number(next());
-        let mut runs = HashMap::new();
-        let mut workers = Vec::new();
-        for (name, reported) in answer::pairs(next()) {
-            let Some((when, record)) = reported.split_once(' ') else {
-                continue;
-            };
-            let Ok(record) = serde_json::from_str::<Record>(record) else {
-                continue;
-            };
-            let when: u64 = when.parse().unwrap_or(0);
-            let silent_for = Duration::from_millis(now.saturating_sub(when));
-            for run in record.running {
-                let running_for = Duration::from_millis(run.millis) + silent_for;
-                let run_at = (name.clone(), run.entry);
-                runs.insert(run_at, (record.host.clone(), run.pid, running_for));
-            }
-            workers.push(WorkerState {
-                name,
-                host: record.host,
-                pid: record.pid,
-                processes: record.processes,
-                silent_for,
-            });
-        }
-        let Value::Array(running) = next() else {
-            return Err(self.unexpected_answer());
-        };
-        let running = running.into_iter().filter_map(|task| {
-            let [entry, worker, deliveries, id, task] =
-                <[Vec<u8>; 5]>::try_from(answer::texts(task)).ok()?;
-            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            // A worker whose task was claimed by another may still report it.
-            let run_at = (text(worker), text(entry));
-            let run = runs.get(&run_at);
-            Some(RunningTask {
-                id: text(id),
-                task: text(task),
-                worker: run_at.0,
-                host: run.map(|(host, _, _)| host.clone()),
-                pid: run.and_then(|(_, pid, _)| *pid),
-                running_for: run.map(|(_, _, running_for)| *running_for),
-                deliveries: text(deliveries).parse().unwrap_or(0),
-            })
-        });
-        let running = running.collect();
-        let (failed, cancelled) = (count("failed"), count("cancelled"));
-        // Those that became dead, also if they were retried or dropped since.
-        let ended_dead = count("dead");
-        let ever = number(next());
-        Ok(Stats {
-            waiting: length.saturating_sub(held),
-            running,
-            held,
-            done: ever.saturating_sub(length + failed + cancelled + ended_dead),
-            failed,
-            cancelled,
-            dead,
-            workers,
-        })
-    }
-
-    fn unexpected_answer(&self) -> BrokerError {
-        BrokerError::Refused {
+        let answer = self.run(|s| &s.stats, &[])?;
+        Stats::read(answer).ok_or_else(|| BrokerError::Refused {
             at: self.address.at.to_string(),
             why: "its answer is not one of Redis".into(),
-        }
+        })
     }
 
     /// The tasks that were given up, the oldest first, at most `most` of them.

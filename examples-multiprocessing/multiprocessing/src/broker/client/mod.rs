@@ -93,8 +93,7 @@ struct Shared {
     waiter_receives: bool,
     /// Whether the last task was submitted by a thread that waits for it.
     last_is_awaited: bool,
-    /// The outcomes that were read and are still in the stream, and their bytes.
-    untrimmed: (usize, usize),
+    untrimmed: Untrimmed,
     /// The number of the next task.
     next: u64,
     /// The tasks that have no outcome yet, by number.
@@ -110,10 +109,17 @@ struct Shared {
 enum Activity {
     #[default]
     Busy,
-    /// The receiver waits for a task, and for the time to trim the stream of outcomes.
-    Dozing,
-    /// It waits for a request or a task.
+    /// It waits for a request or a task, without a limit.
     Asleep,
+    /// The receiver waits for a task, until it is time to trim the stream of outcomes.
+    AsleepUntilTrim,
+}
+
+/// The outcomes that were read and are still in the stream.
+#[derive(Default)]
+struct Untrimmed {
+    outcomes: usize,
+    bytes: usize,
 }
 
 impl Shared {
@@ -169,8 +175,8 @@ impl Client {
         }
     }
 
-    /// Starts the two threads. They end at [`end`](Self::end), or once `outcomes` no longer
-    /// wants any.
+    /// Starts the two threads. They end at [`end`](Self::end), the receiver also once
+    /// `outcomes` no longer wants any.
     pub(crate) fn start(
         self: &Arc<Self>,
         outcomes: impl Outcomes + Sync,
@@ -234,7 +240,7 @@ impl Client {
     pub(crate) fn submit(&self, token: Token, mut fields: Fields, awaited: bool) {
         let mut shared = self.lock();
         let number = shared.next;
-        let of_key = fields.iter().find(|(field, _)| *field == "id");
+        let of_key = fields.first().filter(|(field, _)| *field == "id");
         let of_key = of_key.map(|(_, id)| id.clone());
         if of_key.is_none() {
             fields.insert(0, ("id", self.task_id(number)));
@@ -266,6 +272,7 @@ impl Client {
     /// Asks for the outcome of a task, by the id that its sender gave it.
     pub(crate) fn watch(&self, id: &str, token: Token) {
         let mut shared = self.lock();
+        // The caller has entered it under this number.
         shared.next += 1;
         shared.watched.entry(id.to_owned()).or_default().push(token);
         shared.outbox.push_back(Request::Watch(id.to_owned()));

@@ -1,4 +1,4 @@
-//! What the sender's program has asked for and the broker was not yet asked.
+//! The requests that were not sent yet, and the batches in which they are sent.
 
 use super::{CHECKED, Client, Fields, Shared};
 
@@ -42,44 +42,36 @@ pub(super) enum Batch {
 impl Client {
     /// Takes the next batch from the outbox: requests of one kind, in their order.
     pub(super) fn next_batch(&self, shared: &mut Shared) -> Option<Batch> {
-        let mut submissions = Vec::new();
-        let mut numbers = Vec::new();
-        let mut bytes = 0;
-        while let Some(request) = shared.outbox.pop_front() {
-            match request {
-                Request::Submit(submission)
-                    if numbers.is_empty()
-                        && submissions.len() < BATCH
-                        && bytes < BATCH_BYTES =>
+        let outbox = &mut shared.outbox;
+        let batch = match outbox.pop_front()? {
+            Request::Submit(first) => {
+                let mut bytes = first.len();
+                let mut submissions = vec![first];
+                while submissions.len() < BATCH
+                    && bytes < BATCH_BYTES
+                    && let Some(Request::Submit(next)) = outbox
+                        .pop_front_if(|next| matches!(next, Request::Submit(_)))
                 {
-                    bytes += submission.len();
-                    submissions.push(submission);
+                    bytes += next.len();
+                    submissions.push(next);
                 }
-                Request::Cancel(number)
-                    if submissions.is_empty() && numbers.len() < CHECKED =>
-                {
-                    numbers.push(number);
-                }
-                Request::Watch(id)
-                    if submissions.is_empty() && numbers.is_empty() =>
-                {
-                    return Some(Batch::Watch(id));
-                }
-                other => {
-                    shared.outbox.push_front(other);
-                    break;
-                }
+                Batch::Submit(submissions)
             }
-        }
+            Request::Cancel(first) => {
+                let mut numbers = vec![first];
+                while numbers.len() < CHECKED
+                    && let Some(Request::Cancel(next)) = outbox
+                        .pop_front_if(|next| matches!(next, Request::Cancel(_)))
+                {
+                    numbers.push(next);
+                }
+                Batch::Cancel(numbers)
+            }
+            Request::Watch(id) => Batch::Watch(id),
+        };
         if shared.waiting_for_room > 0 {
             self.changed.notify_all();
         }
-        if !submissions.is_empty() {
-            Some(Batch::Submit(submissions))
-        } else if numbers.is_empty() {
-            None
-        } else {
-            Some(Batch::Cancel(numbers))
-        }
+        Some(batch)
     }
 }

@@ -1,14 +1,14 @@
 //! The thread that receives outcomes from the broker, and a caller that does so itself.
 
-use std::sync::{PoisonError, TryLockError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::{Activity, CHECKED, Client, Outcome, Outcomes};
+use super::{Activity, CHECKED, Client, Outcome, Outcomes, Untrimmed};
 use crate::TaskError;
 use crate::broker::answer;
 use crate::broker::link::Link;
 use crate::broker::wire;
-use crate::poison::lock_unpoisoned;
+use crate::poison::{lock_unpoisoned, try_lock_unpoisoned};
 
 /// How long the receiver waits for an outcome before it does its other work.
 const BLOCK: Duration = Duration::from_secs(1);
@@ -44,21 +44,18 @@ impl Client {
         outcomes: &impl Outcomes,
         done: impl Fn() -> bool,
     ) {
-        let receiving = match self.receiving.try_lock() {
-            Ok(receiving) => Some(receiving),
-            Err(TryLockError::Poisoned(receiving)) => Some(receiving.into_inner()),
-            // The thread that has it looks for open tasks when it is done, and finds the
-            // caller's.
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(mut receiving) = receiving {
+        // Otherwise, the thread that has it looks for open tasks when it is done, and finds
+        // the caller's.
+        if let Some(mut receiving) = try_lock_unpoisoned(&self.receiving) {
             self.lock().waiter_receives = true;
             while !done() && self.receive(&mut receiving, outcomes) {}
-            drop(receiving);
+            // While this thread still holds `receiving`, no other has set it.
             self.lock().waiter_receives = false;
+            drop(receiving);
         }
         let shared = self.lock();
-        let trims = shared.untrimmed.0 > 0 && shared.receiver == Activity::Asleep;
+        let trims =
+            shared.untrimmed.outcomes > 0 && shared.receiver == Activity::Asleep;
         if shared.has_open() || trims {
             self.wake_receiver(&shared);
         }
@@ -103,13 +100,13 @@ impl Client {
             // lock, a thread that receives for its own task looks for open tasks
             // afterwards, and `receiver` is set under the lock before this sleeps.
             let timed_out;
-            if shared.untrimmed.0 == 0 {
+            if shared.untrimmed.outcomes == 0 {
                 shared.receiver = Activity::Asleep;
                 let waited = self.opened.wait(shared);
                 shared = waited.unwrap_or_else(PoisonError::into_inner);
                 timed_out = false;
             } else {
-                shared.receiver = Activity::Dozing;
+                shared.receiver = Activity::AsleepUntilTrim;
                 let waited = self.opened.wait_timeout(shared, BLOCK);
                 let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
                 (shared, timed_out) = (guard, waited.timed_out());
@@ -135,8 +132,11 @@ impl Client {
         if !was_empty && !outcomes.deliver(read) {
             return false;
         }
-        let (untrimmed, bytes) = self.lock().untrimmed;
-        if untrimmed >= TRIM || bytes >= TRIM_BYTES || was_empty && untrimmed > 0 {
+        let is_due = {
+            let Untrimmed { outcomes, bytes } = self.lock().untrimmed;
+            outcomes >= TRIM || bytes >= TRIM_BYTES || was_empty && outcomes > 0
+        };
+        if is_due {
             self.trim(receiving);
         }
         if receiving.checked.elapsed() >= CHECK {
@@ -156,7 +156,7 @@ impl Client {
         trim.arg(self.done_key()).arg("MINID").arg(&receiving.last);
         // If this fails, they are removed with later ones.
         if receiving.link.call(&trim).is_ok() {
-            self.lock().untrimmed = (0, 0);
+            self.lock().untrimmed = Untrimmed::default();
         }
     }
 
@@ -182,8 +182,8 @@ impl Client {
             receiving.last = entry;
             for pair in fields.chunks_exact(4) {
                 let [_, id, _, outcome] = pair else { continue };
-                shared.untrimmed.0 += 1;
-                shared.untrimmed.1 += outcome.len();
+                shared.untrimmed.outcomes += 1;
+                shared.untrimmed.bytes += outcome.len();
                 let id = String::from_utf8_lossy(id);
                 let own = (wire::client_of(&id) == self.id)
                     .then(|| id.rsplit_once('-')?.1.parse::<u64>().ok())

@@ -1,6 +1,6 @@
 //! The thread that sends requests to the broker, and a caller that does so itself.
 
-use std::sync::{PoisonError, TryLockError};
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Activity, Client, Outcomes};
 use crate::TaskError;
 use crate::broker::answer;
 use crate::broker::link::Link;
-use crate::poison::lock_unpoisoned;
+use crate::poison::{lock_unpoisoned, try_lock_unpoisoned};
 
 /// In a submission: it may be a repetition.
 const AGAIN: &str = "again";
@@ -18,12 +18,7 @@ impl Client {
     /// Sends a batch from the outbox in the calling thread, if no other thread is sending.
     /// This saves a switch to the submitter.
     pub(crate) fn send_now(&self, outcomes: &impl Outcomes) {
-        let link = match self.link.try_lock() {
-            Ok(link) => Some(link),
-            Err(TryLockError::Poisoned(link)) => Some(link.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        if let Some(mut link) = link {
+        if let Some(mut link) = try_lock_unpoisoned(&self.link) {
             let batch = self.next_batch(&mut self.lock());
             if let Some(batch) = batch {
                 self.run(&mut link, batch, outcomes);

@@ -11,6 +11,10 @@
 //! The broker records which worker owns a task, and when that worker last renewed it.
 //! Every change of a task is a script that first checks whether this worker still owns
 //! the task. A worker that was stopped for longer than its lease therefore finds that
+//! another worker owns its tasks, and its outcomes are dropped. A worker that cannot
+//! reach the broker ends its tasks, by its own clock, when most of their lease is over.
+//! It looks at the clock after each attempt, so a connection that hangs may delay this
+//! until the tasks run elsewhere, too.
 
 mod builder;
 mod collector;
@@ -66,7 +70,9 @@ struct Worker {
     has_room: Condvar,
     /// Notified when the phase changes.
     phase_changed: Condvar,
-    /// Set once no more tasks will end, so that the collector ends.
+    /// Set once no more tasks will end, so that the collector ends. It is no phase, since
+    /// the collector looks at it while it holds the pool's lock, which is taken after
+    /// `state`.
     finished: AtomicBool,
     /// The broker's id of the fetcher's connection, by which it is unblocked; 0 for none.
     fetcher: AtomicU64,
@@ -94,8 +100,10 @@ enum Phase {
     Ended,
 }
 
+/// A task that this worker has.
 struct Running {
     task: Task,
+    /// When this worker last began it.
     since: Instant,
     /// Whether this worker no longer owns the task.
     lost: bool,
@@ -222,6 +230,7 @@ impl Worker {
         signals: &Signals,
         grace: Duration,
     ) -> Result<(), BrokerError> {
+        // A broken pool sends no signal, so this looks at it now and then.
         let look = Duration::from_millis(250);
         while signals.wait(Some(look)).is_none() && !self.lock().broken {}
         let broken = self.lock().broken;

@@ -36,11 +36,10 @@ use crate::sys::segment::{PAGE, Shared, shareable};
 /// that dies before it comes; use [`wait_timeout`](Self::wait_timeout). A process that is
 /// stopped (SIGSTOP) is alive, and delays nobody but those that wait for it to come.
 ///
-/// A round ends for all its parties by one change of one word, and nothing is locked. After
-/// Python's
-/// [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects),
-/// except that each waiter has a place of its own besides the common count, so that it is
-/// known which of them died.
+/// A round ends for all its parties by one change of one word, and nothing is locked. It
+/// is a [`threading.Barrier`](https://docs.python.org/3/library/threading.html#barrier-objects)
+/// of Python's, except that each waiter has a place of its own besides the common count,
+/// so that it is known which of them died.
 #[derive(Debug, Clone)]
 pub struct Barrier {
     state: Shared<State<PLACES>>,
@@ -253,7 +252,7 @@ impl<const N: usize> State<N> {
         let mut place = None;
         let end = self.wait_at(&mut place, deadline);
         if let Some(place) = place {
-            self.places[place].store(0, Ordering::Release);
+            self.places[place].store(place::word(0, place::FREE), Ordering::Release);
         }
         end
     }
@@ -377,8 +376,11 @@ impl<const N: usize> State<N> {
             let reset = if round.waiting > 0 {
                 self.end(round, Outcome::Failed, false)
             } else {
-                let broken = false;
-                self.replace(round, Round { broken, ..round })
+                let whole = Round {
+                    broken: false,
+                    ..round
+                };
+                self.replace(round, whole)
             };
             if reset {
                 return;

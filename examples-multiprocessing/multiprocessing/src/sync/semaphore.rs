@@ -226,16 +226,16 @@ impl<const N: usize> State<N> {
     /// Fills the first empty place. A semaphore with a bound has as many places as
     /// permits, so that a permit that was taken by hand has left an empty one.
     ///
-    /// Others may fill that one first. But whoever does has a permit to give back as well,
-    /// and knows an empty place further on, that of its own permit or one that it has
-    /// learnt of in this way; otherwise it would have found that first. So from there on
-    /// this process can count on that one. If it finds none to the end, no permit was out.
+    /// Another process may fill that one first. But it has a permit to give back as well,
+    /// and knows an empty place further on: that of its own permit, or one that it has
+    /// learnt of in this way. Otherwise it would have found that place first. So this
+    /// process finds an empty place further on, too. If it finds none, no permit was out.
     fn add(&self) -> bool {
         let bound = self.bound.load(Ordering::Relaxed);
         loop {
             let used = self.used().len();
-            // Acquire, also if it is not empty: what the one who filled the place knew of
-            // empty ones is known from here on.
+            // Acquire, also if it is not empty: what the process that filled the place
+            // knew of empty ones is known from here on.
             let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
             let filled = |place: &AtomicU32| {
                 place.load(fetch) == NONE
@@ -250,7 +250,7 @@ impl<const N: usize> State<N> {
             // Fails if another process has just done it.
             change(&self.used, used as u32, used as u32 + 1);
         }
-        // The last place, as it were, with room for all the rest.
+        // The permits for which there is no place are only counted.
         let more = bound.saturating_sub(N as u32);
         let add = |free: u32| (free < more).then(|| free + 1);
         let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);

@@ -349,7 +349,6 @@ impl std::error::Error for DecodeError {}
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
-
     use std::iter;
 
     use super::*;

@@ -8,10 +8,10 @@
 //! descriptor is attached to that packet, so that a message of any size is one packet.
 //!
 //! The system's pipe in packet mode (`O_DIRECT` of
-//! [pipe](https://man7.org/linux/man-pages/man2/pipe.2.html)) carries a small message in
-//! about a third of the time. But what does not fit into a page would have to travel
-//! beside it, and a process may be killed between taking the one and the other: for those
-//! that share its end, the two would no longer match.
+//! [pipe](https://man7.org/linux/man-pages/man2/pipe.2.html)) carries a small message
+//! faster. But what does not fit into a page would have to travel beside it, and a process
+//! may be killed between taking the one and the other: for those that share its end, the
+//! two would no longer match.
 //!
 //! No pipe leaves anything behind: its sockets and files are gone with the last process
 //! that has them open.

@@ -2,15 +2,15 @@
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-/// The limit, lowered until it is [restored](Self::restore): as long as it is, this process
-/// can be forked only if there is room for some processes more.
+/// The limit, lowered until it is [restored](Self::restore). Until then, this process can
+/// be forked only if the user may have some further processes as well.
 pub(crate) struct Lowered {
-    /// The limits of before; `None` if there is none.
+    /// The limits as they were before; `None` if there is none.
     before: Option<(rlim_t, rlim_t)>,
 }
 
 impl Lowered {
-    /// For this many processes more.
+    /// Lowers the limit by this many processes.
     pub(crate) fn by(processes: usize) -> Self {
         let before = getrlimit(Resource::RLIMIT_NPROC).ok();
         let before = before.filter(|(soft, _)| *soft != rlim_t::MAX);
@@ -22,7 +22,8 @@ impl Lowered {
         Self { before }
     }
 
-    /// In this process, and in each that was forked meanwhile.
+    /// Sets the limit back, in the calling process: this one, and each that was forked
+    /// meanwhile, has a limit of its own.
     pub(crate) fn restore(&self) {
         if let Some((soft, hard)) = self.before {
             // It cannot be refused, as the limit was lower than its own maximum before.

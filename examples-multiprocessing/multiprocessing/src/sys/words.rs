@@ -37,8 +37,8 @@ pub(crate) fn read(words: &[Word], length: usize, bytes: &mut Vec<u8>) {
     bytes.truncate(end);
 }
 
-/// Copies of whole cache lines. The compiler copies atomic words one by one, which takes
-/// twice as long.
+/// Copies of whole cache lines. The compiler copies atomic words one by one, which is
+/// slower.
 #[cfg(target_arch = "x86_64")]
 mod blocks {
     use super::{WORD, Word};

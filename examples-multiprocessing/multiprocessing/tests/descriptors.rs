@@ -26,7 +26,7 @@ fn main() {
         a_process_without_descriptors_notices_a_death,
         a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
         a_child_in_another_namespace_of_process_ids_runs,
-        a_process_without_descriptors_knows_whose_namespace_is_another,
+        a_process_without_descriptors_takes_no_lock_from_another_namespace,
     ];
     for (claim, test) in claims {
         alarm::set(60);
@@ -188,7 +188,7 @@ fn a_child_in_another_namespace_of_process_ids_runs() {
     assert_eq!(p.exitcode(), Some(0));
 }
 
-fn a_process_without_descriptors_knows_whose_namespace_is_another() {
+fn a_process_without_descriptors_takes_no_lock_from_another_namespace() {
     let lock = Lock::new().unwrap();
     let ready = Event::new().unwrap();
     // It has its number in this process's namespace, which its children inherit.

@@ -222,7 +222,7 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
 }
 
 #[test]
-fn a_named_pipe_is_its_users_alone_and_anybodys_to_remove() {
+fn a_named_pipe_is_for_its_user_alone_and_any_handle_removes_it() {
     let path = env::temp_dir().join(format!("pipes-test-{}-mine", process::id()));
     let mine = NamedPipe::create(&path).unwrap();
     let mode = fs::metadata(&path).unwrap().permissions().mode();

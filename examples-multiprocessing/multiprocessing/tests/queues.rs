@@ -163,7 +163,7 @@ fn many_threads_get_every_item_once_and_each_producers_in_order() {
 }
 
 #[test]
-fn what_is_not_to_wait_waits_for_its_turn_beside_others() {
+fn a_call_that_does_not_wait_is_not_refused_for_others_that_do_the_same() {
     const ITEMS: u32 = 20_000;
     let q = &Queue::new(0).unwrap();
     thread::scope(|s| {

@@ -104,7 +104,8 @@ struct Puts {
 
 /// What is counted of the items that were taken.
 struct Gets {
-    /// How many are out of the queue, if it has room for some only.
+    /// How many are out of the queue. Not counted if it has no limit, since only a `put`
+    /// that looks for room asks.
     taken: AtomicU64,
     /// How many were reported by `task_done`.
     done: AtomicU64,

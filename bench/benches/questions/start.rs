@@ -177,7 +177,7 @@ fn pool(workers: usize, bench: &mut Bench) {
         Row::timed("Pool", move || start_and_end(StartMethod::Fork))
             .unlimited()
             .python(format!("start.pool fork {workers}"))
-            .note("closed at once, it does not start its workers any more"),
+            .note("closed at once, it starts no workers"),
     )
     .row(
         Row::timed("Pool, used", use_once)

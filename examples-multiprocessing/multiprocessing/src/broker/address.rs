@@ -30,8 +30,11 @@ impl QueueAddress {
         let info = url.into_connection_info().map_err(refused)?;
         // Each command is written in one piece, so that a delay would gain nothing.
         let no_delay = TcpSettings::default().set_nodelay(true);
-        let client =
-            Client::open(info.set_tcp_settings(no_delay)).map_err(refused)?;
+        // The crate would send its name and wait for the answer: a connection that hangs
+        // would be given up after twice the limit.
+        let nameless = info.redis_settings().clone().set_skip_set_lib_name();
+        let info = info.set_tcp_settings(no_delay).set_redis_settings(nameless);
+        let client = Client::open(info).map_err(refused)?;
         let at = match client.get_connection_info().addr() {
             ConnectionAddr::Tcp(host, port)
             | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}"),

@@ -5,7 +5,7 @@
 //!
 //! | field | |
 //! | --- | --- |
-//! | `id` | the task's id, given by its sender: `CLIENT-NUMBER` |
+//! | `id` | the task's id, given by its sender: `CLIENT-NUMBER`, or `key:KEY-0` if it has a key |
 //! | `task` | the function's registered name |
 //! | `args` | its arguments, a JSON array; for a chunk, an array of such arrays |
 //! | `many` | `1` for a chunk |

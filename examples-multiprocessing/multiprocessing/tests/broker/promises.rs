@@ -71,6 +71,7 @@ pub(crate) const CLAIMS: &[Claim] = &[
         sigterm,
     ),
     ("sigterm_lets_tasks_end_within_the_grace", grace),
+    ("a_second_signal_ends_the_grace", second_signal),
     ("an_idle_worker_asks_at_most_once_a_second", idle),
     ("a_task_longer_than_the_lease_runs_once", long_tasks),
     ("stats_report_tasks_that_wait_run_and_ended", stats),
@@ -705,7 +706,8 @@ fn wrong_status() {
     }
 }
 
-/// The server here answers `INFO` with the given text, and knows no other command.
+/// The server here answers `INFO` with the given text, and hangs up on a client that says
+/// something else before.
 fn old_broker() {
     let refusal = |about: &'static str| {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -717,8 +719,7 @@ fn old_broker() {
                 let mut stream = &stream;
                 let answer = match line.to_ascii_uppercase().as_str() {
                     "INFO" => format!("${}\r\n{about}\r\n", about.len()),
-                    // The redis crate says who it is, which an old server refuses.
-                    "SETINFO" => "-ERR unknown subcommand\r\n".into(),
+                    "CLIENT" => break,
                     _ => continue,
                 };
                 if stream.write_all(answer.as_bytes()).is_err() {
@@ -865,6 +866,22 @@ fn grace() {
     assert_eq!(result.get(), Ok(500));
     assert!(worker.wait().success());
     assert_eq!(effects(&file).len(), 1);
+}
+
+fn second_signal() {
+    let server = Server::start();
+    let mut first = Worker::start(&server.url(), &[("GRACE", "300000")]);
+    let pool = pool(&server);
+    let file = server.file("effects");
+    pool.apply_async(slow_effect, (file.clone(), 1, 60_000));
+    until("it runs", || !effects(&file).is_empty());
+    // Two different ones: the system keeps only one of each for a process.
+    first.signal(Signal::SIGTERM);
+    first.signal(Signal::SIGINT);
+    assert!(first.wait().success());
+    assert_eq!(first.line().as_deref(), Some("over"));
+    let _second = Worker::start(&server.url(), &[]);
+    until("it began again", || effects(&file).len() == 2);
 }
 
 fn idle() {

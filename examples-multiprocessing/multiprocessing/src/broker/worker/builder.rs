@@ -86,7 +86,8 @@ impl WorkerBuilder {
 
     /// How long this worker may be silent before its tasks are given to another worker:
     /// ten seconds by default, at least half a second. All workers of a queue have the
-    /// same lease. It does not limit how long a task may run, since the worker renews it
+    /// same lease: one that asks for another is refused, and one that asks for none takes
+    /// theirs. It does not limit how long a task may run, since the worker renews it
     /// meanwhile.
     pub fn lease(mut self, lease: Duration) -> Self {
         // The broker counts whole milliseconds.
@@ -111,7 +112,7 @@ impl WorkerBuilder {
     /// Runs tasks until SIGTERM or SIGINT. Tasks that run at the signal have the time of
     /// [`grace`](Self::grace) to end; after it they are given back, and another worker
     /// can take them at once. A second signal ends the grace. If the broker goes away,
-    /// the worker waits for it without a limit.
+    /// the worker waits for it without a limit, and says so on its standard error.
     ///
     /// Call this while the process has one thread: the processes that run tasks are
     /// forked from it. They end when this process ends, also when it is killed.

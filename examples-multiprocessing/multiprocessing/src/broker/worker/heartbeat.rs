@@ -9,8 +9,8 @@ use crate::broker::id::host;
 use crate::broker::link::{self, Link};
 use crate::broker::record::{Run, write_record};
 
-/// The longest time between two heartbeats. With the fetcher's command each [`BLOCK`], an
-/// idle worker sends fewer than one command a second.
+/// The longest time between two heartbeats. Together with the fetcher's commands, an idle
+/// worker then sends fewer than one command a second.
 const LONGEST_PERIOD: Duration = Duration::from_millis(1400);
 /// The largest number of running tasks that a worker names in its report about itself.
 const REPORTED_RUNNING: usize = 100;

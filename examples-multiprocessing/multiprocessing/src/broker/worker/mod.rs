@@ -25,8 +25,7 @@ mod prefetch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -43,6 +42,9 @@ use crate::sys::signals::Signals;
 use builder::SHORTEST_LEASE;
 pub use builder::WorkerBuilder;
 use prefetch::Prefetch;
+
+/// How long the end of a worker waits for the collector, which waits for the broker.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 
 /// Joins the queue: makes the group of its workers if there is none. Returns the lease
 /// that the workers have agreed on.
@@ -66,7 +68,8 @@ struct Worker {
     names: Vec<String>,
     local: Feed,
     state: Mutex<State>,
-    /// Notified when there is room for a task, and when the phase changes.
+    /// Notified when a task was removed, which makes room for another, and when the phase
+    /// changes.
     has_room: Condvar,
     /// Notified when the phase changes.
     phase_changed: Condvar,
@@ -238,26 +241,27 @@ impl Worker {
         self.wake_the_fetcher();
 
         let until = Instant::now() + if broken { Duration::ZERO } else { grace };
+        // The end of a task sends no signal either.
         while Instant::now() < until && !self.lock().running.is_empty() {
             let short = Duration::from_millis(20);
             if signals.wait(Some(short)).is_some() {
                 break;
             }
         }
-        // The collector gives the cancelled tasks back.
-        {
-            let state = self.lock();
-            let all: Vec<_> = state.running.keys().cloned().collect();
-            self.cancel(&state, &all);
-        }
-        let until = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < until && !self.lock().running.is_empty() {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let mut link = self.address.link();
-        let left: Vec<_> = self.lock().running.keys().cloned().collect();
+        let state = self.lock();
+        let all: Vec<_> = state.running.keys().cloned().collect();
+        self.cancel(&state, &all);
+        // The collector gives the cancelled tasks back. The wake-up that must not be lost
+        // is the removal of the last one: it is made under the lock, before the notice,
+        // and the lock is held from the check until the sleep.
+        let waited = self
+            .has_room
+            .wait_timeout_while(state, LAST_WAIT, |state| !state.running.is_empty());
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let left: Vec<_> = state.running.keys().cloned().collect();
+        drop(state);
         if !left.is_empty() {
-            self.give_back(&mut link, left);
+            self.give_back(&mut self.address.link(), left);
         }
         self.set_phase(Phase::Ended);
         self.finished.store(true, Ordering::Release);

@@ -11,7 +11,9 @@ const MOST_AHEAD: usize = 128;
 /// of tasks that end during one round trip to the broker, so it is zero while tasks are
 /// long.
 pub(super) struct Prefetch {
+    /// When the rate was last computed.
     since: Instant,
+    /// The number of tasks that have ended since.
     done: u32,
     pub(super) ahead: usize,
 }
@@ -27,6 +29,7 @@ impl Default for Prefetch {
 }
 
 impl Prefetch {
+    /// Counts tasks that have ended.
     pub(super) fn count(&mut self, done: u32) {
         self.done += done;
         let elapsed = self.since.elapsed();

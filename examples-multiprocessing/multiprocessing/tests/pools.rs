@@ -59,6 +59,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_giant_message_arrives_whole,
     inputs_that_panic_do_so_in_the_caller,
     a_pool_without_supervisor_says_so_within_a_second,
+    a_pool_that_ends_before_it_is_closed_says_so_when_it_is_joined,
     a_kill_storm_costs_the_killed_tasks_alone,
     a_pool_of_which_a_process_is_stopped_can_be_ended,
     a_pool_whose_results_nobody_awaits_ends_with_its_program,
@@ -1448,6 +1449,46 @@ fn a_pool_without_supervisor_says_so_within_a_second() {
         assert!(killed.elapsed() < ms(3_000), "{:?}", killed.elapsed());
         finish(&pool);
     }
+}
+
+fn a_pool_that_ends_before_it_is_closed_says_so_when_it_is_joined() {
+    for task_says_so_first in [false, true] {
+        let pool = pool(2);
+        let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
+        assert!(matches!(pool.join(), Err(PoolError::StillRunning)));
+        kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
+        if task_says_so_first {
+            soon(|| pool.apply(square, (1,)) == Err(TaskError::Broken));
+        }
+        let mut joined = Ok(());
+        soon(|| {
+            joined = pool.join();
+            !matches!(joined, Err(PoolError::StillRunning))
+        });
+        assert!(
+            matches!(joined, Err(PoolError::Failed(TaskError::Broken))),
+            "{joined:?}"
+        );
+        assert_eq!(
+            joined.unwrap_err().to_string(),
+            "The pool ended before it was closed: the pool is broken, its supervisor \
+             has ended: make a new pool."
+        );
+        let in_time = pool.join_timeout(ms(1));
+        assert!(matches!(in_time, Err(PoolError::Failed(_))), "{in_time:?}");
+        // There is nothing to wait for.
+        finish(&pool);
+    }
+    let pool = builder().processes(1).initializer(|| process::exit(3), ());
+    let pool = pool.start().unwrap();
+    let failed = pool.apply(square, (1,)).unwrap_err();
+    let joined = pool.join();
+    assert!(
+        matches!(&joined, Err(PoolError::Failed(error)) if *error == failed),
+        "{joined:?}"
+    );
+    pool.terminate();
+    pool.join().unwrap();
 }
 
 fn a_kill_storm_costs_the_killed_tasks_alone() {

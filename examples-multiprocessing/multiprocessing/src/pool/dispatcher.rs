@@ -108,7 +108,7 @@ impl State {
             PoolState::Closed | PoolState::Over(TaskError::Terminated) => {
                 Err(TaskError::Closed)
             }
-            PoolState::Over(error) => Err(error.clone()),
+            PoolState::Failed(error) | PoolState::Over(error) => Err(error.clone()),
         }
     }
 
@@ -192,11 +192,11 @@ impl Dispatcher {
         match &state.tasks.state {
             PoolState::Open
             | PoolState::Closed
-            | PoolState::Over(TaskError::Initializer(_)) => Ok(()),
-            PoolState::Over(TaskError::System(why)) => {
+            | PoolState::Failed(TaskError::Initializer(_)) => Ok(()),
+            PoolState::Failed(TaskError::System(why)) => {
                 Err(PoolError::Workers(why.clone()))
             }
-            PoolState::Over(_) => Err(PoolError::Workers(
+            PoolState::Failed(_) | PoolState::Over(_) => Err(PoolError::Workers(
                 "its supervisor has ended before it had started all workers.".into(),
             )),
         }
@@ -604,8 +604,9 @@ impl Dispatcher {
             return;
         }
         let mut state = self.lock();
-        if state.tasks.state == PoolState::Open {
-            state.tasks.state = PoolState::Closed;
+        let was_open = state.tasks.state == PoolState::Open;
+        state.tasks.close();
+        if was_open {
             match &self.workers {
                 Workers::Local { shared, .. } => {
                     shared.close();
@@ -627,7 +628,7 @@ impl Dispatcher {
         }
         let mut state = self.lock();
         let callbacks = state.tasks.forget_callbacks();
-        state.tasks.end_all(&TaskError::Terminated);
+        state.tasks.terminate();
         match &self.workers {
             Workers::Local { supervisor, .. } => end(supervisor),
             #[cfg(feature = "broker")]
@@ -647,12 +648,17 @@ impl Dispatcher {
             };
             return Ok(supervisor.join().map(|()| true)?);
         }
-        let state = self.lock();
+        // What has ended the pool may be unknown until somebody looks.
+        let (state, _) = self.wait(Some(Instant::now()), |_| false);
         if state.tasks.callbacks.is_this_thread() {
             return Err(PoolError::JoinInCallback);
         }
-        if state.tasks.state == PoolState::Open {
-            return Err(PoolError::StillRunning);
+        match &state.tasks.state {
+            PoolState::Open => return Err(PoolError::StillRunning),
+            PoolState::Failed(error) => {
+                return Err(PoolError::Failed(error.clone()));
+            }
+            PoolState::Closed | PoolState::Over(_) => {}
         }
         drop(state);
         if self.wait_for_all(until) == Waited::TimedOut {

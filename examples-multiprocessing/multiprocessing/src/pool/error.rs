@@ -181,6 +181,9 @@ pub enum PoolError {
     TooFew,
     /// The pool still takes tasks: close or terminate it before joining it.
     StillRunning,
+    /// The pool has ended by itself, and was joined though it was neither closed nor
+    /// terminated. Tasks that had not ended by then did so with this error.
+    Failed(TaskError),
     /// A callback joined its pool, and would wait for its own end.
     JoinInCallback,
     /// The supervisor could not be started, for instance because other threads run; or
@@ -202,6 +205,12 @@ impl fmt::Display for PoolError {
             }
             Self::StillRunning => {
                 "The pool is still running: close or terminate it before joining it."
+            }
+            Self::Failed(error) => {
+                // Some reasons are whole sentences.
+                let why = error.to_string();
+                let why = why.trim_end_matches('.');
+                return write!(f, "The pool ended before it was closed: {why}.");
             }
             Self::JoinInCallback => {
                 "A callback cannot join its pool, which would wait for the callback: \

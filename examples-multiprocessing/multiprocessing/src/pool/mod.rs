@@ -269,7 +269,9 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// [`PoolError::StillRunning`] if neither was called; [`PoolError::JoinInCallback`]
+    /// If neither was called, [`PoolError::StillRunning`], or [`PoolError::Failed`] for a
+    /// pool that has ended by itself, as one whose supervisor was killed does. Tasks that
+    /// are lost with a closed pool say so themselves. [`PoolError::JoinInCallback`]
     /// in a callback of the pool; [`PoolError::Process`] in any process but the one that
     /// made the pool.
     pub fn join(&self) -> Result<(), PoolError> {

@@ -117,7 +117,7 @@ impl Dispatcher {
     pub(super) fn leave(&self, client: &Client) {
         let mut state = self.lock();
         let callbacks = state.tasks.forget_callbacks();
-        state.tasks.end_all(&TaskError::Terminated);
+        state.tasks.terminate();
         self.notify(&state);
         drop(state);
         drop(callbacks);

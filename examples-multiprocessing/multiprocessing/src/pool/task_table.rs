@@ -18,6 +18,8 @@ use super::wakers::WakerQueue;
 pub(super) enum PoolState {
     Open,
     Closed,
+    /// It is over, though nobody has closed or terminated it.
+    Failed(TaskError),
     /// Nothing will come from the workers any more, and every task has ended. A task
     /// that had not ended by then did so with this error.
     Over(TaskError),
@@ -85,7 +87,7 @@ impl TaskTable {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, PoolState::Over(_))
+        matches!(self.state, PoolState::Failed(_) | PoolState::Over(_))
     }
 
     fn entry(&mut self, ticket: Ticket) -> Option<&mut Entry> {
@@ -294,8 +296,26 @@ impl TaskTable {
         }
         self.end_all(&match self.state {
             PoolState::Closed => TaskError::Closed,
-            PoolState::Open | PoolState::Over(_) => TaskError::Broken,
+            PoolState::Open | PoolState::Failed(_) | PoolState::Over(_) => {
+                TaskError::Broken
+            }
         });
+    }
+
+    /// Takes no more tasks.
+    pub(super) fn close(&mut self) {
+        self.state = match mem::replace(&mut self.state, PoolState::Closed) {
+            PoolState::Open | PoolState::Closed => PoolState::Closed,
+            PoolState::Failed(error) | PoolState::Over(error) => {
+                PoolState::Over(error)
+            }
+        };
+    }
+
+    /// Takes no more tasks, and ends those that it has.
+    pub(super) fn terminate(&mut self) {
+        self.close();
+        self.end_all(&TaskError::Terminated);
     }
 
     /// Every task that has not ended ends with this error.
@@ -303,7 +323,10 @@ impl TaskTable {
         if self.is_over() {
             return;
         }
-        self.state = PoolState::Over(error.clone());
+        self.state = match self.state {
+            PoolState::Open => PoolState::Failed(error.clone()),
+            _ => PoolState::Over(error.clone()),
+        };
         let tickets: Vec<_> = self.entries.iter().map(|(key, _)| key).collect();
         for ticket in tickets {
             let ticket = ticket as Ticket;

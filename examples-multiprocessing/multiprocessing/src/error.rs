@@ -8,6 +8,7 @@ use crate::pool::{PoolError, TaskError};
 use crate::process::ProcessError;
 use crate::queue::{GetError, PutError, TaskDoneTooOften, TasksLost};
 use crate::sync::{BarrierBroken, NotLocked, NotOwner, ReleasedTooOften};
+use crate::sys::descriptor::Reason;
 
 /// What a function returns that can fail with any error of the library.
 ///
@@ -225,7 +226,9 @@ impl fmt::Display for Error {
             return write!(f, "{error}");
         }
         match self {
-            Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::System { doing, source } => {
+                write!(f, "cannot {doing}: {}", Reason(source))
+            }
             Self::TooManyParties { most } => {
                 write!(
                     f,

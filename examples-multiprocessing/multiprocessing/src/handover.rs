@@ -34,7 +34,7 @@ use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::sys::descriptor;
+use crate::sys::descriptor::{self, Reason};
 
 /// What kind of handle it is. The same in all processes of one program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,7 +297,8 @@ fn add<S: Serializer>(
                  a task or a file",
             ));
         };
-        let mut entry = entry(given).map_err(S::Error::custom)?;
+        let entry = entry(given);
+        let mut entry = entry.map_err(|why| S::Error::custom(Reason(&why)))?;
         entry.kind = entry.kind.in_handle();
         given.handles.entries.push(entry);
         Ok(given.handles.entries.len() - 1)

@@ -107,8 +107,8 @@
 //! # Layout
 //!
 //! Each row uses only the rows above it, with three exceptions: `error` names the errors of
-//! all rows, which convert into [`Error`]; `codec` and `handover` use `sys/plain` and
-//! `sys/descriptor`, which use no other row; and a slice of shared numbers is sound only
+//! all rows, which convert into [`Error`]; `error`, `codec` and `handover` use `sys/plain`
+//! and `sys/descriptor`, which use no other row; and a slice of shared numbers is sound only
 //! under its lock, so `sys/numbers` uses `wait/` and `registry`.
 //!
 //! | | |

@@ -117,6 +117,49 @@ fn the_systems_reason_is_the_cause_at_any_depth() {
 }
 
 #[test]
+fn an_error_for_want_of_descriptors_says_what_to_do() {
+    for (code, remedy) in [
+        (libc::EMFILE, "`ulimit -n 4096`"),
+        (libc::ENFILE, "`sysctl fs.file-max"),
+        (libc::ETOOMANYREFS, "receive messages that wait"),
+    ] {
+        let source = || io::Error::from_raw_os_error(code);
+        let errors: [Error; _] = [
+            Error::System {
+                doing: "try",
+                source: source(),
+            },
+            ProcessError::System {
+                what: "try",
+                source: source(),
+            }
+            .into(),
+            SendError::Io(source()).into(),
+            RecvError::Io(source()).into(),
+            #[cfg(feature = "managers")]
+            multiprocessing::managers::ManagerError::Absent {
+                address: ("127.0.0.1", 1).into(),
+                source: source(),
+            }
+            .into(),
+            #[cfg(feature = "managers")]
+            multiprocessing::managers::ManagerError::Bind {
+                address: ("127.0.0.1", 1).into(),
+                source: source(),
+            }
+            .into(),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains(&source().to_string()), "{text}");
+            assert!(text.contains(remedy), "{text}");
+            assert!(!text.contains("start the server first"), "{text}");
+            assert!(!text.contains("choose another"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_reason_why_an_argument_is_refused_is_the_cause() {
     struct Refuses;
     impl Serialize for Refuses {

@@ -3,9 +3,13 @@
 //!
 //! Each test sets a limit in a forked process of its own.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process;
+
 use multiprocessing::{
-    Array, Event, JoinableQueue, Lock, Pool, Process, PutError, Queue, Semaphore,
-    SharedMemory, SimpleQueue, Value, freeze_support, pipe,
+    Array, Connection, Event, JoinableQueue, Lock, Pool, Process, PutError, Queue,
+    Semaphore, SharedMemory, SimpleQueue, Value, freeze_support, pipe,
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -18,6 +22,7 @@ fn main() {
     let claims: &[(&str, fn())] = named![
         thousands_of_small_objects_need_few_descriptors,
         many_locks_travel_with_few_descriptors,
+        without_descriptors_everything_says_what_to_do,
         queues_and_pools_work_in_a_small_address_space,
         queues_and_pools_work_with_a_limit_of_the_file_size,
         too_large_a_file_is_an_error,
@@ -83,6 +88,100 @@ fn many_locks_travel_with_few_descriptors() {
 
 fn double(x: u32) -> u32 {
     2 * x
+}
+
+/// Each is tried with no descriptor, then with one, and so on until it succeeds.
+fn without_descriptors_everything_says_what_to_do() {
+    const REFUSED: i32 = 3;
+    type Attempt = fn() -> multiprocessing::Result<()>;
+    let attempts: &[(&str, Attempt)] = named![
+        numbers_and_a_block,
+        queues,
+        a_large_message,
+        processes,
+        a_spawned_process,
+        a_pool_with_an_initializer,
+        #[cfg(feature = "managers")]
+        a_manager,
+    ];
+    for (what, attempt) in attempts {
+        for free in 0.. {
+            assert!(free < 40, "{what} never succeeds");
+            let mut p = Process::new(|| {
+                let first_free = File::open("/dev/null").unwrap().as_raw_fd();
+                limit(Resource::RLIMIT_NOFILE, u64::from(first_free as u32) + free);
+                if let Err(error) = attempt() {
+                    let text = error.to_string();
+                    assert!(text.contains("`ulimit -n "), "{what}, {free}: {text}");
+                    process::exit(REFUSED);
+                }
+            });
+            p.start().unwrap();
+            p.join().unwrap();
+            match p.exitcode() {
+                Some(0) if free > 0 => break,
+                Some(REFUSED) => {}
+                other => panic!("{what} with {free} descriptors: {other:?}"),
+            }
+        }
+    }
+}
+
+fn numbers_and_a_block() -> multiprocessing::Result<()> {
+    Lock::new()?;
+    Array::<u8>::zeroed(1 << 20)?;
+    SharedMemory::new(1 << 20)?;
+    Ok(())
+}
+
+fn queues() -> multiprocessing::Result<()> {
+    Queue::new(0)?.put("7".repeat(1 << 20))?;
+    SimpleQueue::new()?.put(8)?;
+    JoinableQueue::new(0)?.put(9)?;
+    Ok(())
+}
+
+fn a_large_message() -> multiprocessing::Result<()> {
+    let (receiver, sender) = pipe(false)?;
+    sender.send_bytes(&vec![7; 100_000])?;
+    receiver.recv_bytes()?;
+    Ok(())
+}
+
+fn processes() -> multiprocessing::Result<()> {
+    let mut one = Process::new(|| ());
+    let mut other = Process::builder().daemon(true).target(|| ());
+    one.start()?;
+    other.start()?;
+    one.join()?;
+    other.join()?;
+    Ok(())
+}
+
+fn a_spawned_process() -> multiprocessing::Result<()> {
+    let (_receiver, sender) = pipe(false)?;
+    let send = |(sender, _): (Connection, Lock)| sender.send(&7).unwrap();
+    let mut p = Process::spawned(send, (sender, Lock::new()?));
+    p.start()?;
+    p.join()?;
+    assert_eq!(p.exitcode(), Some(0));
+    Ok(())
+}
+
+fn a_pool_with_an_initializer() -> multiprocessing::Result<()> {
+    let queue = Queue::new(0)?;
+    let initializer = |queue: Queue<u32>| queue.put(1).unwrap();
+    let pool = Pool::builder().processes(1);
+    let pool = pool.initializer(initializer, (queue.clone(),)).start()?;
+    assert_eq!(pool.map(double, 0..3)?, [0, 2, 4]);
+    assert_eq!(queue.get(), Ok(1));
+    Ok(())
+}
+
+#[cfg(feature = "managers")]
+fn a_manager() -> multiprocessing::Result<()> {
+    multiprocessing::managers::manager()?;
+    Ok(())
 }
 
 fn queues_and_pools_work() {

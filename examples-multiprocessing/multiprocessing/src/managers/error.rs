@@ -11,6 +11,7 @@ use super::wire::SendError;
 use super::wire::auth::AuthError;
 use super::wire::frame::FrameError;
 use crate::ProcessError;
+use crate::sys::descriptor::remedy;
 
 /// Why a manager or one of its proxies could not do what it was asked to.
 ///
@@ -25,7 +26,8 @@ use crate::ProcessError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ManagerError {
-    /// No server listens there, or it cannot be reached.
+    /// No server listens there, it cannot be reached, or it has closed the connection at
+    /// once.
     Absent {
         /// Where.
         address: Address,
@@ -50,7 +52,8 @@ pub enum ManagerError {
         /// Where it was.
         address: Address,
     },
-    /// The server exists but has not answered in time: it is stopped or overloaded.
+    /// The server exists but has not answered in time: it is stopped, overloaded or has
+    /// too many open files.
     TimedOut {
         /// Where it is.
         address: Address,
@@ -100,10 +103,27 @@ pub enum ManagerError {
 impl fmt::Display for ManagerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent { address, source } => write!(
-                f,
-                "No server answers at {address} ({source}): start the server first."
-            ),
+            Self::Absent { address, source } => {
+                match (remedy(source), source.kind()) {
+                    (Some(remedy), _) => write!(
+                        f,
+                        "No connection to {address} could be made ({source}): {remedy}."
+                    ),
+                    (_, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                        write!(
+                            f,
+                            "The server at {address} closed the connection at once ({source}): \
+                     try again, and if it stays so, raise the server's limit of open \
+                     files, as by `ulimit -n 4096`."
+                        )
+                    }
+                    _ => write!(
+                        f,
+                        "No server answers at {address} ({source}): start the server \
+                     first."
+                    ),
+                }
+            }
             Self::WrongKey { address } => write!(
                 f,
                 "The server at {address} has another authkey: give both sides the \
@@ -121,7 +141,7 @@ impl fmt::Display for ManagerError {
             Self::TimedOut { address } => write!(
                 f,
                 "The server at {address} has not answered in time: check whether it is \
-                 stopped or overloaded."
+                 stopped, overloaded or has too many open files."
             ),
             Self::TooLong { address, bytes } => write!(
                 f,
@@ -130,8 +150,8 @@ impl fmt::Display for ManagerError {
             ),
             Self::Bind { address, source } => write!(
                 f,
-                "The address {address} cannot be listened to ({source}): choose \
-                 another."
+                "The address {address} cannot be listened to ({source}): {}.",
+                remedy(source).unwrap_or("choose another")
             ),
             Self::Empty => f.write_str("The queue is empty."),
             Self::Full => f.write_str("The queue is full."),

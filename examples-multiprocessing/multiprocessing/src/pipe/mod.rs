@@ -39,7 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::channel::HALF_PAGE;
 use crate::codec::{self, DecodeError, EncodeError};
 use crate::handover::{self, Kind};
-use crate::sys::descriptor::above_standard;
+use crate::sys::descriptor::{Reason, above_standard};
 use crate::sys::memory;
 use crate::sys::packet::{self, Packet};
 use crate::wait::{Spin, SpinLimits};
@@ -412,7 +412,9 @@ impl fmt::Display for SendError {
                 "this end of the pipe only receives: send at the other end",
             ),
             Self::Encode(error) => error.fmt(f),
-            Self::Io(error) => write!(f, "the message could not be sent: {error}"),
+            Self::Io(error) => {
+                write!(f, "the message could not be sent: {}", Reason(error))
+            }
         }
     }
 }
@@ -467,10 +469,11 @@ impl fmt::Display for RecvError {
             Self::Decode(error) => error.fmt(f),
             Self::Broken => f.write_str(
                 "a message arrived broken: it was not sent by a Connection, or too many \
-                 files are open to take it",
+                 files are open to take it (close some, or raise their limit, as by \
+                 `ulimit -n 4096`)",
             ),
             Self::Io(error) => {
-                write!(f, "the message could not be received: {error}")
+                write!(f, "the message could not be received: {}", Reason(error))
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::TaskError;
 use super::message::append_error;
 use crate::handover::{self, Handles};
+use crate::sys::descriptor::Reason;
 use crate::sys::routine::Routine;
 
 /// Tells the supervisor to look at the workers' slots: a task was cancelled, or one with
@@ -54,7 +55,9 @@ impl Initializer {
                 let routine = Routine::from_word(self.routine);
                 handover::receive(handles, || routine.run(&self.args, answer));
             }
-            Err(error) => append_error(answer, &TaskError::argument(error)),
+            Err(error) => {
+                append_error(answer, &TaskError::argument(Reason(&error)));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use crate::codec::EncodeError;
+use crate::sys::descriptor::Reason;
 
 /// Why a process could not be started, waited for or signalled.
 ///
@@ -126,7 +127,7 @@ impl fmt::Display for ProcessError {
                 return write!(f, "The process could not run its function: {why}.");
             }
             Self::System { what, source } => {
-                return write!(f, "The system could not {what}: {source}.");
+                return write!(f, "The system could not {what}: {}.", Reason(source));
             }
         })
     }

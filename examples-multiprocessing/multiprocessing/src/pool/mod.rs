@@ -199,7 +199,8 @@ pub use submit::PoolCall;
 /// # Memory
 ///
 /// Tasks that wait for a worker, and answers that nobody has received yet, lie in shared
-/// memory, at most 16 GiB of either. A task that finds no room ends with
+/// memory, at most 16 GiB of either. What a burst of them has taken goes back to the system
+/// as it does for a [`Queue`](crate::Queue#memory). A task that finds no room ends with
 /// [`TaskError::System`], one whose result finds none with [`TaskError::Result`].
 ///
 /// # Ctrl+C

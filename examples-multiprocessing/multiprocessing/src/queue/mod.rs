@@ -183,6 +183,15 @@ use queue_methods;
 /// | a [`Connection`](crate::Connection) | a socket; the same processes | two ends, bytes, [`wait`](crate::wait()) for several at once | for a conversation between two |
 /// | [`std::sync::mpsc`] and others of threads | this process's memory; its threads, and no other process: a fork has a copy that is connected to nothing | any value, without serde | within one process |
 ///
+/// # Memory
+///
+/// Items wait in shared memory, at most 16 GiB of them, and a queue without a limit takes as
+/// much as its longest backlog needs. When the backlog is gone, its memory stays for the next
+/// one. It goes back to the system by halves, one for every 64 KiB of items that then go
+/// through the empty queue, until 4 MiB are left. So a queue that nobody uses after a burst
+/// keeps its memory until the last process has dropped it: give it a limit, or make another
+/// queue for what follows.
+///
 /// # When a process dies
 ///
 /// A process that is killed at any moment leaves the queue in order: the item that it was

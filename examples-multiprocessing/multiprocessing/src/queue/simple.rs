@@ -10,7 +10,7 @@ use crate::handover::handle;
 /// A queue of any number of items with the four operations that most programs need:
 /// Python's
 /// [`SimpleQueue`](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.SimpleQueue).
-/// When a process dies it behaves as a [`Queue`] does.
+/// When a process dies it behaves as a [`Queue`] does, and it takes memory as one does.
 ///
 /// ```
 /// use multiprocessing::SimpleQueue;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Wake};
 use std::thread::{self, sleep};
@@ -61,6 +61,7 @@ const CLAIMS: &[(&str, fn())] = named![
     a_pool_without_supervisor_says_so_within_a_second,
     a_pool_that_ends_before_it_is_closed_says_so_when_it_is_joined,
     a_kill_storm_costs_the_killed_tasks_alone,
+    workers_that_run_are_looked_after_while_many_others_are_started,
     a_pool_of_which_a_process_is_stopped_can_be_ended,
     a_pool_whose_results_nobody_awaits_ends_with_its_program,
     a_pool_that_is_never_dropped_ends_with_its_program,
@@ -81,6 +82,7 @@ const OBSERVATIONS: &[(&str, Observation)] = named![
     callbacks_come_one_at_a_time_and_before_join_returns,
     what_a_task_prints_comes_out_before_its_end_is_known,
     a_pool_that_cannot_start_all_its_workers_says_so,
+    a_pool_whose_last_worker_cannot_be_replaced_says_so,
     ctrl_c_during_map_ends_everybody_silently,
     a_program_that_handles_ctrl_c_keeps_its_pool,
     a_killed_parent_takes_everybody_along,
@@ -92,6 +94,7 @@ const SUBJECTS: &[(&str, fn())] = named![
     callbacks,
     half_a_line,
     too_few_processes,
+    no_process_for_another_worker,
     interrupted,
     interrupted_with_initializer,
     endless_map,
@@ -1357,20 +1360,40 @@ fn inputs_that_panic_do_so_in_the_caller() {
     finish(&pool);
 }
 
-fn a_pool_that_cannot_start_all_its_workers_says_so(method: &str) {
-    let subject = start("too_few_processes", method);
+/// The lines of a subject that calls [`is_alone`]; `None` if it cannot be.
+fn run_alone(subject: &str, method: &str) -> Option<Vec<String>> {
+    static USERS: AtomicU32 = AtomicU32::new(0);
+    let subject = start(subject, method);
     // A user of its own, since the limit counts all processes of the user. Root has none.
-    let user = 60_000 + process::id() % 2_000 * 2 + u32::from(method == "fork");
-    let mut lines = if getuid().is_root() {
+    let lines = if getuid().is_root() {
+        let user = USERS.fetch_add(1, Ordering::Relaxed);
+        let user = 60_000 + process::id() % 500 * 8 + user;
         subject.user(user).env("ALONE", "1").run().success()
     } else {
         subject.run().success()
     };
-    let line = lines.remove(0);
-    if line == "skipped" {
+    if lines == ["skipped"] {
         eprintln!("skipped: this user may not make a namespace of users");
-        return;
+        return None;
     }
+    Some(lines)
+}
+
+/// Whether the processes of this one's user are counted apart from all others.
+fn is_alone() -> bool {
+    let alone =
+        env::var("ALONE").is_ok() || unshare(CloneFlags::CLONE_NEWUSER).is_ok();
+    if !alone {
+        println!("skipped");
+    }
+    alone
+}
+
+fn a_pool_that_cannot_start_all_its_workers_says_so(method: &str) {
+    let Some(mut lines) = run_alone("too_few_processes", method) else {
+        return;
+    };
+    let line = lines.remove(0);
     let start = "The pool was not started, only 1 of 3 workers could be started: ";
     assert!(line.starts_with(start), "{line}");
     assert!(line.contains("Resource temporarily unavailable"), "{line}");
@@ -1398,10 +1421,7 @@ fn a_pool_without_tasks_has_run_its_initializer() {
 }
 
 fn too_few_processes() {
-    // A namespace of users counts its processes apart.
-    let alone = env::var("ALONE").is_ok();
-    if !alone && unshare(CloneFlags::CLONE_NEWUSER).is_err() {
-        println!("skipped");
+    if !is_alone() {
         return;
     }
     // This one, the supervisor and one worker.
@@ -1421,6 +1441,89 @@ fn too_few_processes() {
     assert_eq!(pool.apply(square, (5,)), Ok(25));
     println!("started with 1");
     finish(&pool);
+}
+
+fn a_pool_whose_last_worker_cannot_be_replaced_says_so(method: &str) {
+    let Some(lines) = run_alone("no_process_for_another_worker", method) else {
+        return;
+    };
+    let why = "only 0 of 1 workers could be started: The system could not fork this \
+               process: Resource temporarily unavailable (os error 11). Ask for fewer \
+               workers, or raise the limit of processes.";
+    assert_eq!(lines, [why, why, "nothing is left"]);
+}
+
+fn no_process_for_another_worker() {
+    const MANY: u64 = 20;
+    if !is_alone() {
+        return;
+    }
+    // The supervisor keeps the low limit: this one, itself and one worker.
+    setrlimit(Resource::RLIMIT_NPROC, 3, MANY).unwrap();
+    let pool = pool(1);
+    let worker = pool.apply(worker_pid, ()).unwrap();
+    setrlimit(Resource::RLIMIT_NPROC, MANY, MANY).unwrap();
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let other = Process::builder().daemon(true);
+        let mut other = other.target(|| sleep(Duration::from_mins(1)));
+        other.start().unwrap();
+        others.push(other);
+    }
+    let handle = pool.apply_async(nap, (60_000,));
+    kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    // The worker may have taken the task before it was killed.
+    let outcome = handle.get();
+    assert!(
+        matches!(
+            outcome,
+            Err(TaskError::Killed { .. } | TaskError::System(_))
+        ),
+        "{outcome:?}"
+    );
+    println!("{}", pool.apply(square, (1,)).unwrap_err());
+    let Err(PoolError::Failed(TaskError::System(why))) = pool.join() else {
+        panic!("it has ended by itself");
+    };
+    println!("{why}");
+    drop(pool);
+    for other in others {
+        other.kill().unwrap();
+        other.join().unwrap();
+    }
+    assert!(active_children().is_empty());
+    println!("nothing is left");
+}
+
+fn children_of(process: i32) -> Vec<Pid> {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap();
+    let children = children.split_whitespace();
+    children
+        .map(|pid| Pid::from_raw(pid.parse().unwrap()))
+        .collect()
+}
+
+fn workers_that_run_are_looked_after_while_many_others_are_started() {
+    const WORKERS: usize = 128;
+    let pool = pool(WORKERS);
+    let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
+    // The system may let the new worker run only after all have been started.
+    soon(|| {
+        soon(|| children_of(supervisor).len() == WORKERS);
+        kill(Pid::from_raw(supervisor), Signal::SIGSTOP).unwrap();
+        for worker in children_of(supervisor) {
+            kill(worker, Signal::SIGKILL).unwrap();
+            let stat = format!("/proc/{worker}/stat");
+            soon(|| fs::read_to_string(&stat).unwrap().contains(") Z "));
+        }
+        let handle = pool.apply_async(|| raise(Signal::SIGKILL).unwrap(), ());
+        kill(Pid::from_raw(supervisor), Signal::SIGCONT).unwrap();
+        let lost = handle.get();
+        let started = children_of(supervisor).len();
+        assert_eq!(lost, Err(TaskError::Killed { signal: 9 }));
+        started < WORKERS * 3 / 4
+    });
 }
 
 fn a_pool_without_supervisor_says_so_within_a_second() {
@@ -1496,7 +1599,6 @@ fn a_kill_storm_costs_the_killed_tasks_alone() {
     let mut random = Random::seeded();
     let pool = pool(4);
     let supervisor = pool.apply(|| getppid().as_raw(), ()).unwrap();
-    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
     let over = AtomicBool::new(false);
     let (mut values, mut killed, mut sum) = (0, 0, 0);
     let mut lost_sum = 0;
@@ -1504,15 +1606,10 @@ fn a_kill_storm_costs_the_killed_tasks_alone() {
         let attacker = s.spawn(|| {
             let mut kills = 0;
             while !over.load(Ordering::Relaxed) {
-                let workers = fs::read_to_string(&children).unwrap_or_default();
-                let workers: Vec<i32> = workers
-                    .split_whitespace()
-                    .map(|pid| pid.parse().unwrap())
-                    .collect();
+                let workers = children_of(supervisor);
                 if !workers.is_empty() {
                     let victim =
                         workers[random.below(workers.len() as u64) as usize];
-                    let victim = Pid::from_raw(victim);
                     kills += u32::from(kill(victim, Signal::SIGKILL).is_ok());
                 }
                 sleep(Duration::from_micros(1000 + random.below(3000)));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use multiprocessing::managers::{BaseManager, Value};
 use queue::Queue;
-use tutorial::harness::{Finished, free_port, listing, pythons, script};
+use tutorial::harness::{Finished, free_port, listing, pythons, script, unique};
 
 /// The folder of the tutorial's own scripts.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
@@ -61,7 +61,7 @@ fn our_master_and_our_worker_square_ten_numbers() {
 
 #[test]
 fn they_do_so_over_a_socket_file_and_leave_none() {
-    let path = env::temp_dir().join(format!("task-{}/socket", std::process::id()));
+    let path = env::temp_dir().join(unique("task")).join("socket");
     std::fs::create_dir(path.parent().unwrap()).unwrap();
     let address = path.to_str().unwrap();
     let mut master = listing!("task_master").arg(address).start();

@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use tutorial::harness::{Finished, listing};
+use tutorial::harness::{Finished, listing, unique};
 
 #[test]
 fn pipe_duplex_answers() {
@@ -137,8 +137,7 @@ fn joinable_queue_waits_for_the_last_task_and_counts_them() {
 
 #[test]
 fn file_ipc_leaves_no_file() {
-    let temp =
-        std::env::temp_dir().join(format!("exchanging-{}", std::process::id()));
+    let temp = std::env::temp_dir().join(unique("exchanging"));
     fs::create_dir(&temp).unwrap();
     let lines = listing!("file_ipc").env("TMPDIR", &temp).run().success();
     let place = format!("the file is {}/file_ipc-", temp.display());
@@ -196,7 +195,7 @@ fn asleep(pid: Pid) {
 
 #[test]
 fn named_pipe_connects_two_runs_and_survives_one_that_was_interrupted() {
-    let path = std::env::temp_dir().join(format!("fifo-{}", std::process::id()));
+    let path = std::env::temp_dir().join(unique("fifo"));
     let mut interrupted = listing!("named_pipe").arg(&path).start();
     interrupted.line_with("waiting at");
     interrupted.signal(Signal::SIGINT);
@@ -218,7 +217,7 @@ fn named_pipe_connects_two_runs_and_survives_one_that_was_interrupted() {
 #[test]
 fn named_pipe_names_what_it_cannot_use() {
     let folder = std::env::temp_dir();
-    let file = folder.join(format!("no-fifo-{}", std::process::id()));
+    let file = folder.join(unique("no-fifo"));
     fs::write(&file, "not a FIFO").unwrap();
     let missing = folder.join("no such folder").join("fifo");
     for path in [&file, &missing] {

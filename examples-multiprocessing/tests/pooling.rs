@@ -1,10 +1,10 @@
 //! Pools: N5, T23, D51 to D56, D58 and D61.
 
 use std::collections::HashSet;
-use std::{env, fs, process};
+use std::{env, fs};
 
 use nix::sys::signal::Signal;
-use tutorial::harness::{listing, sorted};
+use tutorial::harness::{listing, sorted, unique};
 
 #[test]
 fn the_fifth_task_waits_for_a_worker() {
@@ -95,7 +95,7 @@ fn a_pool_that_is_not_waited_for_finishes_nothing() {
 
 #[test]
 fn a_schedule_shows_every_task_once() {
-    let svg = env::temp_dir().join(format!("schedule-{}.svg", process::id()));
+    let svg = env::temp_dir().join(unique("schedule") + ".svg");
     let lines = listing!("pool_schedule")
         .tempo(20)
         .arg(&svg)

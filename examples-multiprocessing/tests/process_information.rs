@@ -6,7 +6,7 @@ use std::{env, fs, process};
 
 use nix::sys::utsname::uname;
 use nix::unistd::{getegid, geteuid, getgid, getuid};
-use tutorial::harness::{Listing, listing};
+use tutorial::harness::{Listing, listing, unique};
 
 /// An id without rights, and not the one that the listings change to.
 const ORDINARY: u32 = 65533;
@@ -29,8 +29,7 @@ struct Copy(PathBuf);
 impl Copy {
     fn new(listing: &str, mode: u32) -> Self {
         let name = listing.rsplit('/').next().unwrap();
-        let path =
-            env::temp_dir().join(format!("{name}-{mode:o}-{}", process::id()));
+        let path = env::temp_dir().join(unique(&format!("{name}-{mode:o}")));
         // Not by this process: what another test starts meanwhile would inherit the
         // file open for writing, and a file that is written cannot be run.
         let mut install = Command::new("install");

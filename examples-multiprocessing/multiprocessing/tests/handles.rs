@@ -12,6 +12,7 @@ use multiprocessing::{
 use nix::unistd::alarm;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tutorial::harness::unique;
 
 fn main() {
     freeze_support();
@@ -317,7 +318,7 @@ fn numbers_that_are_locked_are_not_forked() {
 }
 
 fn a_block_belongs_to_the_process_that_made_it() {
-    let name = format!("handles-test-{}", std::process::id());
+    let name = unique("handles-test");
     let (named, nameless) = (
         SharedMemory::create(&name, 10).unwrap(),
         SharedMemory::new(10).unwrap(),
@@ -361,7 +362,7 @@ fn a_block_keeps_nothing_else_open() {
 }
 
 fn an_empty_file_is_no_block_and_not_a_missing_one() {
-    let name = format!("handles-test-{}", std::process::id());
+    let name = unique("handles-test");
     let file = format!("/dev/shm/{name}");
     fs::write(&file, "").unwrap();
     let refused = SharedMemory::attach(&name).unwrap_err();
@@ -370,7 +371,7 @@ fn an_empty_file_is_no_block_and_not_a_missing_one() {
 }
 
 fn a_block_name_reused_by_another_program_is_kept() {
-    let name = format!("handles-test-{}", std::process::id());
+    let name = unique("handles-test");
     let file = format!("/dev/shm/{name}");
     let block = SharedMemory::create(&name, 1).unwrap();
     fs::remove_file(&file).unwrap();
@@ -388,7 +389,7 @@ fn an_attached_block_keeps_its_memory_when_its_name_is_removed() {
 }
 
 fn a_second_block_of_the_same_name_is_refused() {
-    let name = format!("handles-test-{}", std::process::id());
+    let name = unique("handles-test");
     let _first = SharedMemory::create(&name, 1).unwrap();
     let second = SharedMemory::create(&name, 1);
     assert!(matches!(second, Err(Error::BlockExists { .. })));

@@ -24,6 +24,7 @@ use nix::sys::signal::{
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, alarm};
 use signal_hook::consts::SIGUSR1;
+use tutorial::harness::unique;
 
 /// A worker that has made no step for this long hangs. A second is promised; a machine
 /// with better things to do may add to it.
@@ -554,7 +555,7 @@ fn block_size() -> usize {
 
 /// Each worker has a name that it and the others want.
 fn shared_memory_is_made_and_removed() -> Step<'static> {
-    let name = format!("kill-test-{}", std::process::id());
+    let name = unique("kill-test");
     Box::new(move |number| {
         let named =
             SharedMemory::create(&format!("{name}-{}", number / 2), block_size());

@@ -14,11 +14,11 @@ use std::{env, fs};
 use multiprocessing::managers::{
     Address, ListProxy, ManagerError, SyncManager, Value, manager,
 };
-use multiprocessing::{Process, active_children, current_process};
+use multiprocessing::{Process, active_children};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, alarm};
 use signal_hook::consts::SIGINT;
-use tutorial::harness::{is_running, named};
+use tutorial::harness::{is_running, named, unique};
 
 /// After this long a wait counts as a hang. A second is promised; a busy machine may add
 /// to it.
@@ -292,7 +292,7 @@ fn a_server_killed_during_a_long_reply_is_an_error() -> Result<(), ManagerError>
 }
 
 fn the_address_of_a_killed_server_can_be_used_again() -> Result<(), ManagerError> {
-    let path = env::temp_dir().join(format!("kills-{}", current_process().pid()));
+    let path = env::temp_dir().join(unique("kills"));
     let start = || {
         let mut manager = SyncManager::new(path.as_path(), b"abc");
         manager.start().map(|()| manager)
@@ -336,7 +336,7 @@ fn is_killed_with_a_server_at(path: &Path) -> Result<(), ManagerError> {
 }
 
 fn the_socket_file_of_a_killed_program_is_removed() -> Result<(), ManagerError> {
-    let path = env::temp_dir().join(format!("watched-{}", current_process().pid()));
+    let path = env::temp_dir().join(unique("watched"));
     is_killed_with_a_server_at(&path)?;
     let killed = Instant::now();
     while path.exists() {
@@ -347,7 +347,7 @@ fn the_socket_file_of_a_killed_program_is_removed() -> Result<(), ManagerError> 
 }
 
 fn a_watcher_leaves_another_servers_socket_file_alone() -> Result<(), ManagerError> {
-    let path = env::temp_dir().join(format!("passed-{}", current_process().pid()));
+    let path = env::temp_dir().join(unique("passed"));
     let mut program = Process::new(|| {
         let mut manager = SyncManager::new(path.as_path(), b"abc");
         manager.start().unwrap();
@@ -443,7 +443,7 @@ fn a_child_has_references_of_its_own() -> Result<(), ManagerError> {
 }
 
 fn a_start_that_failed_can_be_repeated() -> Result<(), ManagerError> {
-    let path = env::temp_dir().join(format!("again-{}", current_process().pid()));
+    let path = env::temp_dir().join(unique("again"));
     let mut first = SyncManager::new(path.as_path(), b"abc");
     first.start()?;
     let mut second = SyncManager::new(path.as_path(), b"abc");

@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use proptest::prelude::*;
 use queue::Queue;
 use sha2::Sha256;
-use tutorial::harness::{Watchdog, pythons, script};
+use tutorial::harness::{Watchdog, pythons, script, unique};
 
 const KEY: &[u8] = b"abracadabra";
 
@@ -402,7 +402,7 @@ fn pythons_client_can_use_every_type_of_our_server() {
             panic!("it was bound to a port")
         };
         let tcp_address = tcp.address().clone();
-        let path = env::temp_dir().join(format!("types-{}", std::process::id()));
+        let path = env::temp_dir().join(unique("types"));
         let unix = SyncManager::new(path.as_path(), b"abc")
             .get_server()
             .unwrap();

@@ -18,7 +18,7 @@ use multiprocessing::managers::{
     SemaphoreProxy, SyncManager, Value, ValueProxy,
 };
 use multiprocessing::{RecvError, pipe, set_authkey};
-use tutorial::harness::{Watchdog, sorted};
+use tutorial::harness::{Watchdog, sorted, unique};
 
 /// Far more than anything here takes: only a hang reaches it.
 const HANG: Duration = Duration::from_secs(20);
@@ -770,7 +770,7 @@ fn what_cannot_be_hashed_is_refused_in_sets_and_as_a_key() {
 
 #[test]
 fn a_socket_file_is_its_owners_only_and_removed_by_its_own_server_only() {
-    let path = env::temp_dir().join(format!("owner-{}", std::process::id()));
+    let path = env::temp_dir().join(unique("owner"));
     let bind = || {
         SyncManager::new(path.as_path(), b"abc")
             .get_server()
@@ -792,7 +792,7 @@ fn no_descriptor_of_managers_is_inherited_by_programs() {
     let served = Served::sync();
     let manager = served.client();
     let list = manager.list([1]).unwrap();
-    let path = env::temp_dir().join(format!("inherited-{}", std::process::id()));
+    let path = env::temp_dir().join(unique("inherited"));
     let unix = SyncManager::new(path.as_path(), b"abc").get_server();
     let unix = Served::of(unix.unwrap(), b"abc");
     let other = unix.client();

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
-use std::{env, fs, process, thread};
+use std::{env, fs, thread};
 
 use multiprocessing::{Connection, NamedPipe, RecvError, SendError, pipe, wait};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -15,7 +15,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tutorial::harness::Watchdog;
+use tutorial::harness::{Watchdog, unique};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Tree {
@@ -211,7 +211,7 @@ fn a_message_with_bytes_left_over_is_an_error() {
 #[test]
 fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
     let _watchdog = Watchdog::start();
-    let path = env::temp_dir().join(format!("pipes-test-{}", process::id()));
+    let path = env::temp_dir().join(unique("pipes-test"));
     let fifo = NamedPipe::create(&path).unwrap();
     assert!(fifo.writer_if_read().unwrap().is_none());
     // An end that is opened for both directions does not wait.
@@ -223,7 +223,7 @@ fn the_writer_to_a_named_pipe_that_is_read_waits_for_room() {
 
 #[test]
 fn a_named_pipe_is_for_its_user_alone_and_any_handle_removes_it() {
-    let path = env::temp_dir().join(format!("pipes-test-{}-mine", process::id()));
+    let path = env::temp_dir().join(unique("pipes-test"));
     let mine = NamedPipe::create(&path).unwrap();
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -24,7 +24,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::ptrace;
 use nix::sys::signal::{SigSet, Signal, kill, raise};
 use nix::unistd::{Pid, close, getuid};
-use tutorial::harness::Listing;
+use tutorial::harness::{Listing, unique};
 
 /// Far beyond what anything here takes, so that only a hang meets it.
 const HANG: Duration = Duration::from_secs(20);
@@ -338,7 +338,7 @@ fn rights() {
 }
 
 fn set_user_id_program_refuses_to_spawn() {
-    let folder = env::temp_dir().join(format!("rights-{}", std::process::id()));
+    let folder = env::temp_dir().join(unique("rights"));
     fs::create_dir(&folder).unwrap();
     let program = folder.join("program");
     let run = set_user_id_copy(&program);

@@ -90,12 +90,13 @@ fn tightest(
 
 #[cfg(test)]
 mod tests {
+    use tutorial::harness::unique;
+
     use super::*;
 
     #[test]
     fn a_group_leaves_its_limit_less_its_use_but_for_the_cache() {
-        let root =
-            std::env::temp_dir().join(format!("groups-{}", std::process::id()));
+        let root = std::env::temp_dir().join(unique("groups"));
         let inner = root.join("outer/inner");
         fs::create_dir_all(&inner).unwrap();
         let write = |folder: &Path, [limit, usage, cache]: [&str; 3]| {

@@ -80,11 +80,13 @@ fn reason(error: ShmemError) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use tutorial::harness::unique;
+
     use super::*;
 
     #[test]
     fn a_taken_name_is_known_as_such() {
-        let name = format!("mp-test-{}", std::process::id());
+        let name = unique("mp-test");
         let _there = NamedMapping::create(&name, 1).unwrap();
         let refused = NamedMapping::create(&name, 1).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);

@@ -11,9 +11,10 @@ pub use watchdog::Watchdog;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{self, Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Once};
@@ -363,6 +364,15 @@ impl Random {
     }
 }
 
+/// A name that begins like this and that nobody else has: no other test of this process,
+/// and no process that had its number before it and left something behind.
+#[must_use]
+pub fn unique(name: &str) -> String {
+    // The number tells forks apart, which have the same random state.
+    let random = RandomState::new().hash_one(process::id());
+    format!("{name}-{random:016x}")
+}
+
 /// The same lines in alphabetical order, for output whose order is the scheduler's.
 #[must_use]
 pub fn sorted(mut lines: Vec<String>) -> Vec<String> {
@@ -379,4 +389,18 @@ pub fn a_hundred_runs(
         let batch: Vec<_> = (0..25).map(|_| listing().start()).collect();
         batch.into_iter().map(|running| running.finish().success())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn unique_names_differ() {
+        let names: BTreeSet<_> = (0..100).map(|_| unique("name")).collect();
+        assert_eq!(names.len(), 100);
+        assert!(names.iter().all(|name| name.starts_with("name-")));
+    }
 }

@@ -15,6 +15,7 @@ use multiprocessing::broker::{BrokerError, Queue};
 use multiprocessing::{Pool, TaskError};
 use nix::sys::signal::Signal;
 
+use crate::relay::{KEY, Relay};
 use crate::server::{HANG, Server, Worker, effects, until};
 use crate::{
     Claim, builder, divide, effect, length, letters, nap, nothing, poison, pool,
@@ -439,22 +440,21 @@ fn keys() {
 fn keys_survive() {
     let server = Server::start();
     let file = server.file("effects");
-    let relay = crate::relay::Relay::to(server.port);
+    let relay = Relay::to(server.port);
     let sender = builder(&relay.url()).start().unwrap();
     let first = sender.apply_async(effect, (file.clone(), 99));
     until("the first is there", || {
         server.number(&["XLEN", "mp:{default}:tasks"]) == 1
     });
-    relay.lose_answers();
+    relay.lose_answers_to_keys();
     let sent: Vec<_> = (0..20)
         .map(|number| {
-            let key = format!("key {number}");
+            let key = format!("{KEY}{number}");
             sender.apply_async_with_key(&key, effect, (file.clone(), number))
         })
         .collect();
-    until("some are there", || {
-        server.number(&["XLEN", "mp:{default}:tasks"]) > 1
-    });
+    until("an answer was lost", || relay.has_lost());
+    assert!(server.number(&["XLEN", "mp:{default}:tasks"]) > 1);
     relay.mend();
     until("all are there", || {
         server.number(&["XLEN", "mp:{default}:tasks"]) == 21
@@ -464,7 +464,7 @@ fn keys_survive() {
     let pool = pool(&server);
     let again: Vec<_> = (0..20)
         .map(|number| {
-            let key = format!("key {number}");
+            let key = format!("{KEY}{number}");
             pool.apply_async_with_key(&key, effect, (file.clone(), number))
         })
         .collect();
@@ -474,6 +474,9 @@ fn keys_survive() {
         assert_eq!(result, Ok(number as u64));
     }
     until("the first has ended, too", || effects(&file).len() == 21);
+    until("the broker knows that", || {
+        server.number(&["XLEN", "mp:{default}:tasks"]) == 0
+    });
     // A broker that was emptied has lost the task, and its key is free.
     let lost = pool.apply_async_with_key("slow", nap, (60_000,));
     until("it is there", || {

@@ -36,6 +36,7 @@ const SUBJECTS: &[(&str, fn())] = named![
     end_of_main,
     exit_with_children,
     stubborn_daemon,
+    stopped_daemons,
     half_a_line,
     own_forks,
     fresh_start,
@@ -192,6 +193,19 @@ fn claims() -> Vec<Trial> {
             // Its own parent has reaped it.
             assert_eq!(waitpid(group, None), Err(Errno::ECHILD));
         }),
+        claim(
+            "many_daemons_that_are_slow_to_end_are_waited_for_at_once",
+            || {
+                let mut run = start("stopped_daemons").start();
+                let group = Pid::from_raw(-run.pid().as_raw());
+                run.line_with("main");
+                let asked = Instant::now();
+                assert_eq!(run.finish().success(), ["main"]);
+                // A second is given to all, not to each of thirty.
+                assert!(asked.elapsed() < Duration::from_secs(15));
+                assert_eq!(waitpid(group, None), Err(Errno::ECHILD));
+            },
+        ),
         claim("what_was_printed_before_a_start_is_printed_once", || {
             assert_eq!(
                 start("half_a_line").run().success(),
@@ -571,6 +585,19 @@ fn stubborn_daemon() {
     });
     p.start().unwrap();
     told.recv::<()>().unwrap();
+    say("main");
+}
+
+fn stopped_daemons() {
+    for _ in 0..30 {
+        let stop = || raise(Signal::SIGSTOP).unwrap();
+        let mut p = Process::builder().daemon(true).target(stop);
+        p.start().unwrap();
+        let stat = format!("/proc/{}/stat", p.pid().unwrap());
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
     say("main");
 }
 

@@ -63,7 +63,7 @@ pub(super) fn active() -> Vec<Arc<Child>> {
     lock_unpoisoned(&CHILDREN).clone()
 }
 
-/// How long a daemon may take to end on SIGTERM before it is killed.
+/// How long daemons may take to end on SIGTERM before they are killed.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Ends the daemons and waits for the others: what a process does at its own end.
@@ -87,10 +87,15 @@ fn end(children: Vec<Arc<Child>>) {
     for child in &others {
         child.join().ok();
     }
-    for daemon in &daemons {
-        if let Ok(false) = daemon.join_until(Instant::now() + GRACE) {
-            daemon.send(Signal::SIGKILL).ok();
-            daemon.join().ok();
-        }
+    let until = Instant::now() + GRACE;
+    let slow: Vec<_> = daemons
+        .iter()
+        .filter(|daemon| !daemon.join_until(until).unwrap_or(false))
+        .collect();
+    for daemon in &slow {
+        daemon.send(Signal::SIGKILL).ok();
+    }
+    for daemon in &slow {
+        daemon.join().ok();
     }
 }

@@ -27,6 +27,7 @@ fn main() {
         queues_and_pools_work_with_a_limit_of_the_file_size,
         too_large_a_file_is_an_error,
         a_program_forks_without_proc,
+        without_dev_errors_say_what_to_mount,
     ];
     for (claim, test) in claims {
         println!("{claim}");
@@ -247,14 +248,44 @@ fn too_large_a_file_is_an_error() {
     queue.put("7".repeat(1 << 20)).unwrap();
 }
 
-fn a_program_forks_without_proc() {
-    if let Err(error) = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
+/// Changes what is mounted, for this process alone. Returns whether that was possible.
+fn change_mounts(change: impl FnOnce() -> nix::Result<()>) -> bool {
+    let changed = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
         // What happens here is not seen outside.
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount::<str, _, str, str>(None, "/", None, private, None)?;
-        umount2("/proc", MntFlags::MNT_DETACH)
-    }) {
-        println!("    skipped: /proc cannot be taken away here: {error}");
+        change()
+    });
+    if let Err(error) = changed {
+        println!("    skipped: nothing can be mounted here: {error}");
+    }
+    changed.is_ok()
+}
+
+fn without_dev_errors_say_what_to_mount() {
+    let cover = |folder: &str, flags| {
+        mount::<str, _, str, str>(None, folder, Some("tmpfs"), flags, None)
+    };
+    if !change_mounts(|| cover("/dev/shm", MsFlags::MS_RDONLY)) {
+        return;
+    }
+    let says_what_to_do = || {
+        let refused = SharedMemory::new(10).unwrap_err().to_string();
+        assert!(refused.contains("at /dev/shm"), "{refused}");
+    };
+    says_what_to_do();
+    cover("/dev", MsFlags::empty()).unwrap();
+    says_what_to_do();
+    Queue::new(0).unwrap().put(1).unwrap();
+    let spawned = Process::spawned(|(): ()| (), ());
+    for mut p in [Process::new(|| ()), spawned] {
+        let refused = p.start().unwrap_err().to_string();
+        assert!(refused.contains("mount /dev"), "{refused}");
+    }
+}
+
+fn a_program_forks_without_proc() {
+    if !change_mounts(|| umount2("/proc", MntFlags::MNT_DETACH)) {
         return;
     }
     let queue = Queue::new(0).unwrap();

@@ -1,6 +1,5 @@
 //! A child as its parent has it: waiting for it, reaping it, signalling it.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
@@ -13,7 +12,7 @@ use super::ProcessError;
 use super::identity::{AuthKey, Identity};
 use crate::poison::lock_unpoisoned;
 use crate::sys::child::{self, End, Then};
-use crate::sys::descriptor::above_standard;
+use crate::sys::fork::nothing;
 use crate::sys::spawn;
 
 /// A child that was started.
@@ -154,7 +153,7 @@ impl Child {
         } else {
             let fd = if self.check(&mut life)?.is_some() {
                 // Always readable, as the sentinel of a process that has ended is.
-                File::open("/dev/null").and_then(above_standard)
+                nothing()
             } else {
                 child::sentinel(self.pid)
             };

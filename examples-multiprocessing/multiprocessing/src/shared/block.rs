@@ -63,7 +63,7 @@ impl Block {
                 Ok(mapping) => break (tracked, own_name, mapping),
                 // There is a block of that number: the next one has another.
                 Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::system(DOING)(error)),
+                Err(error) => return Err(Error::system(DOING)(of_folder(error))),
             }
         };
         if let Some(name) = name {
@@ -154,6 +154,21 @@ impl Block {
             Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What there is to do if no block can be made where all are made.
+fn of_folder(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem => io::Error::new(
+            error.kind(),
+            format!(
+                "{error}: mount a tmpfs that this user may write to at /dev/shm"
+            ),
+        ),
+        _ => error,
     }
 }
 

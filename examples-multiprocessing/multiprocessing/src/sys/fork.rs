@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{self, ForkResult, Pid, getpid};
 
-use super::descriptor::above_standard;
+use super::descriptor::{above_standard, remedy};
 use super::{exit, numbers, signals};
 
 /// Which of the two processes this is.
@@ -112,7 +112,15 @@ pub(crate) fn in_every_child(handler: fn()) {
 /// `/dev/null`. It is opened for each child: a program may close descriptors that are not
 /// its own, and the number of one that is kept could then be that of another file.
 pub(crate) fn nothing() -> io::Result<OwnedFd> {
-    above_standard(fs::File::open("/dev/null")?)
+    let file =
+        fs::File::open("/dev/null").map_err(|error| match remedy(&error) {
+            Some(_) => error,
+            None => io::Error::new(
+                error.kind(),
+                format!("/dev/null cannot be opened ({error}): mount /dev"),
+            ),
+        })?;
+    above_standard(file)
 }
 
 /// How long a thread that was joined may take to vanish. `thread::scope` does not wait for

@@ -3,19 +3,23 @@
 //!
 //! Each test sets a limit in a forked process of its own.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::process;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::{env, process};
 
 use multiprocessing::{
-    Array, Connection, Event, JoinableQueue, Lock, Pool, Process, PutError, Queue,
-    Semaphore, SharedMemory, SimpleQueue, Value, freeze_support, pipe,
+    Array, Connection, Event, JoinableQueue, Lock, NamedPipe, Pool, Process,
+    PutError, Queue, Semaphore, SharedMemory, SimpleQueue, Value, freeze_support,
+    pipe,
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::alarm;
-use tutorial::harness::named;
+use tutorial::harness::{named, unique};
 
 fn main() {
     freeze_support();
@@ -28,6 +32,7 @@ fn main() {
         too_large_a_file_is_an_error,
         a_program_forks_without_proc,
         without_dev_errors_say_what_to_mount,
+        a_umask_withholds_nothing_from_those_who_share,
     ];
     for (claim, test) in claims {
         println!("{claim}");
@@ -282,6 +287,21 @@ fn without_dev_errors_say_what_to_mount() {
         let refused = p.start().unwrap_err().to_string();
         assert!(refused.contains("mount /dev"), "{refused}");
     }
+}
+
+fn a_umask_withholds_nothing_from_those_who_share() {
+    umask(Mode::all());
+    let is_open = |path: &Path| {
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+    };
+    let block = SharedMemory::create(&unique("limits-test"), 10).unwrap();
+    is_open(&Path::new("/dev/shm").join(block.name()));
+    SharedMemory::attach(block.name()).unwrap();
+    let path = env::temp_dir().join(unique("limits-test"));
+    let fifo = NamedPipe::create(&path).unwrap();
+    is_open(&path);
+    assert!(fifo.writer_if_read().unwrap().is_none());
 }
 
 fn a_program_forks_without_proc() {

@@ -1,8 +1,8 @@
 //! A pipe that unrelated programs find by its name.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -60,10 +60,13 @@ impl NamedPipe {
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        Ok(Self {
+        let this = Self {
             path: path.into(),
             creator: Some(process::id()),
-        })
+        };
+        // The umask may have withheld these.
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(this)
     }
 
     /// Uses a file that another process made.

@@ -5,9 +5,9 @@
 //! would stay when its owner is killed, and might have no memory when it is
 //! written to.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
@@ -66,9 +66,13 @@ impl Block {
                 Err(error) => return Err(Error::system(DOING)(of_folder(error))),
             }
         };
+        let own_file = format!("{DIRECTORY}{own_name}");
+        // The umask may have withheld these.
+        fs::set_permissions(&own_file, Permissions::from_mode(0o600))
+            .map_err(Error::system(DOING))?;
         if let Some(name) = name {
             let link = format!("{DIRECTORY}{name}");
-            match fs::hard_link(format!("{DIRECTORY}{own_name}"), link) {
+            match fs::hard_link(own_file, link) {
                 Ok(()) => {}
                 Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(Error::BlockExists { name: name.into() });

@@ -189,6 +189,16 @@ fn the_errors_of_managers_are_passed_on() {
 
     let error = BaseManager::new(("127.0.0.1", 1), b"key").connect();
     assert!(matches!(stays(error.unwrap_err()), Error::Manager(_)));
+    // No descriptor, or no thread, for a further connection.
+    let closed = multiprocessing::managers::ManagerError::Absent {
+        address: ("127.0.0.1", 1).into(),
+        source: io::ErrorKind::UnexpectedEof.into(),
+    };
+    let text = stays(closed).to_string();
+    assert!(
+        text.contains("`ulimit -n 4096` and `ulimit -u 4096`"),
+        "{text}"
+    );
     let error = "here".parse::<Address>().unwrap_err();
     assert!(matches!(stays(error), Error::NotAnAddress(_)));
 }

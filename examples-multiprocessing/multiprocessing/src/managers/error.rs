@@ -113,8 +113,8 @@ impl fmt::Display for ManagerError {
                         write!(
                             f,
                             "The server at {address} closed the connection at once ({source}): \
-                     try again, and if it stays so, raise the server's limit of open \
-                     files, as by `ulimit -n 4096`."
+                     try again, and if it stays so, raise the server's limits of open \
+                     files and of processes, as by `ulimit -n 4096` and `ulimit -u 4096`."
                         )
                     }
                     _ => write!(

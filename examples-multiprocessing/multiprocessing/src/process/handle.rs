@@ -79,7 +79,8 @@ impl ProcessHandle {
     /// parent.
     ///
     /// 255 if its status was taken elsewhere: the program ignores `SIGCHLD`, or waits
-    /// for any child by a system call of its own.
+    /// for any child by a system call of its own. A program also ignores it that was started
+    /// by one that does; `env --default-signal=CHLD PROGRAM` starts it otherwise.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
         self.child().ok()?.exitcode().ok()?

@@ -293,7 +293,7 @@ fn a_umask_withholds_nothing_from_those_who_share() {
     umask(Mode::all());
     let is_open = |path: &Path| {
         let mode = fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     };
     let block = SharedMemory::create(&unique("limits-test"), 10).unwrap();
     is_open(&Path::new("/dev/shm").join(block.name()));

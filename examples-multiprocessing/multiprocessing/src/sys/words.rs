@@ -19,9 +19,11 @@ pub(crate) fn write(words: &[Word], bytes: &[u8]) {
         word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
     }
     if !last.is_empty() {
-        let mut padded = [0; WORD];
-        padded[..last.len()].copy_from_slice(last);
-        words[whole.len()].store(u64::from_ne_bytes(padded), Ordering::Relaxed);
+        // By shifts: a load of a word that was just stored byte by byte waits until all
+        // stores before it are done, those to lines in another processor's cache too.
+        let padded = (last.iter().rev())
+            .fold(0, |word, byte| word << u8::BITS | u64::from(*byte));
+        words[whole.len()].store(padded.to_le(), Ordering::Relaxed);
     }
 }
 

@@ -190,3 +190,21 @@ fn receivers_that_sleep_learn_that_their_last_peer_has_gone() {
         }
     });
 }
+
+#[test]
+fn a_sender_that_is_killed_leaves_its_message_whole_or_not_at_all() {
+    for change in 0..20 {
+        model(1, move || {
+            let channel = channel(0);
+            send(&channel, &[1]);
+            registry::killed_before(change, || send(&channel, &[2]));
+            let second_is_there = channel.sent() == 2;
+            send(&channel, &[3]);
+            let messages: &[u8] = if second_is_there { &[1, 2, 3] } else { &[1, 3] };
+            assert_eq!(channel.len(), messages.len(), "change {change}");
+            for message in messages {
+                assert_eq!(recv(&channel), [*message], "change {change}");
+            }
+        });
+    }
+}

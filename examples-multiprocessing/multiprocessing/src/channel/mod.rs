@@ -92,8 +92,16 @@ shareable! {
         /// The head as a producer saw it last, so that most sends need not load the
         /// cache line that the consumers write.
         head_seen: AtomicU64,
+        /// The tail, or [`UNKNOWN`] while a producer advances it, which may be killed
+        /// meanwhile. Consumers that spin take the cache line of the tail itself away:
+        /// to load it first and to change it then would fetch that line twice.
+        tail: AtomicU64,
     }
 }
+
+/// The tail itself has to be loaded. If that is a tail that there really is, to load it
+/// does no harm.
+const UNKNOWN: u64 = u64::MAX;
 
 shareable! {
     #[repr(align(128))]
@@ -223,6 +231,7 @@ impl Channel {
                 lock: RawLock::new(),
                 limit: AtomicU32::new(limit),
                 head_seen: AtomicU64::new(0),
+                tail: AtomicU64::new(0),
             },
             map: Map::new(),
             tail: start(),
@@ -266,7 +275,7 @@ impl Channel {
         loop {
             let guard = lock(&ring.producers.lock, deadline);
             let guard = guard.ok_or(SendError::Full)?;
-            let tail = Cursor::load(&ring.tail.cursor, Ordering::Relaxed);
+            let tail = tail(ring);
             let Some(room) = self.room(tail, slept) else {
                 drop(guard);
                 self.wait(Side::Producers, deadline, || true)
@@ -286,7 +295,11 @@ impl Channel {
                 .map_err(SendError::System)?;
             self.copy_in(tail.position, message)
                 .map_err(SendError::System)?;
-            tail.after_message(units).publish(&ring.tail.cursor);
+            let tail = tail.after_message(units);
+            let known = &ring.producers.tail;
+            known.store(UNKNOWN, Ordering::Relaxed);
+            tail.publish(&ring.tail.cursor);
+            tail.store(known, Ordering::Relaxed);
             drop(guard);
             ring.not_empty.notify_one_relaxed();
             if room > 1 {
@@ -602,6 +615,14 @@ fn too_much() -> Error {
     Error::System {
         doing: "keep more than 16 GiB of waiting messages",
         source: std::io::ErrorKind::OutOfMemory.into(),
+    }
+}
+
+/// Needs the producer lock.
+fn tail(ring: &Ring) -> Cursor {
+    match ring.producers.tail.load(Ordering::Relaxed) {
+        UNKNOWN => Cursor::load(&ring.tail.cursor, Ordering::Relaxed),
+        known => Cursor::from_word(known),
     }
 }
 

@@ -114,7 +114,8 @@ def simple_threads_round_trip(placement, times):
 
 def round_trip(placement, rest, times, put, get, reply_get, reply_put):
     """Rests for a number of microseconds before each question. What is timed is from the
-    question to the answer; without a rest it is the whole."""
+    question to the answer; without a rest it is the whole. After a rest there is one
+    question more, untimed, so that no answer comes from a process that is about to end."""
     asked = fork.RawValue("Q", 0)
 
     def ask(times):
@@ -129,11 +130,14 @@ def round_trip(placement, rest, times, put, get, reply_get, reply_put):
             put()
             total += get()[-1]
             took += perf_counter_ns() - start
+        if rest:
+            put()
+            get()
         asked.value = took
         return total
 
     def reply(times):
-        for _ in range(times):
+        for _ in range(times + bool(rest)):
             reply_put(reply_get())
 
     race = Race(placement, 2 if rest else 100)

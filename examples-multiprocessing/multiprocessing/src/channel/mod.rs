@@ -345,22 +345,24 @@ impl Channel {
         let Some((length, mut room)) = memory.split_first() else {
             return Ok(());
         };
-        length.store(message.len() as u64, Ordering::Relaxed);
         let mut rest = message;
         loop {
             let (now, later) = rest.split_at(rest.len().min(room.len() * WORD));
             words::write(room, now);
             if later.is_empty() {
-                return Ok(());
+                break;
             }
             rest = later;
             position = position.wrapping_add((memory.len() / UNIT_WORDS) as u32);
             memory = Map::words(&self.ring, position)?;
             if memory.is_empty() {
-                return Ok(());
+                break;
             }
             room = memory;
         }
+        // Last, since the first access to a page should be the read in `words::write`.
+        length.store(message.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Receives a message into `message`, waiting for one while `peers_alive` says that

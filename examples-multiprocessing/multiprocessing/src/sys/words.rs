@@ -4,14 +4,17 @@
     reason = "copies more at a time than the largest atomic number has"
 )]
 
+use std::hint;
+
 use super::atomic::Ordering;
-use super::segment::Word;
+use super::segment::{PAGE, Word};
 
 const WORD: usize = size_of::<Word>();
 
 /// Writes bytes to the first of these words, which have room for all of them.
 #[inline]
 pub(crate) fn write(words: &[Word], bytes: &[u8]) {
+    read_before_writing(words, bytes.len());
     let done = blocks::write(words, bytes);
     let (whole, last) = bytes[done..].as_chunks::<WORD>();
     let words = &words[done / WORD..];
@@ -24,6 +27,27 @@ pub(crate) fn write(words: &[Word], bytes: &[u8]) {
         let padded = (last.iter().rev())
             .fold(0, |word, byte| word << u8::BITS | u64::from(*byte));
         words[whole.len()].store(padded.to_le(), Ordering::Relaxed);
+    }
+}
+
+/// Touches the first and the last of the pages that are about to be written, if one of them
+/// may be new to this process.
+///
+/// A forked child has none of its parent's entries for shared memory in its page table. For
+/// a page that it writes first the system makes one entry. For one that it reads first it
+/// makes those of the pages around it as well, as a rule 16 in all, and they can be written.
+/// That is one page fault of a microsecond or two in the place of 16.
+#[inline]
+fn read_before_writing(words: &[Word], length: usize) {
+    let within_page = words.as_ptr().addr() % PAGE;
+    if within_page != 0 && within_page + length < PAGE {
+        return;
+    }
+    let length = length.div_ceil(WORD).min(words.len());
+    if let [first, .., last] = &words[..length] {
+        for word in [first, last] {
+            hint::black_box(word.load(Ordering::Relaxed));
+        }
     }
 }
 
@@ -129,7 +153,36 @@ mod blocks {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::sys::resource::{UsageWho, getrusage};
+
     use super::*;
+    use crate::sys::segment::Segment;
+
+    #[test]
+    fn most_pages_of_a_new_mapping_are_mapped_without_a_fault_of_their_own() {
+        const PAGES: u16 = 256;
+        let bytes = vec![1; usize::from(PAGES) * PAGE];
+        let old = Segment::new(bytes.len()).unwrap();
+        write(old.words(0), &bytes);
+        let new = old.as_fd().try_clone_to_owned().unwrap();
+        let new = Segment::from_fd(new).unwrap();
+        let before = page_faults();
+        for message in new.words(0).chunks_exact(10) {
+            write(message, &[2; 10 * WORD]);
+        }
+        let faults = page_faults() - before;
+        assert!(
+            (1..i64::from(PAGES) / 2).contains(&faults),
+            "{faults} faults"
+        );
+    }
+
+    fn page_faults() -> i64 {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+        usage.minor_page_faults()
+    }
 
     #[test]
     fn bytes_of_any_length_come_back_and_nothing_beyond_is_touched() {

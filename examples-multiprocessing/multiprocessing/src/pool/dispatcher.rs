@@ -38,7 +38,9 @@ use serde::Serialize;
 use super::callbacks;
 use super::error::{PoolError, TaskError};
 use super::function::Function;
-use super::message::{Answer, MAX_TICKETS, Outcome, TaskId, TaskMessage, Ticket};
+use super::message::{
+    Answer, MAX_TICKETS, Outcome, Payload, TaskId, TaskMessage, Ticket,
+};
 use super::plan::CHECK_SLOTS;
 use super::shared::{PoolShared, TICKETS_AT_A_TIME};
 use super::task_table::{PoolState, TaskTable};
@@ -203,6 +205,7 @@ impl Dispatcher {
     }
 
     /// Sends a task of one call, which the calling thread is about to wait for or not.
+    #[inline]
     pub(super) fn submit_call<A: Serialize>(
         &self,
         function: Function,
@@ -216,7 +219,8 @@ impl Dispatcher {
         match &self.workers {
             Workers::Local { shared, .. } => {
                 let routine = function.routine.ok_or(TaskError::Foreign)?;
-                let mut message = TaskMessage::call(args, limit)?;
+                let mut message = TaskMessage::new(limit);
+                message.append_call(args)?;
                 self.submit(shared, routine, &mut message, arrivals)
             }
             #[cfg(feature = "broker")]
@@ -488,7 +492,7 @@ impl Dispatcher {
                 #[cfg(feature = "broker")]
                 Workers::Elsewhere(client) => client.cancel(task.number),
             }
-            state.tasks.end(ticket, Err(TaskError::Cancelled));
+            state.tasks.end(ticket, || Err(TaskError::Cancelled));
             cancelled = true;
         }
         if cancelled {
@@ -736,10 +740,14 @@ fn end(supervisor: &ProcessHandle) {
     supervisor.notify(Signal::SIGCONT).ok();
 }
 
+#[inline]
 fn apply(shared: &PoolShared, tasks: &mut TaskTable, message: &mut Vec<u8>) {
+    if let Some(task) = Answer::task_with_value(message) {
+        return tasks.land(task, || Ok(Payload::of_answer(message)));
+    }
     match Answer::decode(message) {
-        Some(Answer::Ended(task, outcome)) => tasks.land(task, Some(outcome)),
-        Some(Answer::Skipped(task)) => tasks.land(task, None),
+        Some(Answer::Ended(task, outcome)) => tasks.land(task, || outcome),
+        Some(Answer::Skipped(task)) => tasks.skip(task),
         Some(Answer::PerhapsLost(task, error)) => {
             if shared.is_taken(task) {
                 tasks.suspect(task, error);
@@ -766,6 +774,7 @@ fn judge_suspects(shared: &PoolShared, tasks: &mut TaskTable) {
 }
 
 /// Takes the outcome of a task that has ended.
+#[inline]
 pub(super) fn taken(tasks: &mut TaskTable, ticket: Ticket) -> Outcome {
     // A task that is not in the table was refused in a fork of the owner.
     tasks.take(ticket).unwrap_or(Err(TaskError::Broken))
@@ -797,7 +806,7 @@ mod tests {
     }
 
     fn submit(dispatcher: &Dispatcher) -> TaskId {
-        let mut message = TaskMessage::call(&(), None).unwrap();
+        let mut message = TaskMessage::new(None);
         let routine = Routine::from_word(0);
         let sent =
             dispatcher.submit(shared(dispatcher), routine, &mut message, None);

@@ -121,6 +121,7 @@ impl TaskHeader {
         (2 + usize::from(limit.is_some())) * WORD
     }
 
+    #[inline]
     fn write(&self, message: &mut [u8]) {
         let limit = (self.limit)
             .map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
@@ -141,20 +142,22 @@ pub(super) struct TaskMessage {
 }
 
 impl TaskMessage {
-    fn new(limit: Option<Duration>) -> Self {
+    /// With no arguments yet.
+    #[inline]
+    pub(super) fn new(limit: Option<Duration>) -> Self {
         let mut bytes = Scratch::take();
         bytes.resize(TaskHeader::length(limit), 0);
         Self { bytes, limit }
     }
 
-    /// The message of one call.
-    pub(super) fn call<A: Serialize>(
+    /// Appends the arguments of one call. If they cannot be encoded, the message is of no
+    /// use.
+    #[inline]
+    pub(super) fn append_call<A: Serialize>(
+        &mut self,
         args: &A,
-        limit: Option<Duration>,
-    ) -> Result<Self, TaskError> {
-        let mut message = Self::new(limit);
-        codec::append(args, &mut message.bytes).map_err(TaskError::argument)?;
-        Ok(message)
+    ) -> Result<(), TaskError> {
+        codec::append(args, &mut self.bytes).map_err(TaskError::argument)
     }
 
     /// The message of a chunk, which takes at most `size` inputs, and the number of
@@ -180,6 +183,7 @@ impl TaskMessage {
     }
 
     /// Writes the header and gives the whole message.
+    #[inline]
     pub(super) fn with_header(&mut self, task: TaskId, routine: Routine) -> &[u8] {
         let limit = self.limit;
         let header = TaskHeader {
@@ -305,6 +309,13 @@ impl Answer {
         message
     }
 
+    /// The task whose value the message is, if it is one.
+    #[inline]
+    pub(super) fn task_with_value(mut message: &[u8]) -> Option<TaskId> {
+        let task = TaskId::from_word(take_word(&mut message)?);
+        (take_word(&mut message)? == Kind::Value as u64).then_some(task)
+    }
+
     /// What the message says; nothing if it is none of the pool's. A large message is
     /// taken instead of copied.
     #[inline]
@@ -314,9 +325,7 @@ impl Answer {
         let kind = Kind::from_word(take_word(&mut rest)?)?;
         let error = || codec::decode(rest).unwrap_or_else(TaskError::result);
         Some(match kind {
-            Kind::Value => {
-                Self::Ended(task, Ok(Payload::of(message, Payload::START)))
-            }
+            Kind::Value => Self::Ended(task, Ok(Payload::of_answer(message))),
             Kind::Error => Self::Ended(task, Err(error())),
             Kind::Skipped => Self::Skipped(task),
             Kind::PerhapsLost => Self::PerhapsLost(task, error()),
@@ -452,6 +461,13 @@ impl Default for Payload {
 impl Payload {
     /// Where the value begins in a message.
     const START: usize = 2 * WORD;
+
+    /// The value of an answer that [has one](Answer::task_with_value), which is taken if
+    /// it is large.
+    #[inline]
+    pub(super) fn of_answer(message: &mut Vec<u8>) -> Self {
+        Self::of(message, Self::START)
+    }
 
     /// From `start` on, of a message that is taken if it is large.
     #[inline]
@@ -638,7 +654,8 @@ mod tests {
         let millisecond = Some(Duration::from_millis(1));
         // A limit of zero ends the task at once; it must not be taken for no limit.
         for limit in [None, millisecond, Some(Duration::ZERO)] {
-            let mut message = TaskMessage::call(&(7_u32, "seven"), limit).unwrap();
+            let mut message = TaskMessage::new(limit);
+            message.append_call(&(7_u32, "seven")).unwrap();
             let routine = Routine::from_word(11);
             let sent = message.with_header(TASK, routine);
             let (read, mut args) = TaskHeader::decode(sent).unwrap();

@@ -142,8 +142,13 @@ impl Outcomes for Dispatcher {
     fn deliver(&self, outcomes: Vec<Outcome>) -> bool {
         let mut state = self.lock();
         for (token, outcome) in outcomes {
-            let outcome = outcome.map(|outcome| outcome.map(Payload::json));
-            state.tasks.land(TaskId::from_word(token), outcome);
+            let task = TaskId::from_word(token);
+            match outcome {
+                Some(outcome) => {
+                    state.tasks.land(task, || outcome.map(Payload::json));
+                }
+                None => state.tasks.skip(task),
+            }
         }
         // Outcomes come from a client only.
         if let Workers::Elsewhere(client) = &self.workers {

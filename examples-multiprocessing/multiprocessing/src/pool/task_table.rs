@@ -100,6 +100,7 @@ impl TaskTable {
     }
 
     /// Enters a task that was just sent by the message of this number.
+    #[inline]
     pub(super) fn insert(&mut self, number: u32, arrivals: Option<u32>) -> TaskId {
         let ticket = self.entries.insert(Entry {
             number,
@@ -116,6 +117,7 @@ impl TaskTable {
     }
 
     /// The id of a task that has not ended.
+    #[inline]
     pub(super) fn unended(&self, ticket: Ticket) -> Option<TaskId> {
         let entry = self.entries.get(ticket as usize)?;
         let number = entry.number;
@@ -133,6 +135,7 @@ impl TaskTable {
         Some(self.entries.get(ticket as usize)?.number)
     }
 
+    #[inline]
     pub(super) fn is_done(&self, ticket: Ticket) -> bool {
         self.unended(ticket).is_none()
     }
@@ -142,6 +145,7 @@ impl TaskTable {
     }
 
     /// Takes the outcome, if there is one. Nobody can ask for it afterwards.
+    #[inline]
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         let entry = self.entries.get_mut(ticket as usize)?;
         if let Some(watchers) = &mut entry.watchers {
@@ -155,6 +159,7 @@ impl TaskTable {
         entry.outcome.take()
     }
 
+    #[inline]
     fn remove_if_unused(&mut self, ticket: Ticket) {
         if self.entry(ticket).is_some_and(|e| !e.in_flight && !e.held) {
             self.entries.remove(ticket as usize);
@@ -217,42 +222,55 @@ impl TaskTable {
         self.arrivals.try_remove(list as usize);
     }
 
-    /// Ends the task, unless it has ended: what comes later comes too late.
+    /// Ends the task, unless it has ended: what comes later comes too late. The outcome is
+    /// made where it is kept, as to move it would take longer than to make it.
     #[inline]
-    pub(super) fn end(&mut self, ticket: Ticket, outcome: Outcome) {
+    pub(super) fn end(&mut self, ticket: Ticket, outcome: impl FnOnce() -> Outcome) {
         let Some(entry) = self.entries.get_mut(ticket as usize) else {
             return;
         };
         if entry.outcome.is_some() {
             return;
         }
+        let outcome = entry.outcome.get_or_insert_with(outcome);
         if let Some(watchers) = &mut entry.watchers {
             self.wakers.release(&mut watchers.waker);
             for callback in mem::take(&mut watchers.callbacks) {
                 self.callbacks.push(callback, outcome.clone());
             }
         }
-        if entry.held {
-            entry.outcome = Some(outcome);
-            let list = entry.arrivals;
-            let list = list.and_then(|list| self.arrivals.get_mut(list as usize));
-            if let Some(list) = list {
-                list.push_back(ticket);
-            }
+        if !entry.held {
+            entry.outcome = None;
+        } else if let Some(list) = entry.arrivals
+            && let Some(list) = self.arrivals.get_mut(list as usize)
+        {
+            list.push_back(ticket);
         }
     }
 
-    /// The last message on a task has come, perhaps with its outcome.
+    /// The last message on a task has come, with its outcome.
     #[inline]
-    pub(super) fn land(&mut self, task: TaskId, outcome: Option<Outcome>) {
-        match self.entry(task.ticket) {
-            Some(entry) if entry.is_in_flight(task) => entry.in_flight = false,
-            _ => return,
-        }
-        if let Some(outcome) = outcome {
+    pub(super) fn land(&mut self, task: TaskId, outcome: impl FnOnce() -> Outcome) {
+        if self.leave_flight(task) {
             self.end(task.ticket, outcome);
+            self.remove_if_unused(task.ticket);
         }
-        self.remove_if_unused(task.ticket);
+    }
+
+    /// The last message on a task has come, which has ended before.
+    pub(super) fn skip(&mut self, task: TaskId) {
+        if self.leave_flight(task) {
+            self.remove_if_unused(task.ticket);
+        }
+    }
+
+    /// Whether the task was in flight until now.
+    #[inline]
+    fn leave_flight(&mut self, task: TaskId) -> bool {
+        let entry = self.entry(task.ticket);
+        entry.is_some_and(|entry| {
+            entry.is_in_flight(task) && mem::take(&mut entry.in_flight)
+        })
     }
 
     /// A worker died that may have had this task, which has left the channel.
@@ -281,7 +299,7 @@ impl TaskTable {
                 continue;
             }
             if is_final() {
-                self.land(task, Some(Err(error)));
+                self.land(task, || Err(error));
             } else {
                 self.suspects.push((task, error));
             }
@@ -292,7 +310,7 @@ impl TaskTable {
     pub(super) fn shut_down(&mut self) {
         // Nobody is left who could have them.
         for (task, error) in mem::take(&mut self.suspects) {
-            self.land(task, Some(Err(error)));
+            self.land(task, || Err(error));
         }
         self.end_all(&match self.state {
             PoolState::Closed => TaskError::Closed,
@@ -333,7 +351,7 @@ impl TaskTable {
             if let Some(entry) = self.entry(ticket)
                 && mem::take(&mut entry.in_flight)
             {
-                self.end(ticket, Err(error.clone()));
+                self.end(ticket, || Err(error.clone()));
                 self.remove_if_unused(ticket);
             }
         }
@@ -350,8 +368,8 @@ mod tests {
     fn only_the_first_outcome_of_a_task_counts() {
         let mut table = TaskTable::new();
         let task = table.insert(7, None);
-        table.end(task.ticket, Err(TaskError::Cancelled));
-        table.land(task, Some(Err(KILLED)));
+        table.end(task.ticket, || Err(TaskError::Cancelled));
+        table.land(task, || Err(KILLED));
         let outcome = table.take(task.ticket).unwrap();
         assert_eq!(outcome.unwrap_err(), TaskError::Cancelled);
     }
@@ -362,11 +380,11 @@ mod tests {
         let task = table.insert(7, None);
         table.take(task.ticket);
         assert_ne!(table.next_ticket(), task.ticket, "it is still in flight");
-        table.land(task, Some(Err(KILLED)));
+        table.land(task, || Err(KILLED));
         assert_eq!(table.next_ticket(), task.ticket);
 
         let task = table.insert(8, None);
-        table.land(task, Some(Err(KILLED)));
+        table.land(task, || Err(KILLED));
         assert_ne!(table.next_ticket(), task.ticket, "somebody may ask for it");
         table.take(task.ticket);
         assert_eq!(table.next_ticket(), task.ticket);
@@ -376,11 +394,11 @@ mod tests {
     fn a_message_on_an_earlier_task_of_the_ticket_is_ignored() {
         let mut table = TaskTable::new();
         let earlier = table.insert(7, None);
-        table.land(earlier, Some(Err(KILLED)));
+        table.land(earlier, || Err(KILLED));
         table.take(earlier.ticket);
         let task = table.insert(8, None);
         assert_eq!(task.ticket, earlier.ticket);
-        table.land(earlier, Some(Err(KILLED)));
+        table.land(earlier, || Err(KILLED));
         assert!(!table.is_done(task.ticket));
     }
 
@@ -390,7 +408,7 @@ mod tests {
         let list = table.add_arrivals();
         let tasks = [7, 8, 9].map(|number| table.insert(number, Some(list)));
         for i in [1, 2, 0] {
-            table.land(tasks[i], Some(Err(KILLED)));
+            table.land(tasks[i], || Err(KILLED));
         }
         for i in [1, 2, 0] {
             assert_eq!(table.next_arrival(list), Some(tasks[i].ticket));
@@ -420,7 +438,7 @@ mod tests {
         for task in tasks {
             table.add_callback(task.ticket, Box::new(|_| ()));
         }
-        table.land(tasks[1], Some(Err(KILLED)));
+        table.land(tasks[1], || Err(KILLED));
         let (callback, outcome) = table.callbacks.pop().unwrap();
         callback(outcome);
         assert!(table.callbacks.is_empty());

@@ -248,7 +248,7 @@ mod tests {
 
     fn send_task(shared: &PoolShared, number: u32) {
         let task = TaskId { number, ticket: 0 };
-        let mut message = TaskMessage::call(&(), None).unwrap();
+        let mut message = TaskMessage::new(None);
         let message = message.with_header(task, Routine::from_word(0));
         shared.tasks.send(message, Deadline::Never).unwrap();
         shared.wake_worker();
@@ -298,8 +298,7 @@ mod tests {
         };
         // Ends with the test program, as the worker does with the kill.
         thread::spawn(move || {
-            let message = TaskMessage::call(&(), None)
-                .unwrap()
+            let message = TaskMessage::new(None)
                 .with_header(TASK, header.routine)
                 .to_vec();
             let worker = Worker::new(shared, &PLAN, 0);

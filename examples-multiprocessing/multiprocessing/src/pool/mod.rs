@@ -93,10 +93,11 @@
 //!   the task; otherwise S4 sees the mark, removes it and wakes. A worker between W4 and
 //!   W7 does not fall asleep then, as the kernel compares the mark in the same step.
 //!
-//! A wake-up is for one worker, and is passed on: a worker that has taken a task wakes
-//! another if there are more (`wake_another`). If it dies in between, or is killed while
-//! it spins, the supervisor wakes another in its place (`reclaim`). And whatever goes
-//! wrong beyond that, no sleep lasts longer than a slice of a tenth of a second.
+//! A wake-up is for one worker, the one that fell asleep last, and is passed on: a worker
+//! that has taken a task wakes another if there are more (`wake_another`). If it dies in
+//! between, or is killed while it spins, the supervisor wakes another in its place
+//! (`reclaim`). And whatever goes wrong beyond that, no sleep lasts longer than a slice of
+//! a tenth of a second.
 //!
 //! In the parent, one waiting thread sleeps until there are answers, for all others; that
 //! is the [leader/followers](https://www.dre.vanderbilt.edu/~schmidt/PDF/lf.pdf) pattern:

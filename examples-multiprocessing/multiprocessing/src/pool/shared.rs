@@ -341,7 +341,7 @@ impl PoolShared {
             && self.block.spinner.slot.load(Ordering::Relaxed) == 0
             && !self.tasks.is_empty()
         {
-            self.block.work.notify_one_relaxed();
+            self.block.work.notify_latest_relaxed();
         }
     }
 
@@ -368,7 +368,7 @@ impl PoolShared {
             }
         }
         let sleepers = &self.block.work;
-        sleepers.sleep_unless(|| self.has_work(), Deadline::Never)
+        sleepers.sleep_as(slot, || self.has_work(), Deadline::Never)
     }
 
     /// Makes this worker the spinner, unless another is. Returns whether it is.
@@ -522,6 +522,7 @@ impl From<SpawnedPool> for PoolShared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
 
@@ -571,6 +572,38 @@ mod tests {
             send_task(shared);
             shared.wake_worker();
         }));
+    }
+
+    /// Which of two workers is woken for a task, of which the second fell asleep last.
+    fn first_woken() -> Option<usize> {
+        let shared = &PoolShared::new(2).unwrap();
+        let (tell, woken) = mpsc::channel();
+        thread::scope(|s| {
+            for index in 0..2 {
+                let tell = tell.clone();
+                s.spawn(move || {
+                    let work = &shared.block.work;
+                    if work.sleep_as(index, || false, Deadline::Never)
+                        == Slept::Woken
+                    {
+                        tell.send(index).unwrap();
+                    }
+                });
+                thread::sleep(Duration::from_millis(10));
+            }
+            send_task(shared);
+            shared.wake_worker();
+            let first = woken.recv_timeout(Duration::from_millis(50)).ok();
+            shared.close();
+            first
+        })
+    }
+
+    #[test]
+    fn the_worker_that_fell_asleep_last_is_woken_first() {
+        // On a busy machine the second may fall asleep first, or both sleep too short.
+        let second = (0..7).filter(|_| first_woken() == Some(1));
+        assert!(second.count() > 3);
     }
 
     #[test]

@@ -75,6 +75,16 @@ pub(crate) enum Slept {
 /// ends the sleep nor restarts its slice, so that a process which receives many still
 /// checks for dead peers.
 pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
+    wait_as(u32::MAX, word, value, deadline)
+}
+
+/// [`wait`] for a sleeper that [`wake_one_of`] can tell from others by the bits of `me`.
+pub(crate) fn wait_as(
+    me: u32,
+    word: &AtomicU32,
+    value: u32,
+    deadline: Deadline,
+) -> Slept {
     let slice_end = now() + SLICE;
     let (end, at_end) = match deadline {
         Deadline::At(end) if end <= slice_end => (end, Slept::Deadline),
@@ -98,7 +108,7 @@ pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
                 value,
                 ptr::from_ref(until),
                 ptr::null::<u32>(),
-                libc::FUTEX_BITSET_MATCH_ANY,
+                me,
             )
         };
         match Errno::result(result) {
@@ -118,6 +128,24 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     unsafe {
         libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count)
     };
+}
+
+/// Wakes one that sleeps on the word and has any of these bits. Returns whether one did.
+pub(crate) fn wake_one_of(these: u32, word: &AtomicU32) -> bool {
+    // SAFETY: the word outlives the call, which only uses its address. It fails only if
+    // there are no bits, and then wakes nobody.
+    let woken = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAKE_BITSET,
+            1,
+            ptr::null::<libc::timespec>(),
+            ptr::null::<u32>(),
+            these,
+        )
+    };
+    woken > 0
 }
 
 /// Wakes all that sleep on the word.

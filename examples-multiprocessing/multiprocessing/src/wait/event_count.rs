@@ -16,6 +16,9 @@ shareable! {
     #[repr(align(128))]
     pub(crate) struct EventCount {
         sleepers: AtomicU32,
+        /// Who fell asleep last, of those that [say who they are](Self::sleep_as), as the
+        /// bits that it sleeps by; 0 if that is not known. It may have died since.
+        latest: AtomicU32,
     }
 }
 
@@ -29,6 +32,7 @@ impl EventCount {
     pub(crate) fn new() -> Self {
         Self {
             sleepers: AtomicU32::new(NONE),
+            latest: AtomicU32::new(0),
         }
     }
 
@@ -38,6 +42,32 @@ impl EventCount {
         probe: impl Fn() -> bool,
         deadline: Deadline,
     ) -> Slept {
+        self.sleep(probe, |flag| futex::wait(flag, SOME, deadline))
+    }
+
+    /// [`sleep_unless`](Self::sleep_unless) for the sleeper of this number, so that
+    /// [`notify_latest_relaxed`](Self::notify_latest_relaxed) finds it.
+    pub(crate) fn sleep_as(
+        &self,
+        number: usize,
+        probe: impl Fn() -> bool,
+        deadline: Deadline,
+    ) -> Slept {
+        // Those that share a bit are taken for one another, which does no harm.
+        let me = 1 << (number % u32::BITS as usize);
+        self.sleep(probe, |flag| {
+            self.latest.store(me, Ordering::Relaxed);
+            let slept = futex::wait_as(me, flag, SOME, deadline);
+            self.latest.store(0, Ordering::Relaxed);
+            slept
+        })
+    }
+
+    fn sleep(
+        &self,
+        probe: impl Fn() -> bool,
+        sleep: impl FnOnce(&AtomicU32) -> Slept,
+    ) -> Slept {
         self.sleepers.store(SOME, Ordering::Relaxed);
         // Pairs with the fence in `notify_one`: either this probe sees the change, or the
         // notifier sees the flag; and the sleep begins only if the flag is still set.
@@ -45,7 +75,7 @@ impl EventCount {
         if probe() {
             return Slept::Woken;
         }
-        let slept = futex::wait(&self.sleepers, SOME, deadline);
+        let slept = sleep(&self.sleepers);
         // The notification cleared the flag and woke one. The others sleep on: the one
         // that wakes sets the flag for them, before it probes.
         self.sleepers.store(SOME, Ordering::Relaxed);
@@ -68,6 +98,16 @@ impl EventCount {
     pub(crate) fn notify_one_relaxed(&self) {
         if self.sleepers.load(Ordering::Relaxed) == SOME {
             self.wake(1);
+        }
+    }
+
+    /// [`notify_one_relaxed`](Self::notify_one_relaxed), but wakes the sleeper that fell
+    /// asleep last, if it is known: its memory is still in a cache, and mostly in that of
+    /// the processor which the caller uses, too. The kernel wakes the first.
+    #[inline]
+    pub(crate) fn notify_latest_relaxed(&self) {
+        if self.may_have_sleepers() {
+            self.wake_latest();
         }
     }
 
@@ -104,10 +144,24 @@ impl EventCount {
 
     #[cold]
     fn wake(&self, count: u32) {
-        let relaxed = Ordering::Relaxed;
-        let flag = &self.sleepers;
-        if flag.compare_exchange(SOME, NONE, relaxed, relaxed).is_ok() {
+        if self.clear_flag() {
             futex::wake(&self.sleepers, count);
         }
+    }
+
+    #[cold]
+    fn wake_latest(&self) {
+        let latest = self.latest.load(Ordering::Relaxed);
+        if self.clear_flag()
+            && (latest == 0 || !futex::wake_one_of(latest, &self.sleepers))
+        {
+            futex::wake(&self.sleepers, 1);
+        }
+    }
+
+    /// Returns whether it was set.
+    fn clear_flag(&self) -> bool {
+        let (flag, relaxed) = (&self.sleepers, Ordering::Relaxed);
+        flag.compare_exchange(SOME, NONE, relaxed, relaxed).is_ok()
     }
 }

@@ -182,6 +182,20 @@ pub(crate) mod futex {
         }
     }
 
+    pub(crate) fn wait_as(
+        _: u32,
+        word: &AtomicU32,
+        value: u32,
+        deadline: Deadline,
+    ) -> Slept {
+        wait(word, value, deadline)
+    }
+
+    /// None of these sleeps: then another must be woken.
+    pub(crate) fn wake_one_of(_: u32, _: &AtomicU32) -> bool {
+        false
+    }
+
     /// Time passes, and the slices of at most this many end, of the longest first.
     pub(crate) fn end_slices(count: usize) {
         let mut queue = QUEUE.lock().unwrap();

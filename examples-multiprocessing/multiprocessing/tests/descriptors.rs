@@ -2,7 +2,7 @@
 //! does a namespace. Processes of one thread, since all of these fork.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Write, stdin};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ fn main() {
         a_holder_that_is_stopped_keeps_its_lock,
         a_process_without_descriptors_notices_a_death,
         a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
+        a_child_reads_nothing_whatever_files_its_parent_has_now,
         a_child_in_another_namespace_of_process_ids_runs,
         a_process_without_descriptors_takes_no_lock_from_another_namespace,
     ];
@@ -151,6 +152,41 @@ fn a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor() {
     p.start().unwrap();
     p.join().unwrap();
     assert_eq!(p.exitcode(), Some(0));
+}
+
+fn a_child_reads_nothing_whatever_files_its_parent_has_now() {
+    let reads_nothing = || {
+        let mut p = Process::new(|| {
+            // The standard library takes a descriptor that is not for reading for empty.
+            let read = nix::unistd::read(stdin(), &mut [0]);
+            assert_eq!(read, Ok(0));
+        });
+        p.start().unwrap();
+        p.join().unwrap();
+        assert_eq!(p.exitcode(), Some(0));
+    };
+    let mut p = Process::new(|| {
+        reads_nothing();
+        for open in [readable_file, writable_nothing] {
+            close_all_descriptors();
+            reads_nothing();
+            // One of these has the number of what the children's input is.
+            close_all_descriptors();
+            let _files: Vec<_> = (0..40).map(|_| open()).collect();
+            reads_nothing();
+        }
+    });
+    p.start().unwrap();
+    p.join().unwrap();
+    assert_eq!(p.exitcode(), Some(0));
+}
+
+fn readable_file() -> File {
+    File::open("/proc/self/status").unwrap()
+}
+
+fn writable_nothing() -> File {
+    File::options().write(true).open("/dev/null").unwrap()
 }
 
 /// A file without a name.

@@ -30,7 +30,7 @@ use tutorial::harness::{Listing, unique};
 const HANG: Duration = Duration::from_secs(20);
 
 /// Every claim with the subject that it is about, and whether it needs root.
-const CLAIMS: [(&str, fn(), bool); 9] = [
+const CLAIMS: [(&str, fn(), bool); 10] = [
     (
         "children_work_in_a_program_that_closed_its_standard_descriptors",
         closed,
@@ -40,6 +40,11 @@ const CLAIMS: [(&str, fn(), bool); 9] = [
     (
         "terminate_ends_a_child_whose_parent_blocks_its_signals",
         blocked,
+        false,
+    ),
+    (
+        "a_child_blocks_none_of_the_real_time_signals_that_its_parent_blocks",
+        blocked_real_time,
         false,
     ),
     ("a_stop_that_a_tracer_sees_is_not_an_end", traced, false),
@@ -195,6 +200,26 @@ fn blocked() {
         assert!(process.join_timeout(HANG).unwrap(), "{process:?}");
         assert_eq!(process.exitcode(), Some(-(Signal::SIGTERM as i32)));
     }
+}
+
+#[expect(unsafe_code, reason = "nix knows no real-time signals")]
+fn blocked_real_time() {
+    let blocked = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigBlk:\t"));
+        u64::from_str_radix(line.unwrap(), 16).unwrap()
+    };
+    let mut set = *SigSet::empty().as_ref();
+    // SAFETY: the set is this function's own, and the signal exists.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGRTMIN() + 1) };
+    let nobody = std::ptr::null_mut();
+    // SAFETY: the set outlives the call, and the null pointer asks for no answer.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, nobody) };
+    assert_ne!(blocked(), 0);
+    ends_well(Process::new(|| assert_eq!(blocked(), 0)));
+    assert_ne!(blocked(), 0);
 }
 
 fn traced() {

@@ -58,6 +58,7 @@ fn register() {
 
 /// Ends the process at once: no exit handlers, nothing flushed. They are the parent's,
 /// and a forked child must not run them a second time.
+#[inline]
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` takes any number and touches no memory of this process.
     unsafe { libc::_exit(code) }

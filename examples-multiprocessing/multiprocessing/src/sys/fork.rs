@@ -9,14 +9,20 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use std::{fs, ptr, thread};
+use std::{fs, thread};
 
 use nix::errno::Errno;
+use nix::libc::{dev_t, ino_t};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::stat::fstat;
 use nix::unistd::{self, ForkResult, Pid, getpid};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::fcntl_getfd;
+use rustix::process::{getppid, set_parent_process_death_signal};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdout};
 
-use super::descriptor::{above_standard, remedy};
+use super::descriptor::{above_standard, duplicate, remedy};
 use super::{exit, numbers, signals};
 
 /// Which of the two processes this is.
@@ -70,19 +76,16 @@ pub(crate) fn fork(on_interrupt: OnInterrupt) -> Result<Side, Refused> {
     // The child's standard input is empty, since its parent may still read the real one.
     let nothing = nothing().map_err(Refused::System)?;
     let parent = getpid();
-    // No handler of the parent's may run in the child before they are reset.
-    let mask = SigSet::all()
-        .thread_swap_mask(SigmaskHow::SIG_SETMASK)
+    let signals = SignalsAtFork::find(on_interrupt)
         .map_err(|error| Refused::System(error.into()))?;
     // SAFETY: this is the only thread, so every lock that the child inherits is either
     // free or held by the thread that continues in the child.
     let forked = unsafe { unistd::fork() };
     if let Ok(ForkResult::Child) = forked {
-        set_up_child(parent, nothing, on_interrupt);
+        set_up_child(parent, nothing, &signals);
         return Ok(Side::Child);
     }
-    // It was this thread's own mask, so it cannot be refused.
-    mask.thread_set_mask().ok();
+    signals.restore();
     match forked {
         Ok(ForkResult::Child) => unreachable!("it has returned"),
         Ok(ForkResult::Parent { child }) => Ok(Side::Parent(child)),
@@ -109,9 +112,19 @@ pub(crate) fn in_every_child(handler: fn()) {
     });
 }
 
-/// `/dev/null`. It is opened for each child: a program may close descriptors that are not
-/// its own, and the number of one that is kept could then be that of another file.
+/// `/dev/null`. To open it takes as long as a fortieth of a fork, so it is kept open. A
+/// program may close descriptors that are not its own, and open other files, or this one for
+/// writing: then it is opened for each child.
 pub(crate) fn nothing() -> io::Result<OwnedFd> {
+    static OPENED: OnceLock<(OwnedFd, (dev_t, ino_t))> = OnceLock::new();
+    let file_of = |fd: &OwnedFd| fstat(fd).map(|file| (file.st_dev, file.st_ino));
+    if let Some((kept, file)) = OPENED.get()
+        && file_of(kept).is_ok_and(|now| now == *file)
+        && fcntl_getfl(kept)
+            .is_ok_and(|mode| mode & OFlags::ACCMODE == OFlags::RDONLY)
+    {
+        return duplicate(kept);
+    }
     let file =
         fs::File::open("/dev/null").map_err(|error| match remedy(&error) {
             Some(_) => error,
@@ -120,7 +133,12 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
                 format!("/dev/null cannot be opened ({error}): mount /dev"),
             ),
         })?;
-    above_standard(file)
+    let opened = above_standard(file)?;
+    // If another thread was faster, its own is as good.
+    if OPENED.get().is_none() {
+        OPENED.set((duplicate(&opened)?, file_of(&opened)?)).ok();
+    }
+    Ok(opened)
 }
 
 /// How long a thread that was joined may take to vanish. `thread::scope` does not wait for
@@ -155,114 +173,100 @@ pub(crate) fn other_threads() -> io::Result<u64> {
     Ok(others)
 }
 
-/// What the child does first, while its signals are still blocked.
+/// What the child does first.
 ///
-/// Its system calls are raw ones: a new process has to fault in every page of code that
-/// it uses, and each of the C library's wrappers lies on a page of its own.
+/// Its system calls are rustix's, which are not the C library's: a new process has to
+/// map every page of code that it uses.
 #[inline]
-fn set_up_child(parent: Pid, nothing: OwnedFd, on_interrupt: OnInterrupt) {
-    for signal in (1..=LAST_SIGNAL).filter(|signal| !KEPT.contains(signal)) {
-        reset_handler(signal);
-    }
-    if on_interrupt == OnInterrupt::Survive {
-        // It cannot fail: the signal has a number that exists.
-        signals::survive(Signal::SIGINT).ok();
-    }
-    // SAFETY: takes numbers and touches no memory of this process.
-    let bound = unsafe {
-        libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL)
-    };
-    // SAFETY: as above.
-    let parent_now = unsafe { libc::syscall(libc::SYS_getppid) };
+fn set_up_child(parent: Pid, nothing: OwnedFd, signals: &SignalsAtFork) {
+    let bound = set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     // The signal comes when the forking thread ends, which is the parent's only one. If
     // the parent has ended already, it never comes. A parent in another namespace of
-    // process ids has the number 0 here.
-    let orphaned = parent_now != i64::from(parent.as_raw()) && parent_now != 0;
-    if bound != 0 || orphaned {
+    // process ids has no number here.
+    let orphaned = getppid().is_some_and(|now| now.as_raw_pid() != parent.as_raw());
+    if bound.is_err() || orphaned {
         exit::exit_now(1);
     }
-    // The drop would call the C library's wrapper.
-    let nothing = nothing.into_raw_fd();
-    // SAFETY: replaces standard input, which nobody owns, and touches no memory. It
-    // cannot fail: both descriptors are in range, and the first is open.
-    unsafe { libc::syscall(libc::SYS_dup3, nothing, 0, NO_FLAGS) };
-    for fd in [1, 2] {
-        // SAFETY: takes numbers and touches no memory of this process.
-        let open = unsafe { libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFD) };
-        if open < 0 {
-            // A descriptor that the child opens would pass for its output or errors.
-            // SAFETY: as for standard input; this one is closed.
-            unsafe { libc::syscall(libc::SYS_dup3, nothing, fd, NO_FLAGS) };
-        }
+    // None of these can fail: the descriptors are in range, and `nothing` is open.
+    dup2_stdin(&nothing).ok();
+    // A descriptor that the child opens would pass for its output or errors.
+    if fcntl_getfd(stdout()).is_err() {
+        dup2_stdout(&nothing).ok();
     }
+    if fcntl_getfd(stderr()).is_err() {
+        dup2_stderr(&nothing).ok();
+    }
+    // The drop would call the C library's wrapper.
     // SAFETY: it was this function's own, and is not used after this.
-    unsafe { libc::syscall(libc::SYS_close, nothing) };
-    let no_signal: [u8; MASK_SIZE] = [0; MASK_SIZE];
-    let no_answer = ptr::null_mut::<libc::sigset_t>();
-    // SAFETY: the mask is as long as the system reads.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const no_signal,
-            no_answer,
-            MASK_SIZE,
-        )
-    };
+    unsafe { rustix::io::close(nothing.into_raw_fd()) };
+    // Last, since it unblocks the signals.
+    if !signals.default {
+        signals.undo();
+    }
 }
 
-const NO_FLAGS: libc::c_int = 0;
+/// What the signals of a process do that is about to fork, and what its child has to undo
+/// of that.
+struct SignalsAtFork {
+    /// Those with a handler that the child is not to have.
+    handled: SigSet,
+    on_interrupt: OnInterrupt,
+    /// What was blocked before, if all signals are blocked during the fork: when some are to
+    /// be changed in the child, no handler of the parent's may run there before.
+    before: Option<SigSet>,
+    /// Whether there is nothing to undo. The parent finds that out, which has mapped the
+    /// code for it.
+    default: bool,
+}
 
-/// The length in bytes of the kernel's set of signals.
-const MASK_SIZE: usize = 8;
+impl SignalsAtFork {
+    /// Finds out, and blocks the signals if need be.
+    fn find(on_interrupt: OnInterrupt) -> nix::Result<Self> {
+        let handled = Signal::iterator().filter(|signal| {
+            !KEPT.contains(signal) && signals::has_handler(*signal)
+        });
+        let handled: SigSet = handled.collect();
+        let change =
+            handled != SigSet::empty() || on_interrupt != OnInterrupt::Default;
+        let all = SigSet::all();
+        let before = change.then(|| all.thread_swap_mask(SigmaskHow::SIG_SETMASK));
+        Ok(Self {
+            handled,
+            on_interrupt,
+            before: before.transpose()?,
+            default: !signals::is_any_blocked(),
+        })
+    }
 
-/// The last of the signals that the system itself sends. Those after it, the real-time
-/// signals, are sent only by programs that know what they mean to this process, and to
-/// reset them too would double the cost of all this.
-const LAST_SIGNAL: libc::c_int = 31;
+    /// In the parent, after the fork.
+    fn restore(&self) {
+        if let Some(before) = &self.before {
+            // It was this thread's own mask, so it cannot be refused.
+            before.thread_set_mask().ok();
+        }
+    }
+
+    /// In the child. None of this can fail: the signals have numbers that exist.
+    fn undo(&self) {
+        for signal in &self.handled {
+            signals::set_default(signal).ok();
+        }
+        if self.on_interrupt == OnInterrupt::Survive {
+            signals::survive(Signal::SIGINT).ok();
+        }
+        SigSet::empty().thread_set_mask().ok();
+    }
+}
 
 /// Signals whose handlers stay: they report a fault of the program (Rust's own reports
 /// that a stack overflowed) and touch nothing that is shared. The last two cannot have
 /// one.
-const KEPT: [libc::c_int; 7] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGILL,
-    libc::SIGFPE,
-    libc::SIGTRAP,
-    libc::SIGKILL,
-    libc::SIGSTOP,
+const KEPT: [Signal; 7] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+    Signal::SIGTRAP,
+    Signal::SIGKILL,
+    Signal::SIGSTOP,
 ];
-
-/// Gives a signal that has a handler its default action.
-fn reset_handler(signal: libc::c_int) {
-    /// The kernel's `struct sigaction`: the handler, then at most four words more.
-    type Action = [usize; 5];
-    let mut action: Action = [libc::SIG_DFL; 5];
-    let none = ptr::null::<Action>();
-    // SAFETY: `action` is a place for the answer and no shorter than it; the null
-    // pointer asks for no change.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            signal,
-            none,
-            &raw mut action,
-            MASK_SIZE,
-        )
-    };
-    if action[0] != libc::SIG_DFL && action[0] != libc::SIG_IGN {
-        let default: Action = [libc::SIG_DFL; 5];
-        // SAFETY: `default` is as long as the system reads, and the default action
-        // needs nothing of this program.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                &raw const default,
-                none,
-                MASK_SIZE,
-            )
-        };
-    }
-}

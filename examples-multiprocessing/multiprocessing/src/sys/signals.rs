@@ -70,6 +70,12 @@ pub(crate) fn let_interrupt_end_the_first_process() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a signal calls a function of this program.
+pub(crate) fn has_handler(signal: Signal) -> bool {
+    let handler = handler_of(signal as libc::c_int);
+    !matches!(handler, None | Some(libc::SIG_DFL | libc::SIG_IGN))
+}
+
 /// What a signal is handled by, as the system sees it; may be called in a handler.
 fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
@@ -77,6 +83,26 @@ fn handler_of(signal: libc::c_int) -> Option<libc::sighandler_t> {
     let asked = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY: the system has filled it in.
     (asked == 0).then(|| unsafe { action.assume_init() }.sa_sigaction)
+}
+
+/// Whether the calling thread blocks any signal, the real-time ones included, which nix does
+/// not see.
+pub(crate) fn is_any_blocked() -> bool {
+    /// The kernel's set of signals.
+    type Set = u64;
+    let mut blocked = Set::MAX;
+    // SAFETY: `blocked` is a place for the answer, as long as it says, and the null pointer
+    // asks for no change.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_BLOCK,
+            ptr::null::<Set>(),
+            &raw mut blocked,
+            size_of::<Set>(),
+        )
+    };
+    blocked != 0
 }
 
 /// Signals that are blocked until they are taken by [`wait`](Self::wait). None that comes

@@ -25,12 +25,12 @@ fn main() -> anyhow::Result<ExitCode> {
         broker::serve(&env::args().nth(2).unwrap_or_default())?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Set here, since a process that is pinned to one core would find that there is
-    // only one, and never spin.
-    set_spinning(cpu_count() > 1);
     // A process that the library or procspawn has spawned is this program, too.
     freeze_support();
     procspawn::init();
+    // Set here, since a process that is pinned to one core would find that there is
+    // only one, and never spin.
+    set_spinning(cpu_count() > 1);
     let mut bench = Bench::from_args()?;
     // This comes first, as a fork takes longer the more memory this process has used.
     start::measure(&mut bench);

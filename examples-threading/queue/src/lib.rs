@@ -15,6 +15,7 @@
 
 mod order;
 mod queue;
+mod spin;
 mod waiters;
 
 pub use order::{Fifo, Lifo, Order, SmallestFirst};
@@ -26,13 +27,9 @@ pub use queue::{
 /// What the waiting code waits with. `tests/model.rs` has a module of the same name
 /// that holds loom's counterparts.
 mod sync {
+    pub(crate) use crate::spin::Spin;
     pub(crate) use crossbeam_queue::SegQueue;
     pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::thread;
-
-    /// How often a thread looks again before it sleeps, each time after twice the
-    /// pause: some microseconds in all, about what a wake-up takes. At the end it lets
-    /// other threads run instead, one of which may have what it waits for.
-    pub(crate) const LOOKS_BEFORE_SLEEP: u32 = 10;
 }

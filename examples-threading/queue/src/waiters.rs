@@ -4,11 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 
-use crossbeam_utils::Backoff;
-
-use crate::sync::{
-    AtomicUsize, Condvar, LOOKS_BEFORE_SLEEP, Mutex, MutexGuard, fence,
-};
+use crate::sync::{AtomicUsize, Condvar, Mutex, MutexGuard, Spin, fence};
 
 /// For how long a call may wait.
 #[derive(Clone, Copy)]
@@ -24,20 +20,24 @@ pub(crate) enum Wait {
 /// that changes something looks at the count afterwards. Because of the fence between the
 /// two steps, on both sides, at least one of them sees the other.
 pub(crate) struct Waiters {
-    /// Held by a waiter from its last attempt until it sleeps, and by a thread that is
-    /// about to wake it.
-    lock: Mutex<()>,
+    spin: Spin,
+    /// How many were notified and have not been awake since. Locked by a waiter from its
+    /// last attempt until it sleeps, and by a thread that is about to notify it: one that
+    /// has tried in vain and does not sleep yet would otherwise miss the notification.
+    notified: Mutex<usize>,
     changed: Condvar,
-    /// How many threads wait, so that a change for which none waits makes no system call.
-    count: AtomicUsize,
+    /// How many others sleep or are about to, so that a change makes a system call only if
+    /// one of them is to be notified. Changed under the lock.
+    sleepers: AtomicUsize,
 }
 
 impl Waiters {
     pub(crate) fn new() -> Self {
         Self {
-            lock: Mutex::new(()),
+            spin: Spin::new(),
+            notified: Mutex::new(0),
             changed: Condvar::new(),
-            count: AtomicUsize::new(0),
+            sleepers: AtomicUsize::new(0),
         }
     }
 
@@ -54,22 +54,22 @@ impl Waiters {
     /// Wakes one of them, or all if `all` says so, which is asked after the change has
     /// been made known.
     pub(crate) fn notify(&self, all: impl FnOnce() -> bool) {
-        if self.somebody_waits() {
-            if all() {
-                self.changed.notify_all();
-            } else {
-                self.changed.notify_one();
-            }
-        }
-    }
-
-    fn somebody_waits(&self) -> bool {
         fence(SeqCst);
-        // A waiter that has tried in vain and does not sleep yet would miss the
-        // notification. It holds the lock.
-        self.count.load(Relaxed) > 0 && {
-            drop(self.lock());
-            true
+        if self.sleepers.load(Relaxed) == 0 {
+            return;
+        }
+        let mut notified = self.lock();
+        let sleepers = self.sleepers.load(Relaxed);
+        let count = if all() { sleepers } else { sleepers.min(1) };
+        // Whoever is notified tries again after this change, and after those that come
+        // before it runs, which need not notify it once more.
+        self.sleepers.store(sleepers - count, Relaxed);
+        *notified += count;
+        drop(notified);
+        match count {
+            0 => {}
+            1 => self.changed.notify_one(),
+            _ => self.changed.notify_all(),
         }
     }
 
@@ -89,45 +89,47 @@ impl Waiters {
             // A time too long for the clock is for ever.
             Wait::AtMost(timeout) => Instant::now().checked_add(timeout),
         };
-        let backoff = Backoff::new();
-        for _ in 0..LOOKS_BEFORE_SLEEP {
-            match wait {
-                Wait::Forever => backoff.snooze(),
-                // A processor that is given up beside busy programs may come back
-                // long after the deadline.
-                Wait::AtMost(_) => backoff.spin(),
-            }
-            if let Some(done) = attempt() {
-                return Some(done);
-            }
+        if let Some(done) = self.spin.until(&mut attempt) {
+            return Some(done);
         }
-        let mut lock = self.lock();
-        self.count.fetch_add(1, Relaxed);
-        let done = loop {
+        let mut notified = self.lock();
+        loop {
+            let others = self.sleepers.load(Relaxed);
+            self.sleepers.store(others + 1, Relaxed);
             fence(SeqCst);
-            if let Some(done) = attempt() {
-                break Some(done);
+            // Even when the time is up: this thread may have been notified just now, and
+            // then no other was.
+            let done = attempt();
+            let left =
+                deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if done.is_some() || left == Some(Duration::ZERO) {
+                self.sleepers.store(others, Relaxed);
+                return done;
             }
-            lock = match deadline {
+            // A change from here on is not lost: to notify takes the lock, which these give
+            // up only once this thread sleeps.
+            notified = match left {
                 None => self
                     .changed
-                    .wait(lock)
+                    .wait(notified)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break None;
-                    }
-                    let waited = self.changed.wait_timeout(lock, left);
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(notified, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        };
-        self.count.fetch_sub(1, Relaxed);
-        done
+            // Awake without a notification, it may have taken another one's: that one
+            // counts as a sleeper in its place, and tries again as well.
+            if *notified > 0 {
+                *notified -= 1;
+            } else {
+                let sleepers = self.sleepers.load(Relaxed);
+                self.sleepers.store(sleepers - 1, Relaxed);
+            }
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.notified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

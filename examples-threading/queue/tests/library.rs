@@ -69,6 +69,29 @@ fn an_item_that_one_getter_declines_wakes_another() {
 }
 
 #[test]
+fn a_getter_whose_time_is_up_takes_no_wake_up_away() {
+    const TIME: Duration = Duration::from_millis(2);
+    for round in 0..100 {
+        let queue = Queue::new(0);
+        thread::scope(|s| {
+            let start = Instant::now();
+            let hasty = s.spawn(|| queue.get_timeout(TIME));
+            // Behind the other, which is woken first on most systems.
+            thread::sleep(TIME / 4);
+            let patient = s.spawn(|| queue.get_timeout(HANG));
+            let just_now = TIME + Duration::from_micros(2 * round);
+            thread::sleep(just_now.saturating_sub(start.elapsed()));
+            queue.put(1).unwrap();
+            if hasty.join().unwrap().is_ok() {
+                queue.put(1).unwrap();
+            }
+            assert_eq!(patient.join().unwrap(), Ok(1));
+            assert!(start.elapsed() < HANG, "the getter slept beside the item");
+        });
+    }
+}
+
+#[test]
 fn an_item_that_is_put_back_is_the_next_and_wakes_a_getter() {
     let queue = Queue::new(1);
     queue.put(1).unwrap();

@@ -5,7 +5,6 @@
 #![allow(dead_code, reason = "the models use the waiting parts, not all of it")]
 #![allow(unreachable_pub, reason = "the files are public in the library")]
 #![allow(missing_docs, reason = "the library documents them")]
-#![allow(clippy::reversed_empty_ranges, reason = "a model never looks again")]
 
 #[path = "../src/order.rs"]
 mod order;
@@ -62,6 +61,20 @@ fn two_producers_reach_two_consumers() {
         producer.join().unwrap();
         let there = consumer.join().unwrap();
         assert_eq!(here + there, 3);
+    });
+}
+
+#[test]
+fn each_of_two_items_wakes_a_getter() {
+    model(|| {
+        let queue = Arc::new(Queue::new(0));
+        let getters = [(); 2].map(|()| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.get().unwrap())
+        });
+        (1..=2).for_each(|i| queue.put(i).unwrap());
+        let got = getters.map(|getter| getter.join().unwrap());
+        assert_eq!(got.iter().sum::<i32>(), 3);
     });
 }
 

@@ -14,8 +14,20 @@ pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
 pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use loom::thread;
 
-/// Loom has no clock: a thread sleeps at once.
-pub(crate) const LOOKS_BEFORE_SLEEP: u32 = 0;
+/// Here a thread sleeps at once: loom has no clock.
+#[derive(Debug)]
+pub(crate) struct Spin;
+
+impl Spin {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "the library's shape")]
+    pub(crate) fn until<R>(&self, _attempt: impl FnMut() -> Option<R>) -> Option<R> {
+        None
+    }
+}
 
 /// In the place of crossbeam's, which loom cannot look into.
 pub(crate) struct SegQueue<T>(Mutex<VecDeque<T>>);

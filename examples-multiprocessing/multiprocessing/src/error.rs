@@ -222,10 +222,8 @@ mod of_managers {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(error) = self.passed_on() {
-            return write!(f, "{error}");
-        }
         match self {
+            Self::Io(error) => write!(f, "{}", Reason(error)),
             Self::System { doing, source } => {
                 write!(f, "cannot {doing}: {}", Reason(source))
             }
@@ -250,8 +248,10 @@ impl fmt::Display for Error {
                 "shared memory cannot be named {name:?}: take a short name without a \
                  slash"
             ),
-            // It was passed on above.
-            _ => Ok(()),
+            _ => match self.passed_on() {
+                Some(error) => write!(f, "{error}"),
+                None => Ok(()),
+            },
         }
     }
 }

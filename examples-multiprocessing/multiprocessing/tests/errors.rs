@@ -136,6 +136,7 @@ fn an_error_for_want_of_descriptors_says_what_to_do() {
             .into(),
             SendError::Io(source()).into(),
             RecvError::Io(source()).into(),
+            source().into(),
             #[cfg(feature = "managers")]
             multiprocessing::managers::ManagerError::Absent {
                 address: ("127.0.0.1", 1).into(),

@@ -104,6 +104,7 @@ fn without_descriptors_everything_says_what_to_do() {
         numbers_and_a_block,
         queues,
         a_large_message,
+        a_named_pipe,
         processes,
         a_spawned_process,
         a_pool_with_an_initializer,
@@ -151,6 +152,15 @@ fn a_large_message() -> multiprocessing::Result<()> {
     let (receiver, sender) = pipe(false)?;
     sender.send_bytes(&vec![7; 100_000])?;
     receiver.recv_bytes()?;
+    Ok(())
+}
+
+fn a_named_pipe() -> multiprocessing::Result<()> {
+    let path = env::temp_dir().join(unique("limits-test"));
+    let fifo = NamedPipe::create(&path)?;
+    // An end that is opened for both directions does not wait.
+    let _reader = File::options().read(true).write(true).open(&path)?;
+    fifo.writer_if_read()?;
     Ok(())
 }
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, Value};
 
-use super::BrokerError;
 use super::link::{Link, PATIENCE};
 use super::scripts::Scripts;
+use super::{BrokerError, DEFAULT_QUEUE};
 
 /// The address of a queue at a broker, with the prefix of its keys. Cheap to clone.
 #[derive(Clone)]
@@ -22,7 +22,13 @@ pub(super) struct QueueAddress {
 }
 
 impl QueueAddress {
+    /// The address of the queue of this name; an empty one stands for the default.
     pub(super) fn new(url: &str, queue: &str) -> Result<Self, BrokerError> {
+        let queue = if queue.is_empty() {
+            DEFAULT_QUEUE
+        } else {
+            queue
+        };
         let refused = |error: redis::RedisError| BrokerError::Address {
             // The whole error might contain the password.
             why: error.detail().unwrap_or("it cannot be read").to_owned(),
@@ -101,5 +107,20 @@ impl QueueAddress {
             return Err(BrokerError::Evicts { at, policy });
         }
         Ok(link)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_name_stands_for_the_default_queue() {
+        let key = |name| {
+            let address = QueueAddress::new("redis://127.0.0.1/0", name);
+            address.unwrap().key("tasks")
+        };
+        assert_eq!(key("orders"), "mp:{orders}:tasks");
+        assert_eq!(key(""), key(DEFAULT_QUEUE));
     }
 }

@@ -63,6 +63,7 @@ pub(super) struct Options {
     pub(super) keep: Option<Duration>,
 }
 
+/// A sender: what its two threads and the callers that submit tasks have in common.
 pub(crate) struct Client {
     address: QueueAddress,
     /// The sender's name at the broker.
@@ -82,6 +83,7 @@ pub(crate) struct Client {
     opened: Condvar,
 }
 
+/// The state of a client, under its lock.
 #[derive(Default)]
 struct Shared {
     outbox: VecDeque<Request>,

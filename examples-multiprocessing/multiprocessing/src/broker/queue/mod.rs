@@ -5,10 +5,10 @@ mod stats;
 
 use redis::Value;
 
+use super::BrokerError;
 use super::address::QueueAddress;
 use super::answer;
 use super::scripts::Scripts;
-use super::{BrokerError, DEFAULT_QUEUE};
 pub use dead::DeadTask;
 use dead::{dead_task, is_place};
 pub use stats::{RunningTask, Stats, WorkerState};
@@ -34,14 +34,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The queue of this name at the broker of this address. Pools and workers use the
-    /// queue `default` unless they name another, and so does an empty name here.
+    /// The queue of this name at the broker of this address. An empty name stands for
+    /// `default`, which pools and workers use unless they name another.
     ///
     /// # Errors
     ///
     /// [`BrokerError::Address`] if this is not the address of a broker.
     pub fn open(url: &str, name: &str) -> Result<Self, BrokerError> {
-        let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
         let address = QueueAddress::new(url, name)?;
         Ok(Self { address })
     }

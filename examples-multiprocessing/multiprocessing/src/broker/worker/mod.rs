@@ -58,6 +58,7 @@ fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
 
+/// A worker that serves: what its four threads have in common.
 struct Worker {
     /// The worker's name at the broker.
     id: String,
@@ -81,6 +82,7 @@ struct Worker {
     fetcher: AtomicU64,
 }
 
+/// The state of a worker, under its lock.
 #[derive(Default)]
 struct State {
     /// The tasks that this worker has, by entry.

@@ -134,9 +134,12 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
             ),
         })?;
     let opened = above_standard(file)?;
-    // If another thread was faster, its own is as good.
-    if OPENED.get().is_none() {
-        OPENED.set((duplicate(&opened)?, file_of(&opened)?)).ok();
+    // Without a descriptor to spare, the next child opens it again. If another thread was
+    // faster, its own is as good.
+    if OPENED.get().is_none()
+        && let (Ok(kept), Ok(file)) = (duplicate(&opened), file_of(&opened))
+    {
+        OPENED.set((kept, file)).ok();
     }
     Ok(opened)
 }

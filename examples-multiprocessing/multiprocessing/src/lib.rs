@@ -67,7 +67,7 @@
 //! | `os.mkfifo` | [`NamedPipe`] |
 //! | `Queue`, `JoinableQueue`, `SimpleQueue` | [`Queue`], [`JoinableQueue`], [`SimpleQueue`] |
 //! | `qsize`, `empty`, `full`, `task_done`, `join_thread` | [the same](Queue) [names](JoinableQueue) |
-//! | `Manager`, `BaseManager` | [`managers`] |
+//! | `Manager`, `BaseManager` | `managers`, a feature |
 //! | `Pool(4)`, `Pool(initializer=…, maxtasksperchild=…)` | [`Pool::new`], [`Pool::builder`] |
 //! | `apply`, `apply_async`, `map`, `map_async`, `starmap`, `starmap_async`, `imap`, `imap_unordered` | [the same names](Pool) |
 //! | `AsyncResult`, `callback=…`, `error_callback=…` | [`AsyncResult`], [`AsyncResult::callback`], [`AsyncResult::error_callback`] |

@@ -90,13 +90,14 @@ fn tightest(
 
 #[cfg(test)]
 mod tests {
-    use tutorial::harness::unique;
+    use tempfile::TempDir;
 
     use super::*;
 
     #[test]
     fn a_group_leaves_its_limit_less_its_use_but_for_the_cache() {
-        let root = std::env::temp_dir().join(unique("groups"));
+        let root = TempDir::with_prefix("groups-").unwrap();
+        let root = root.path();
         let inner = root.join("outer/inner");
         fs::create_dir_all(&inner).unwrap();
         let write = |folder: &Path, [limit, usage, cache]: [&str; 3]| {
@@ -106,11 +107,10 @@ mod tests {
             fs::write(folder.join("memory.stat"), statistics).unwrap();
         };
         write(&inner, ["max\n", "1\n", "0"]);
-        assert_eq!(tightest(&root, "/outer/inner", &V2), None);
+        assert_eq!(tightest(root, "/outer/inner", &V2), None);
         write(&root.join("outer"), ["1000\n", "600\n", "100"]);
-        assert_eq!(tightest(&root, "/outer/inner", &V2), Some(500));
+        assert_eq!(tightest(root, "/outer/inner", &V2), Some(500));
         write(&inner, ["300\n", "280\n", "0"]);
-        assert_eq!(tightest(&root, "/outer/inner", &V2), Some(20));
-        fs::remove_dir_all(root).unwrap();
+        assert_eq!(tightest(root, "/outer/inner", &V2), Some(20));
     }
 }

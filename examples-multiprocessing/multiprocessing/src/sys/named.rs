@@ -80,13 +80,14 @@ fn reason(error: ShmemError) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use tutorial::harness::unique;
+    use crate::sys::random;
 
     use super::*;
 
     #[test]
     fn a_taken_name_is_known_as_such() {
-        let name = unique("mp-test");
+        let random = u64::from_ne_bytes(*random::bytes().first_chunk().unwrap());
+        let name = format!("mp-test-{random:016x}");
         let _there = NamedMapping::create(&name, 1).unwrap();
         let refused = NamedMapping::create(&name, 1).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);

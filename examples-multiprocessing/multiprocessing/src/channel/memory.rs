@@ -3,7 +3,8 @@
 use super::Ring;
 use crate::error::Error;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, FIRST, FURTHER, ROUND};
+use crate::sys::chunk::{CHUNK_WORDS, CHUNKS, FIRST, FURTHER, KEPT, ROUND};
+use crate::sys::futex;
 use crate::sys::segment::{Shared, Word, shareable};
 
 /// Positions are counted in units of two words.
@@ -26,14 +27,16 @@ shareable! {
     /// the consumers have left it, its memory serves again for the chunk that is mapped
     /// next. So the memory follows the largest backlog, and the messages go round in as
     /// little of it as the backlog needs, but in no less than [`ROUND`] chunks. Table, file
-    /// and address space grow with that, too.
+    /// and address space grow with that, too. What was not needed for [`KEPT`] is given back.
     pub(super) struct Map {
         /// A [`Mapped`].
         mapped: AtomicU64,
         /// The number of leading chunks whose space is taken.
         taken: AtomicU64,
-        /// The largest number of chunks in use at once since the last restart.
+        /// The largest number of chunks in use at once since `peak_since`.
         peak: AtomicU64,
+        /// On the monotonic clock, in nanoseconds.
+        peak_since: AtomicU64,
         /// 1 during a restart, which the next producer finishes if this one is killed.
         restarting: AtomicU64,
     }
@@ -80,6 +83,7 @@ impl Map {
             mapped: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            peak_since: AtomicU64::new(0),
             restarting: AtomicU64::new(0),
         }
     }
@@ -117,7 +121,9 @@ impl Map {
     ) -> Result<(), Error> {
         let mut mapped = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
         let mut missing = missing;
-        if head == tail && (mapped.round as usize > ROUND || self.spare() > 0) {
+        if head == tail
+            && (mapped.round as usize > ROUND || self.is_due(nanoseconds()))
+        {
             self.restart(ring, tail)?;
             let restarted = Mapped::from_word(self.mapped.load(Ordering::Relaxed));
             missing =
@@ -162,9 +168,15 @@ impl Map {
         self.mapped.store(mapped.to_word(), Ordering::Relaxed);
         self.restarting.store(0, Ordering::Relaxed);
 
+        let now = nanoseconds();
+        if !self.is_due(now) {
+            return Ok(());
+        }
         let taken = self.taken.load(Ordering::Relaxed) as usize;
-        let kept = taken - self.spare();
+        let peak = self.peak.load(Ordering::Relaxed) as usize;
+        let kept = taken.min(2 * peak.max(ROUND));
         self.peak.store(0, Ordering::Relaxed);
+        self.peak_since.store(now, Ordering::Relaxed);
         if kept < taken {
             self.taken.store(kept as u64, Ordering::Relaxed);
             ring.give_chunks_back(kept..taken);
@@ -172,13 +184,12 @@ impl Map {
         Ok(())
     }
 
-    /// The number of chunks of memory beyond twice what was needed since the last restart;
-    /// of a large backlog's, half at a time, as another may follow.
-    fn spare(&self) -> usize {
-        let peak = self.peak.load(Ordering::Relaxed) as usize;
+    /// Whether memory may be given back that was not needed for a while. To give a chunk
+    /// back and to take it again takes ten times as long as to fill it.
+    fn is_due(&self, now: u64) -> bool {
         let taken = self.taken.load(Ordering::Relaxed) as usize;
-        let kept = peak.max(ROUND).saturating_mul(2).max(taken / 2);
-        taken.saturating_sub(kept)
+        let since = self.peak_since.load(Ordering::Relaxed);
+        taken > 2 * ROUND && now.saturating_sub(since) >= KEPT.as_nanos() as u64
     }
 
     /// Makes sure that chunk `fresh` of the memory and the `missing` ones from there on have
@@ -234,4 +245,9 @@ impl Map {
         let chunk = ring.chunk(memory as usize)?;
         Ok(chunk.get(within..).unwrap_or_default())
     }
+}
+
+/// The monotonic clock.
+fn nanoseconds() -> u64 {
+    futex::now().as_nanos() as u64
 }

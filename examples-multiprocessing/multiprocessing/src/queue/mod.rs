@@ -187,10 +187,10 @@ use queue_methods;
 ///
 /// Items wait in shared memory, at most 16 GiB of them, and a queue without a limit takes as
 /// much as its longest backlog needs. When the backlog is gone, its memory stays for the next
-/// one. It goes back to the system by halves, one for every 64 KiB of items that then go
-/// through the empty queue, until 4 MiB are left. So a queue that nobody uses after a burst
-/// keeps its memory until the last process has dropped it: give it a limit, or make another
-/// queue for what follows.
+/// one. What was not needed for half a second goes back to the system, all but 4 MiB, while
+/// further items go through the empty queue. So a queue that nobody uses after a burst keeps
+/// its memory until the last process has dropped it: give it a limit, or make another queue
+/// for what follows.
 ///
 /// # When a process dies
 ///

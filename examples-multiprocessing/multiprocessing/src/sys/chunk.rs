@@ -1,5 +1,7 @@
 //! The sizes of the pieces of a channel's memory. The model check has smaller ones.
 
+use std::time::Duration;
+
 /// The words of one piece of a channel's memory: 64 KiB.
 pub(crate) const CHUNK_WORDS: usize = 1 << 13;
 
@@ -17,3 +19,7 @@ pub(crate) const FURTHER: usize = 4;
 /// consumer's processor for the common one. From another processor's own cache it would
 /// take several times as long.
 pub(crate) const ROUND: usize = 32;
+
+/// For how long a channel keeps memory that it does not need. Backlogs often follow one
+/// another.
+pub(crate) const KEPT: Duration = Duration::from_millis(500);

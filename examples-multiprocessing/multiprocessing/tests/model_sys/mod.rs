@@ -480,4 +480,5 @@ pub(crate) mod chunk {
     pub(crate) const FIRST: usize = 1;
     pub(crate) const FURTHER: usize = 1;
     pub(crate) const ROUND: usize = 2;
+    pub(crate) const KEPT: std::time::Duration = std::time::Duration::ZERO;
 }

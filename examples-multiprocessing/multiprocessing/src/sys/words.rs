@@ -49,8 +49,9 @@ fn write_words(words: &[Word], bytes: &[u8]) {
 /// From this many bytes on, a write is timed.
 const LARGE: usize = 16 << 10;
 
-/// A large write is slow if it takes longer than this for each KiB. With a common cache, the
-/// next note says, it takes a third of that, and without one three times as much.
+/// A large write is slow if it takes longer than this for each KiB. That is three times as
+/// long as where both processors have a cache in common, and a third of what it takes where
+/// they have none.
 const SLOW: Duration = Duration::from_nanos(150);
 
 /// How this process does its next large write: one of the two below, or past the caches,

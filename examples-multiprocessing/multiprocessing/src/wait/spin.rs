@@ -412,6 +412,11 @@ mod tests {
         });
     }
 
+    /// The clock of the models stands still.
+    fn has_clock() -> bool {
+        futex::now() > Duration::ZERO
+    }
+
     #[test]
     fn a_preemption_is_noticed_now_and_then_in_a_full_account() {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
@@ -419,7 +424,7 @@ mod tests {
             preempted(&spin);
             !spin.account.is_full()
         });
-        assert!(noticed);
+        assert!(noticed || !has_clock());
     }
 
     #[test]
@@ -427,7 +432,7 @@ mod tests {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
         spin.account.miss();
         preempted(&spin);
-        assert!(!spin.account.pays());
+        assert!(!spin.account.pays() || !has_clock());
     }
 
     #[test]

@@ -208,3 +208,23 @@ fn a_sender_that_is_killed_leaves_its_message_whole_or_not_at_all() {
         });
     }
 }
+
+#[test]
+fn a_short_message_is_whole_although_the_next_is_sent_meanwhile() {
+    model(2, || {
+        let channel = channel(0);
+        let sender = {
+            let channel = Arc::clone(&channel);
+            thread::spawn(move || {
+                send(&channel, &[1; 16]);
+                send(&channel, &[2; 16]);
+            })
+        };
+        let mut message = Vec::new();
+        let mut get = || channel.recv(&mut message, Deadline::NOW, || true, |_| ());
+        if get() == Ok(()) {
+            assert_eq!(message, [1; 16]);
+        }
+        sender.join().unwrap();
+    });
+}

@@ -38,6 +38,7 @@
 //! [Michael and Scott](https://www.cs.rochester.edu/~scott/papers/1996_PODC_queues.pdf),
 //! with a ring in the place of the linked list.
 
+mod latest;
 mod memory;
 
 use std::fmt;
@@ -50,6 +51,7 @@ use crate::sys::segment::{Shared, shareable};
 use crate::sys::words;
 use crate::wait::{EventCount, RawGuard, RawLock, Spin, SpinLimits};
 
+use latest::Latest;
 use memory::{MOST_UNITS, Map, TABLE, UNIT_WORDS};
 
 const WORD: usize = size_of::<u64>();
@@ -70,11 +72,11 @@ shareable! {
         map: Map,
         /// Where the next message will be, and how many there were before it. Written
         /// under the producer lock.
-        tail: CursorWord,
+        tail: Tail,
         consumers: Consumers,
         /// Where the next message to take is, and how many were taken before it.
         /// Written under the consumer lock.
-        head: CursorWord,
+        head: Head,
         /// Notified after each message that was sent.
         not_empty: EventCount,
         /// Notified after each message that was taken, if their number has a limit.
@@ -114,9 +116,18 @@ shareable! {
 
 shareable! {
     #[repr(align(128))]
-    struct CursorWord {
+    struct Head {
         /// A [`Cursor`].
         cursor: AtomicU64,
+    }
+}
+
+shareable! {
+    #[repr(align(128))]
+    struct Tail {
+        /// A [`Cursor`].
+        cursor: AtomicU64,
+        latest: Latest,
     }
 }
 
@@ -223,9 +234,6 @@ impl Channel {
     /// number that there is memory for.
     pub(crate) fn new(limit: u32) -> Result<Self, Error> {
         registry::ensure_registry()?;
-        let start = || CursorWord {
-            cursor: AtomicU64::new(0),
-        };
         let ring = Ring {
             producers: Producers {
                 lock: RawLock::new(),
@@ -234,12 +242,17 @@ impl Channel {
                 tail: AtomicU64::new(0),
             },
             map: Map::new(),
-            tail: start(),
+            tail: Tail {
+                cursor: AtomicU64::new(0),
+                latest: Latest::new(),
+            },
             consumers: Consumers {
                 lock: RawLock::new(),
                 tail_seen: AtomicU64::new(0),
             },
-            head: start(),
+            head: Head {
+                cursor: AtomicU64::new(0),
+            },
             not_empty: EventCount::new(),
             not_full: EventCount::new(),
         };
@@ -296,6 +309,7 @@ impl Channel {
             self.copy_in(tail.position, message)
                 .map_err(SendError::System)?;
             let tail = tail.after_message(units);
+            ring.tail.latest.write(message, tail);
             let known = &ring.producers.tail;
             known.store(UNKNOWN, Ordering::Relaxed);
             tail.publish(&ring.tail.cursor);
@@ -394,7 +408,7 @@ impl Channel {
                 slept = true;
                 continue;
             }
-            let units = self.copy_out(head.position, tail.position, message)?;
+            let units = self.copy_out(head, tail, message)?;
             taking(message);
             let head = head.after_message(units);
             head.publish(&ring.head.cursor);
@@ -424,12 +438,10 @@ impl Channel {
         tail.store(&ring.consumers.tail_seen, Ordering::Relaxed);
         let mut received = Ok(());
         while head.position != tail.position && received.is_ok() {
-            received =
-                self.copy_out(head.position, tail.position, message)
-                    .map(|units| {
-                        each(message);
-                        head = head.after_message(units);
-                    });
+            received = self.copy_out(head, tail, message).map(|units| {
+                each(message);
+                head = head.after_message(units);
+            });
         }
         head.publish(&ring.head.cursor);
         if self.limit != 0 {
@@ -438,12 +450,30 @@ impl Channel {
         received
     }
 
+    /// The units of the message before `tail`, if there is a copy of it.
+    #[inline]
+    fn copy_latest(&self, tail: Cursor, message: &mut Vec<u8>) -> Option<u32> {
+        let latest = &self.ring.tail.latest;
+        let length = latest.length(tail)?;
+        message.clear();
+        message.try_reserve(length + HALF_PAGE).ok()?;
+        latest.read(length, tail, message).then_some(())?;
+        units(length)
+    }
+
     fn copy_out(
         &self,
-        head: u32,
-        tail: u32,
+        head: Cursor,
+        tail: Cursor,
         message: &mut Vec<u8>,
     ) -> Result<u32, RecvError> {
+        if tail.count.wrapping_sub(head.count) == 1
+            && let Some(units) = self.copy_latest(tail, message)
+            && units == tail.position.wrapping_sub(head.position)
+        {
+            return Ok(units);
+        }
+        let (head, tail) = (head.position, tail.position);
         let memory_at = |position| {
             Map::words(&self.ring, position).map_err(|_| RecvError::TooLarge)
         };
@@ -494,15 +524,12 @@ impl Channel {
             Side::Producers => tail.count.wrapping_sub(head.count) < self.limit,
             Side::Consumers => tail.position != head.position,
         };
-        let load = |word: &CursorWord| Cursor::load(&word.cursor, Ordering::Relaxed);
-        let probe = || may_go_on(load(&ring.head), load(&ring.tail));
+        let load = |word| Cursor::load(word, Ordering::Relaxed);
+        let (head, tail) = (&ring.head.cursor, &ring.tail.cursor);
+        let probe = || may_go_on(load(head), load(tail));
         let probe_last = || match side {
-            Side::Producers => {
-                may_go_on(Cursor::probe_last(&ring.head.cursor), load(&ring.tail))
-            }
-            Side::Consumers => {
-                may_go_on(load(&ring.head), Cursor::probe_last(&ring.tail.cursor))
-            }
+            Side::Producers => may_go_on(Cursor::probe_last(head), load(tail)),
+            Side::Consumers => may_go_on(load(head), Cursor::probe_last(tail)),
         };
         let check_peers = || {
             // A last probe: a message may have been sent before the last sender ended.

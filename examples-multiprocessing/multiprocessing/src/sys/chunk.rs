@@ -23,3 +23,6 @@ pub(crate) const ROUND: usize = 32;
 /// For how long a channel keeps memory that it does not need. Backlogs often follow one
 /// another.
 pub(crate) const KEPT: Duration = Duration::from_millis(500);
+
+/// The longest message that is copied beside the tail: 104 bytes fill its cache lines.
+pub(crate) const LATEST_WORDS: usize = 13;

@@ -451,12 +451,35 @@ pub(crate) mod segment {
 
 /// Copies of bytes, word by word.
 pub(crate) mod words {
-    use super::atomic::Ordering;
+    use super::atomic::{AtomicU64, Ordering};
     use super::segment::Word;
 
     const WORD: usize = size_of::<u64>();
 
-    pub(crate) fn write(words: &[Word], bytes: &[u8]) {
+    /// In the library both are one type.
+    pub(crate) trait AnyWord {
+        fn load(&self, ordering: Ordering) -> u64;
+        fn store(&self, value: u64, ordering: Ordering);
+    }
+
+    macro_rules! any_word {
+        ($name:ident) => {
+            impl AnyWord for $name {
+                fn load(&self, ordering: Ordering) -> u64 {
+                    self.load(ordering)
+                }
+
+                fn store(&self, value: u64, ordering: Ordering) {
+                    self.store(value, ordering);
+                }
+            }
+        };
+    }
+
+    any_word!(Word);
+    any_word!(AtomicU64);
+
+    pub(crate) fn write(words: &[impl AnyWord], bytes: &[u8]) {
         for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
             let mut padded = [0; WORD];
             padded[..bytes.len()].copy_from_slice(bytes);
@@ -464,7 +487,7 @@ pub(crate) mod words {
         }
     }
 
-    pub(crate) fn read(words: &[Word], length: usize, bytes: &mut Vec<u8>) {
+    pub(crate) fn read(words: &[impl AnyWord], length: usize, bytes: &mut Vec<u8>) {
         for (word, start) in words.iter().zip((0..length).step_by(WORD)) {
             let word = word.load(Ordering::Relaxed).to_ne_bytes();
             bytes.extend_from_slice(&word[..WORD.min(length - start)]);
@@ -481,4 +504,5 @@ pub(crate) mod chunk {
     pub(crate) const FURTHER: usize = 1;
     pub(crate) const ROUND: usize = 2;
     pub(crate) const KEPT: std::time::Duration = std::time::Duration::ZERO;
+    pub(crate) const LATEST_WORDS: usize = 2;
 }

@@ -212,7 +212,7 @@ fn set_up_child(parent: Pid, nothing: OwnedFd, signals: &SignalsAtFork) {
 /// of that.
 struct SignalsAtFork {
     /// Those with a handler that the child is not to have.
-    handled: SigSet,
+    handled: Vec<Signal>,
     on_interrupt: OnInterrupt,
     /// What was blocked before, if all signals are blocked during the fork: when some are to
     /// be changed in the child, no handler of the parent's may run there before.
@@ -228,9 +228,8 @@ impl SignalsAtFork {
         let handled = Signal::iterator().filter(|signal| {
             !KEPT.contains(signal) && signals::has_handler(*signal)
         });
-        let handled: SigSet = handled.collect();
-        let change =
-            handled != SigSet::empty() || on_interrupt != OnInterrupt::Default;
+        let handled: Vec<_> = handled.collect();
+        let change = !handled.is_empty() || on_interrupt != OnInterrupt::Default;
         let all = SigSet::all();
         let before = change.then(|| all.thread_swap_mask(SigmaskHow::SIG_SETMASK));
         Ok(Self {
@@ -252,7 +251,7 @@ impl SignalsAtFork {
     /// In the child. None of this can fail: the signals have numbers that exist.
     fn undo(&self) {
         for signal in &self.handled {
-            signals::set_default(signal).ok();
+            signals::set_default(*signal).ok();
         }
         if self.on_interrupt == OnInterrupt::Survive {
             signals::survive(Signal::SIGINT).ok();

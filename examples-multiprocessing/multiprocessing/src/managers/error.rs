@@ -112,15 +112,16 @@ impl fmt::Display for ManagerError {
                     (_, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
                         write!(
                             f,
-                            "The server at {address} closed the connection at once ({source}): \
-                     try again, and if it stays so, raise the server's limits of open \
-                     files and of processes, as by `ulimit -n 4096` and `ulimit -u 4096`."
+                            "The server at {address} closed the connection at once \
+                             ({source}): try again, and if it stays so, raise the \
+                             server's limits of open files and of processes, as by \
+                             `ulimit -n 4096` and `ulimit -u 4096`."
                         )
                     }
                     _ => write!(
                         f,
                         "No server answers at {address} ({source}): start the server \
-                     first."
+                         first."
                     ),
                 }
             }

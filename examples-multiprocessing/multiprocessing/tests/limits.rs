@@ -18,7 +18,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::alarm;
+use nix::unistd::{alarm, close};
 use tutorial::harness::{named, unique};
 
 fn main() {
@@ -292,10 +292,24 @@ fn without_dev_errors_say_what_to_mount() {
     cover("/dev", MsFlags::empty()).unwrap();
     says_what_to_do();
     Queue::new(0).unwrap().put(1).unwrap();
+    // What an earlier start of a process has opened serves as long as it is there.
+    Process::new(|| ()).start().unwrap();
+    close_those_of("/dev/null");
     let spawned = Process::spawned(|(): ()| (), ());
     for mut p in [Process::new(|| ()), spawned] {
         let refused = p.start().unwrap_err().to_string();
         assert!(refused.contains("mount /dev"), "{refused}");
+    }
+}
+
+/// Closes all descriptors of this file but the standard ones.
+fn close_those_of(file: &str) {
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        let path = entry.unwrap().path();
+        let fd: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        if fd > 2 && fs::read_link(&path).is_ok_and(|name| name == Path::new(file)) {
+            close(fd).unwrap();
+        }
     }
 }
 

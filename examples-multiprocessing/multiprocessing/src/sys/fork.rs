@@ -122,8 +122,9 @@ pub(crate) fn nothing() -> io::Result<OwnedFd> {
         && file_of(kept).is_ok_and(|now| now == *file)
         && fcntl_getfl(kept)
             .is_ok_and(|mode| mode & OFlags::ACCMODE == OFlags::RDONLY)
+        && let Ok(copy) = duplicate(kept)
     {
-        return duplicate(kept);
+        return Ok(copy);
     }
     let file =
         fs::File::open("/dev/null").map_err(|error| match remedy(&error) {

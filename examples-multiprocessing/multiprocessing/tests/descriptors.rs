@@ -167,7 +167,7 @@ fn a_child_reads_nothing_whatever_files_its_parent_has_now() {
     };
     let mut p = Process::new(|| {
         reads_nothing();
-        for open in [readable_file, writable_nothing] {
+        for open in [readable_file, writable_nothing, path_of_nothing] {
             close_all_descriptors();
             reads_nothing();
             // One of these has the number of what the children's input is.
@@ -187,6 +187,14 @@ fn readable_file() -> File {
 
 fn writable_nothing() -> File {
     File::options().write(true).open("/dev/null").unwrap()
+}
+
+/// Cannot be read, but has the access mode of a file that can.
+fn path_of_nothing() -> File {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_PATH);
+    options.open("/dev/null").unwrap()
 }
 
 /// A file without a name.

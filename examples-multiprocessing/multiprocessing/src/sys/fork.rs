@@ -113,15 +113,16 @@ pub(crate) fn in_every_child(handler: fn()) {
 }
 
 /// `/dev/null`. To open it takes as long as a fortieth of a fork, so it is kept open. A
-/// program may close descriptors that are not its own, and open other files, or this one for
-/// writing: then it is opened for each child.
+/// program may close descriptors that are not its own, and open other files, or this one but
+/// not for reading: then it is opened for each child.
 pub(crate) fn nothing() -> io::Result<OwnedFd> {
     static OPENED: OnceLock<(OwnedFd, (dev_t, ino_t))> = OnceLock::new();
     let file_of = |fd: &OwnedFd| fstat(fd).map(|file| (file.st_dev, file.st_ino));
     if let Some((kept, file)) = OPENED.get()
         && file_of(kept).is_ok_and(|now| now == *file)
-        && fcntl_getfl(kept)
-            .is_ok_and(|mode| mode & OFlags::ACCMODE == OFlags::RDONLY)
+        && fcntl_getfl(kept).is_ok_and(|mode| {
+            mode & (OFlags::ACCMODE | OFlags::PATH) == OFlags::RDONLY
+        })
         && let Ok(copy) = duplicate(kept)
     {
         return Ok(copy);

@@ -231,7 +231,9 @@ fn a_proxy_that_cannot_arrive_is_refused_in_a_sentence() {
     sender.send(&list).unwrap();
     served.client().shutdown().unwrap();
     let told = refusal();
-    assert!(told.contains("No server answers at"), "{told}");
+    // A server that is ending may close the connection instead.
+    assert!(told.contains(&served.address.to_string()), "{told}");
+    assert!(told.contains("start "), "{told}");
 }
 
 /// The list that a proxy found in a value stands for, as its text.

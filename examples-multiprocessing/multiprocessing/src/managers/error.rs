@@ -113,8 +113,8 @@ impl fmt::Display for ManagerError {
                         write!(
                             f,
                             "The server at {address} closed the connection at once \
-                             ({source}): try again, and if it stays so, raise the \
-                             server's limits of open files and of processes, as by \
+                             ({source}): start it again if it has ended, or raise \
+                             its limits of open files and of processes, as by \
                              `ulimit -n 4096` and `ulimit -u 4096`."
                         )
                     }

@@ -1,37 +1,40 @@
 //! How long a thread looks again before it sleeps.
 
-use std::hint;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use std::{hint, thread};
 
 /// The looks of a thread that waits, before it sleeps: first a short spin, then a long
 /// one if that is likely to pay.
 ///
 /// The long spin lasts somewhat longer than the wake-up of a thread. Two threads that
 /// answer each other would otherwise both sleep before each answer for ever, as each is
-/// slow for the other. It is in vain where the other side needs the very core on which it
-/// spins. So each one in vain lets the waits after it do without, twice as many as the one
+/// slow for the other. It yields the core before each look, since the other side may need
+/// that very core. Beside busy programs a single yield can take milliseconds, which is a
+/// hundred times what a sleep and its wake-up take. So each long spin that is in vain, or
+/// that takes too long, lets the waits after it do without, twice as many as the one
 /// before.
-///
-/// The core is never yielded meanwhile: beside busy programs a single yield can take
-/// milliseconds, which is a hundred times what a sleep and its wake-up take.
 #[derive(Debug)]
 pub(crate) struct Spin {
     /// How many waits from now on make no long spin.
     resting: AtomicU32,
-    /// How many did so after the latest long spin in vain. Half of that once one has found
-    /// something.
+    /// How many did so after the latest long spin that did not pay. Half of that once one
+    /// has paid.
     rest: AtomicU32,
 }
 
 /// The looks of a short spin, under a microsecond in all: each comes after twice the pause
 /// of the one before.
 const SHORT: u32 = 5;
-/// The further looks of a long one, some 15 microseconds in all.
+/// The further looks of a long one, some 15 microseconds in all if no other thread runs
+/// meanwhile.
 const LONG: u32 = 10;
-/// The pause before each of these: each look takes the queue's cache lines away from who
+/// The pause after each of these: each look takes the queue's cache lines away from who
 /// changes them.
 const LONG_PAUSE: u32 = 64;
+/// A spin that takes longer than this does not pay, whatever it finds.
+const TOO_LONG: Duration = Duration::from_micros(100);
 /// The most waits without a long spin.
 const LONGEST_REST: u32 = 1024;
 
@@ -43,16 +46,18 @@ impl Spin {
         }
     }
 
-    /// Tries until the attempt succeeds or it does not pay any more.
+    /// Tries until the attempt succeeds or it does not pay any more. A wait with a deadline
+    /// does not yield: the core might come back long after it.
     pub(crate) fn until<R>(
         &self,
+        may_yield: bool,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        let mut after = |pause| {
-            (0..pause).for_each(|_| hint::spin_loop());
+        let pause = |pauses| (0..pauses).for_each(|_| hint::spin_loop());
+        let found = (0..SHORT).find_map(|look| {
+            pause(1 << look);
             attempt()
-        };
-        let found = (0..SHORT).find_map(|look| after(1 << look));
+        });
         if found.is_some() {
             return found;
         }
@@ -61,9 +66,19 @@ impl Spin {
             self.resting.store(resting - 1, Relaxed);
             return None;
         }
-        let found = (0..LONG).find_map(|_| after(LONG_PAUSE));
+        let start = Instant::now();
+        let found = (0..LONG).find_map(|_| {
+            if may_yield {
+                thread::yield_now();
+            }
+            let found = attempt();
+            if found.is_none() {
+                pause(LONG_PAUSE);
+            }
+            found
+        });
         let rest = self.rest.load(Relaxed);
-        if found.is_some() {
+        if found.is_some() && start.elapsed() < TOO_LONG {
             self.rest.store(rest / 2, Relaxed);
         } else {
             let rest = (2 * rest).clamp(1, LONGEST_REST);
@@ -81,7 +96,7 @@ mod tests {
     /// How many looks a wait in vain makes.
     fn looks_in_vain(spin: &Spin) -> u32 {
         let mut looks = 0;
-        let found = spin.until(|| {
+        let found = spin.until(true, || {
             looks += 1;
             None::<()>
         });
@@ -116,12 +131,24 @@ mod tests {
             looks_in_vain(&spin);
         }
         let mut looks = 0;
-        let found = spin.until(|| {
+        let found = spin.until(true, || {
             looks += 1;
             (looks > SHORT).then_some("found")
         });
         assert_eq!(found, Some("found"));
         assert_eq!(spin.rest.load(Relaxed), 4);
         assert_eq!(looks_in_vain(&spin), SHORT + LONG, "there is no rest");
+    }
+
+    #[test]
+    fn a_long_spin_that_takes_too_long_does_not_pay_whatever_it_finds() {
+        let spin = Spin::new();
+        let mut looks = 0;
+        let found = spin.until(true, || {
+            looks += 1;
+            (looks > SHORT).then(|| thread::sleep(TOO_LONG))
+        });
+        assert_eq!(found, Some(()));
+        assert_eq!(looks_in_vain(&spin), SHORT);
     }
 }

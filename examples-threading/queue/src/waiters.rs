@@ -89,7 +89,7 @@ impl Waiters {
             // A time too long for the clock is for ever.
             Wait::AtMost(timeout) => Instant::now().checked_add(timeout),
         };
-        if let Some(done) = self.spin.until(&mut attempt) {
+        if let Some(done) = self.spin.until(deadline.is_none(), &mut attempt) {
             return Some(done);
         }
         let mut notified = self.lock();

@@ -24,7 +24,11 @@ impl Spin {
     }
 
     #[expect(clippy::unused_self, reason = "the library's shape")]
-    pub(crate) fn until<R>(&self, _attempt: impl FnMut() -> Option<R>) -> Option<R> {
+    pub(crate) fn until<R>(
+        &self,
+        _may_yield: bool,
+        _attempt: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
         None
     }
 }

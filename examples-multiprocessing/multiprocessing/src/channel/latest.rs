@@ -6,8 +6,8 @@ use crate::sys::chunk::LATEST_WORDS;
 use crate::sys::segment::shareable;
 use crate::sys::words;
 
-/// The message that the copy belongs to is not known. Also a tail that there may be, whose
-/// message is read from the ring instead.
+/// There is no copy, or it is being changed. A tail can have this value as well: the message
+/// before it is read from the ring.
 const NONE: u64 = u64::MAX;
 
 shareable! {
@@ -42,7 +42,7 @@ impl Latest {
         if message.len() > LATEST_WORDS * WORD {
             return;
         }
-        // Pairs with the fence in `read`: who reads any of this message finds the NONE.
+        // Pairs with the fence in `read`: a reader that sees any of this message finds NONE.
         fence(Ordering::Release);
         self.length.store(message.len() as u64, Ordering::Relaxed);
         words::write(&self.words, message);
@@ -53,7 +53,8 @@ impl Latest {
     #[inline]
     pub(super) fn length(&self, tail: Cursor) -> Option<usize> {
         // Acquire: the copy that belongs to this tail is there.
-        if self.tail.load(Ordering::Acquire) != tail.to_word() {
+        let copied = self.tail.load(Ordering::Acquire);
+        if copied == NONE || copied != tail.to_word() {
             return None;
         }
         let length = usize::try_from(self.length.load(Ordering::Relaxed)).ok()?;
@@ -72,5 +73,25 @@ impl Latest {
         words::read(&self.words, length, to);
         fence(Ordering::Acquire);
         self.tail.load(Ordering::Relaxed) == tail.to_word()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::atomic::in_a_model;
+
+    #[test]
+    fn the_tail_that_stands_for_no_copy_has_none() {
+        in_a_model(|| {
+            let latest = Latest::new();
+            let last = Cursor::from_word(NONE);
+            assert_eq!(latest.length(last), None);
+            latest.write(&[7], last);
+            assert_eq!(latest.length(last), None);
+            let first = Cursor::from_word(0);
+            latest.write(&[7], first);
+            assert_eq!(latest.length(first), Some(1));
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Loom's counterparts of what the library stands on.
 
 pub(crate) mod atomic {
+    pub(crate) use loom::model as in_a_model;
     use loom::sync::atomic;
     pub(crate) use loom::sync::atomic::{Ordering, fence};
 

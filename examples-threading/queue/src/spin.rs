@@ -30,8 +30,8 @@ const SHORT: u32 = 5;
 /// The further looks of a long one, some 15 microseconds in all if no other thread runs
 /// meanwhile.
 const LONG: u32 = 10;
-/// The pause after each of these: each look takes the queue's cache lines away from who
-/// changes them.
+/// The pause after each of these: each look takes the queue's cache lines away from the
+/// threads that change them.
 const LONG_PAUSE: u32 = 64;
 /// A spin that takes longer than this does not pay, whatever it finds.
 const TOO_LONG: Duration = Duration::from_micros(100);

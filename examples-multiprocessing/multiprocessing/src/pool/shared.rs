@@ -221,7 +221,7 @@ const CANCELLED: u64 = 1 << 32;
 
 impl PoolShared {
     pub(super) fn new(processes: usize) -> Result<Self, PoolError> {
-        // A size beyond all numbers is refused by the system, like any that is too large.
+        // A size that no number holds is refused by the system as the largest number is.
         let slots = processes.saturating_mul(SLOT_WORDS * size_of::<u64>());
         let tail = slots.saturating_add(MAX_TICKETS as usize * TICKET_BYTES);
         let header = SharedHeader {

@@ -88,6 +88,7 @@ fn end(children: Vec<Arc<Child>>) {
         child.join().ok();
     }
     let until = Instant::now() + GRACE;
+    // One that cannot be watched, for want of a descriptor, is taken for slow.
     let slow: Vec<_> = daemons
         .iter()
         .filter(|daemon| !daemon.join_until(until).unwrap_or(false))

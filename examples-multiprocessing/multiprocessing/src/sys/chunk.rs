@@ -24,5 +24,6 @@ pub(crate) const ROUND: usize = 32;
 /// another.
 pub(crate) const KEPT: Duration = Duration::from_millis(500);
 
-/// The longest message that is copied beside the tail: 104 bytes fill its cache lines.
+/// The length of the longest message that is copied beside the tail, in words. It fills the
+/// tail's two cache lines.
 pub(crate) const LATEST_WORDS: usize = 13;

@@ -102,8 +102,8 @@ impl EventCount {
     }
 
     /// [`notify_one_relaxed`](Self::notify_one_relaxed), but wakes the sleeper that fell
-    /// asleep last, if it is known: its memory is still in a cache, and mostly in that of
-    /// the processor which the caller uses, too. The kernel wakes the first.
+    /// asleep last, if it is known. The kernel wakes the first, so that sleepers take turns,
+    /// each on a processor that has become idle meanwhile and is slow to wake up.
     #[inline]
     pub(crate) fn notify_latest_relaxed(&self) {
         if self.may_have_sleepers() {

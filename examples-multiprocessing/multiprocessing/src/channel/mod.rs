@@ -550,18 +550,20 @@ impl Channel {
         if (spin.until_deadline(deadline, || probe().then_some(()))).is_some() {
             return Ok(());
         }
-        loop {
-            let slept = event.sleep_unless(probe_last, deadline);
-            // The flag is set again, for others that sleep on: a process that publishes
-            // from here on finds it, and what was published before is found here.
-            if probe_last() {
-                return Ok(());
+        spin.sleep(|| {
+            loop {
+                let slept = event.sleep_unless(probe_last, deadline);
+                // The flag is set again, for others that sleep on: a process that publishes
+                // from here on finds it, and what was published before is found here.
+                if probe_last() {
+                    return Ok(());
+                }
+                match slept {
+                    Slept::Woken | Slept::Slice => check_peers()?,
+                    Slept::Deadline => return Err(RecvError::Empty),
+                }
             }
-            match slept {
-                Slept::Woken | Slept::Slice => check_peers()?,
-                Slept::Deadline => return Err(RecvError::Empty),
-            }
-        }
+        })
     }
 
     /// The number of messages that wait.

@@ -313,7 +313,10 @@ impl Connection {
                 received => Some(received),
             }
         });
-        found.unwrap_or_else(|| packet::recv(socket, buffer, MsgFlags::empty()))
+        found.unwrap_or_else(|| {
+            self.spin
+                .sleep(|| packet::recv(socket, buffer, MsgFlags::empty()))
+        })
     }
 }
 

@@ -368,7 +368,8 @@ impl PoolShared {
             }
         }
         let sleepers = &self.block.work;
-        sleepers.sleep_as(slot, || self.has_work(), Deadline::Never)
+        self.spin
+            .sleep(|| sleepers.sleep_as(slot, || self.has_work(), Deadline::Never))
     }
 
     /// Makes this worker the spinner, unless another is. Returns whether it is.
@@ -488,7 +489,8 @@ impl PoolShared {
         if spins && self.spin.until_deadline(deadline, found).is_some() {
             return Slept::Woken;
         }
-        self.block.answered.sleep_unless(enough, deadline)
+        self.spin
+            .sleep(|| self.block.answered.sleep_unless(enough, deadline))
     }
 }
 

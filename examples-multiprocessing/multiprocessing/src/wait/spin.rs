@@ -59,11 +59,25 @@ pub(crate) fn decide_whether_to_spin() -> bool {
 ///
 /// crossbeam's [`Backoff`](https://docs.rs/crossbeam-utils/latest/crossbeam_utils/struct.Backoff.html)
 /// begins afresh with every wait; this one remembers what the waits before were worth.
+///
+/// Before it tries again after a rest it has one wait sleep and measures it, as in
+/// Karlin, Li, Manasse and Owicki, *Empirical Studies of Competitive Spinning for a
+/// Shared-Memory Multiprocessor* (SOSP 1991). An answer that a sleeper has within ten
+/// microseconds is not worth a spin of fifty, and a spin never finds what takes a
+/// millisecond.
 #[derive(Debug)]
 pub(crate) struct Spin {
     limits: SpinLimits,
     account: Account,
+    /// What is known of a sleep since the latest miss: [`UNKNOWN`], [`WANTED`], or how
+    /// many microseconds one took.
+    slept: AtomicU32,
 }
+
+/// No sleep has been measured.
+const UNKNOWN: u32 = 0;
+/// The next sleep is to be measured.
+const WANTED: u32 = u32::MAX;
 
 /// How a spin goes about it, which depends on what a probe costs.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +87,9 @@ pub(crate) struct SpinLimits {
     /// The number of probes from one look at the clock to the next. A look takes as long
     /// as some probes, and what changes meanwhile is found late.
     burst: u32,
+    /// Whether a find by the first probes speaks for spinning. It does not if they are the
+    /// first look of all: what is there already is not waited for.
+    first_counts: bool,
 }
 
 impl SpinLimits {
@@ -80,13 +97,22 @@ impl SpinLimits {
     pub(crate) const AT_MEMORY: Self = Self {
         first: 8,
         burst: 16,
+        first_counts: true,
     };
     /// For a probe by a system call.
-    pub(crate) const BY_CALL: Self = Self { first: 1, burst: 1 };
+    pub(crate) const BY_CALL: Self = Self {
+        first: 1,
+        burst: 1,
+        first_counts: false,
+    };
 }
 
 /// The longest spin: somewhat longer than an idle processor needs to wake up and answer.
 const LONGEST: Duration = Duration::from_micros(50);
+
+/// A sleep that took longer says that the other side has better to do than to answer. Two
+/// sides that sleep in turn wait for two wake-ups each, which take less.
+const SLOW: Duration = Duration::from_micros(500);
 
 /// If this much passes from one look at the clock to the next, the processor did something
 /// else in between, probably the other side's work. A sleep would have let it do so at once.
@@ -98,8 +124,11 @@ impl Spin {
         let terms = Terms {
             hit: 1,
             miss: 2,
+            // One miss: a process may be about to wait for another on its own core.
+            first: 2,
             most: 4,
-            rest: 32 * LONGEST.as_micros() as u32,
+            rest: 400,
+            longest_rest: 100_000,
             // A trial in vain takes long, and on one processor the other side waits for its
             // end: two sides that talk once in a while must soon be left alone.
             growth: 4,
@@ -107,6 +136,7 @@ impl Spin {
         Self {
             limits,
             account: Account::new(terms),
+            slept: AtomicU32::new(UNKNOWN),
         }
     }
 
@@ -121,16 +151,52 @@ impl Spin {
         deadline: Deadline,
         probe: impl FnMut() -> Option<R>,
     ) -> Option<R> {
-        if is_spinning() && self.account.pays() {
-            self.spin(deadline, probe)
-        } else {
-            None
+        if !is_spinning() {
+            return None;
+        }
+        self.spin(deadline, self.longest()?, probe)
+    }
+
+    /// Sleeps, after a spin that gave nothing, in the way that the caller gives.
+    pub(crate) fn sleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
+        if self.slept.load(Ordering::Relaxed) != WANTED {
+            return sleep();
+        }
+        let start = futex::now();
+        let result = sleep();
+        self.learn(futex::now().saturating_sub(start));
+        result
+    }
+
+    /// A sleep took so long.
+    fn learn(&self, slept: Duration) {
+        if slept <= SLOW {
+            let micros = (slept.as_micros() as u32).max(1);
+            self.slept.store(micros, Ordering::Relaxed);
+        }
+    }
+
+    /// How long it may spin in the wait that begins now, if that is likely to pay.
+    fn longest(&self) -> Option<Duration> {
+        if self.account.has_credit() {
+            return Some(LONGEST);
+        }
+        match self.slept.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                if self.account.is_rested() {
+                    self.slept.store(WANTED, Ordering::Relaxed);
+                }
+                None
+            }
+            WANTED => None,
+            micros => Some(LONGEST.min(Duration::from_micros(micros.into()))),
         }
     }
 
     fn spin<R>(
         &self,
         deadline: Deadline,
+        longest: Duration,
         mut probe: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         let mut burst = |probes: u32| {
@@ -140,13 +206,15 @@ impl Spin {
             })
         };
         if let Some(found) = burst(self.limits.first) {
-            self.account.hit_at_once();
+            if self.limits.first_counts {
+                self.account.hit_at_once();
+            }
             return Some(found);
         }
         let mut last = futex::now();
         let end = match deadline {
-            Deadline::Never => last + LONGEST,
-            Deadline::At(end) => end.min(last + LONGEST),
+            Deadline::Never => last + longest,
+            Deadline::At(end) => end.min(last + longest),
         };
         loop {
             let found = burst(self.limits.burst);
@@ -157,6 +225,7 @@ impl Spin {
             let preempted = now.saturating_sub(last) > PREEMPTED;
             if preempted || (found.is_none() && now >= end) {
                 self.account.miss();
+                self.slept.store(UNKNOWN, Ordering::Relaxed);
                 return found;
             }
             if found.is_some() {
@@ -192,8 +261,10 @@ impl BackOff {
         let terms = Terms {
             hit: 32,
             miss: 1,
+            first: 32,
             most: 32,
             rest: 100,
+            longest_rest: 6400,
             growth: 2,
         };
         Self {
@@ -203,7 +274,9 @@ impl BackOff {
 
     /// Probes until one probe ends the spin. Returns whether it had success.
     pub(crate) fn until(&self, probe: impl FnMut() -> ControlFlow<bool>) -> bool {
-        is_spinning() && self.account.pays() && self.spin(probe)
+        is_spinning()
+            && (self.account.has_credit() || self.account.is_rested())
+            && self.spin(probe)
     }
 
     fn spin(&self, mut probe: impl FnMut() -> ControlFlow<bool>) -> bool {
@@ -247,32 +320,36 @@ struct Terms {
     hit: u32,
     /// What a miss takes from it.
     miss: u32,
-    /// The largest credit, which is also the first.
+    /// The credit to begin with.
+    first: u32,
+    /// The largest credit.
     most: u32,
     /// The shortest rest in microseconds.
     rest: u32,
+    /// The longest.
+    longest_rest: u32,
     /// How many times as long as the one before it the rest after a trial in vain is.
     growth: u32,
 }
-
-/// How many times the shortest rest the longest is.
-const LONGEST_REST: u32 = 64;
 
 impl Account {
     const fn new(terms: Terms) -> Self {
         Self {
             terms,
-            credit: AtomicU32::new(terms.most),
+            credit: AtomicU32::new(terms.first),
             rest: AtomicU32::new(0),
             rests_until: AtomicU64::new(0),
         }
     }
 
-    /// Whether a spin is likely to pay in the wait that begins now.
     #[inline]
-    fn pays(&self) -> bool {
+    fn has_credit(&self) -> bool {
         self.credit.load(Ordering::Relaxed) > 0
-            || nanoseconds() >= self.rests_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether the rest that began when the credit was used up is over.
+    fn is_rested(&self) -> bool {
+        nanoseconds() >= self.rests_until.load(Ordering::Relaxed)
     }
 
     /// Whether a hit would change nothing.
@@ -294,7 +371,7 @@ impl Account {
     /// same processor, before the spin began: it proves nothing in a trial.
     #[inline]
     fn hit_at_once(&self) {
-        if self.credit.load(Ordering::Relaxed) > 0 {
+        if self.has_credit() {
             self.add(self.terms.hit);
         }
     }
@@ -314,9 +391,8 @@ impl Account {
         let left = self.credit.load(relaxed).saturating_sub(self.terms.miss);
         self.credit.store(left, relaxed);
         if left == 0 {
-            let longest = self.terms.rest.saturating_mul(LONGEST_REST);
             let rest = self.rest.load(relaxed).saturating_mul(self.terms.growth);
-            let rest = rest.clamp(self.terms.rest, longest);
+            let rest = rest.clamp(self.terms.rest, self.terms.longest_rest);
             self.rest.store(rest, relaxed);
             let until = nanoseconds().saturating_add(u64::from(rest) * 1000);
             self.rests_until.store(until, relaxed);
@@ -336,9 +412,11 @@ mod tests {
     const TERMS: Terms = Terms {
         hit: 1,
         miss: 2,
+        first: 4,
         most: 4,
         // Longer than any test.
         rest: 10_000_000,
+        longest_rest: 10_000_000,
         growth: 3,
     };
 
@@ -350,9 +428,9 @@ mod tests {
     fn misses_end_in_a_rest() {
         let account = Account::new(TERMS);
         account.miss();
-        assert!(account.pays());
+        assert!(account.has_credit());
         account.miss();
-        assert!(!account.pays());
+        assert!(!account.has_credit() && !account.is_rested());
     }
 
     #[test]
@@ -363,12 +441,16 @@ mod tests {
             account.hit_at_once();
             account.hit();
         }
-        assert!(account.pays());
+        assert!(account.has_credit());
     }
 
     #[test]
     fn each_trial_in_vain_multiplies_the_rest_up_to_a_limit() {
-        let account = Account::new(Terms { rest: 1, ..TERMS });
+        let account = Account::new(Terms {
+            rest: 1,
+            longest_rest: 64,
+            ..TERMS
+        });
         let rests = (0..6).map(|_| {
             account.credit.store(0, Ordering::Relaxed);
             account.miss();
@@ -385,7 +467,7 @@ mod tests {
         let account = Account::new(TERMS);
         (0..2).for_each(|_| account.miss());
         end_rest(&account);
-        assert!(account.pays(), "a trial");
+        assert!(account.is_rested(), "a trial");
         account.hit_at_once();
         assert_eq!(account.credit.load(Ordering::Relaxed), 0);
         account.hit();
@@ -396,7 +478,7 @@ mod tests {
     fn a_spin_ends_with_what_it_finds() {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
         let mut probes = 0;
-        let tenth = spin.spin(Deadline::Never, || {
+        let tenth = spin.spin(Deadline::Never, LONGEST, || {
             probes += 1;
             (probes == 10).then_some("tenth")
         });
@@ -406,7 +488,7 @@ mod tests {
     /// A spin of which each find comes after the processor did something else.
     fn preempted(spin: &Spin) {
         let mut probes = 0;
-        spin.spin(Deadline::Never, || {
+        spin.spin(Deadline::Never, LONGEST, || {
             probes += 1;
             (probes > spin.limits.first).then(|| thread::sleep(PREEMPTED))
         });
@@ -420,6 +502,7 @@ mod tests {
     #[test]
     fn a_preemption_is_noticed_now_and_then_in_a_full_account() {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
+        (0..4).for_each(|_| spin.account.hit());
         let noticed = (0..1000).any(|_| {
             preempted(&spin);
             !spin.account.is_full()
@@ -430,9 +513,9 @@ mod tests {
     #[test]
     fn a_preemption_is_noticed_at_once_in_an_account_that_is_not_full() {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
-        spin.account.miss();
+        assert!(!spin.account.is_full());
         preempted(&spin);
-        assert!(!spin.account.pays() || !has_clock());
+        assert!(!spin.account.has_credit() || !has_clock());
     }
 
     #[test]
@@ -456,10 +539,56 @@ mod tests {
     fn a_spin_does_not_go_on_after_the_deadline() {
         let spin = Spin::new(SpinLimits::AT_MEMORY);
         let mut probes = 0;
-        let found = spin.spin(Deadline::NOW, || {
+        let found = spin.spin(Deadline::NOW, LONGEST, || {
             probes += 1;
             None::<()>
         });
         assert_eq!((found, probes), (None, 24));
+    }
+
+    /// Its credit is used up, and the rest after that is over.
+    fn rested() -> Spin {
+        let spin = Spin::new(SpinLimits::AT_MEMORY);
+        spin.account.miss();
+        end_rest(&spin.account);
+        spin
+    }
+
+    #[test]
+    fn a_trial_takes_no_longer_than_the_sleep_before_it() {
+        let micros = Duration::from_micros;
+        let spin = rested();
+        assert_eq!(spin.longest(), None, "no sleep has been measured");
+        spin.sleep(|| ());
+        assert!(spin.longest().is_some_and(|longest| longest <= LONGEST));
+        spin.learn(micros(10));
+        assert_eq!(spin.longest(), Some(micros(10)));
+        spin.learn(micros(100));
+        assert_eq!(spin.longest(), Some(LONGEST));
+        spin.spin(Deadline::NOW, LONGEST, || None::<()>);
+        end_rest(&spin.account);
+        assert_eq!(spin.longest(), None, "the next trial needs another");
+    }
+
+    #[test]
+    fn no_trial_follows_a_long_sleep() {
+        let spin = rested();
+        assert_eq!(spin.longest(), None);
+        spin.learn(SLOW + Duration::from_micros(1));
+        assert_eq!(spin.longest(), None);
+        spin.learn(SLOW);
+        assert_eq!(spin.longest(), Some(LONGEST));
+    }
+
+    #[test]
+    fn what_the_first_call_finds_does_not_speak_for_spinning() {
+        for (limits, gain) in [(SpinLimits::AT_MEMORY, 1), (SpinLimits::BY_CALL, 0)]
+        {
+            let spin = Spin::new(limits);
+            let credit = || spin.account.credit.load(Ordering::Relaxed);
+            let before = credit();
+            spin.spin(Deadline::Never, LONGEST, || Some(()));
+            assert_eq!(credit() - before, gain);
+        }
     }
 }

@@ -752,9 +752,7 @@ fn process_round_trip(
                 trips,
                 Wait::Sleep,
                 Wait::Sleep,
-            ));
-    if rest.is_zero() {
-        scenario = scenario
+            ))
             .row(never_spinning("Pipe", through_pipe))
             .row(never_spinning("Queue", through_queue))
             .row(
@@ -762,7 +760,6 @@ fn process_round_trip(
                     .note("it carries no message, only a flag"),
             )
             .row(never_spinning("Event", through_events));
-    }
     if both_can_spin(placement) {
         let name = "futex, its asker spins";
         let asker = Wait::SpinThenSleep;

@@ -109,7 +109,7 @@ impl<'a> Scenario<'a> {
     /// milliseconds while another one is idle.
     #[must_use]
     pub fn ceiling(mut self, workers: impl IntoIterator<Item = usize>) -> Self {
-        /// About a millisecond, so that the start of a thread hardly counts.
+        /// Some tenths of a millisecond, so that the start of a thread hardly counts.
         const STEPS: u64 = 1_000_000;
         let mut counts: Vec<usize> = workers.into_iter().chain([1]).collect();
         counts.sort_unstable();

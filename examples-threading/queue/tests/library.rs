@@ -1,8 +1,10 @@
 //! What the queues promise beyond their doc tests: order, time-outs, panics. The
 //! interleavings of their waits are tried in `model.rs`.
 
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use std::{fs, hint, thread};
 
 use proptest::prelude::*;
 use queue::{GetError, LifoQueue, PriorityQueue, PutError, Queue};
@@ -21,6 +23,43 @@ fn waits_with_a_time_out_end_and_take_nothing() {
     assert_eq!(full, PutError::Full("second"));
     assert_eq!((full.into_item(), queue.qsize()), ("second", 1));
     assert!(start.elapsed() >= SOON * 2);
+}
+
+/// How often the scheduler gave this thread's core to another one although this thread
+/// could have gone on. A yield counts as that.
+fn involuntary_switches() -> u64 {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let count = |line: &str| {
+        line.strip_prefix("nonvoluntary_ctxt_switches:")
+            .map(|count| count.trim().parse().unwrap())
+    };
+    status.lines().find_map(count).unwrap()
+}
+
+#[test]
+fn a_wait_with_a_time_out_does_not_yield_its_core_to_busy_threads() {
+    const WAITS: u64 = 20;
+    let (over, start) = (AtomicBool::new(false), Instant::now());
+    let (waited_in_vain, switches) = thread::scope(|s| {
+        for _ in 0..2 * thread::available_parallelism().unwrap().get() {
+            s.spawn(|| {
+                while !over.load(Relaxed) && start.elapsed() < HANG {
+                    hint::spin_loop();
+                }
+            });
+        }
+        let before = involuntary_switches();
+        // A queue's first wait spins for longest, so each has a new one.
+        let waits = (0..WAITS).map(|_| Queue::<()>::new(0).get_timeout(SOON / 20));
+        let in_vain = waits.filter(Result::is_err).count();
+        let switches = involuntary_switches() - before;
+        over.store(true, Relaxed);
+        (in_vain as u64, switches)
+    });
+    assert_eq!(waited_in_vain, WAITS);
+    // A wait that yields before each look does so ten times. Some others are due to
+    // threads that wake up.
+    assert!(switches < 2 * WAITS, "{switches} switches in {WAITS} waits");
 }
 
 #[test]

@@ -358,9 +358,11 @@ impl Segment {
         Ok(cell.get_or_init(|| piece))
     }
 
-    /// Where in the file a chunk begins: after the mapped part, at a whole page.
+    /// Where in the file a chunk begins: after the mapped part, at a multiple of its own
+    /// length. A mapping has to begin with a page, and a page is at most as long as a chunk:
+    /// 4 KiB, or 16 or 64 on some machines.
     fn chunk_start(&self, index: usize) -> usize {
-        self.len().next_multiple_of(PAGE) + index * CHUNK_BYTES
+        self.len().next_multiple_of(CHUNK_BYTES) + index * CHUNK_BYTES
     }
 }
 
@@ -679,6 +681,17 @@ mod tests {
                 .iter()
                 .all(|word| word.load(Ordering::Relaxed) == 0)
         );
+    }
+
+    #[test]
+    fn a_chunk_begins_with_a_page_whatever_the_length_of_a_page() {
+        const LONGEST: usize = 1 << 16;
+        let shared = Shared::sparse(AtomicU32::new(3), 8).unwrap();
+        for index in [0, 1, 2] {
+            let start = shared.segment.chunk_start(index);
+            assert!(start >= shared.segment.len());
+            assert!(start.is_multiple_of(LONGEST), "{start}");
+        }
     }
 
     #[test]

@@ -251,3 +251,79 @@ impl Map {
 fn nanoseconds() -> u64 {
     futex::now().as_nanos() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Channel, Cursor};
+    use super::*;
+    use crate::sys::atomic::in_a_model;
+    use crate::sys::futex::Deadline;
+
+    /// A channel through which so much has gone already, and with nothing in it.
+    fn channel_at(last: Cursor, limit: u32) -> Channel {
+        let channel = Channel::new(limit).unwrap();
+        let ring = &channel.ring;
+        for word in [
+            &ring.tail.cursor,
+            &ring.head.cursor,
+            &ring.producers.tail,
+            &ring.producers.head_seen,
+            &ring.consumers.tail_seen,
+        ] {
+            last.store(word, Ordering::Relaxed);
+        }
+        let next = chunk_of(last.position);
+        let piece = next - next % TABLE_PIECE as u32;
+        Map::set_entry(ring, piece, 0).unwrap();
+        let mapped = Mapped { next, round: 0 };
+        ring.map.mapped.store(mapped.to_word(), Ordering::Relaxed);
+        channel
+    }
+
+    fn before_the_wrap(units: u32, messages: u32) -> Cursor {
+        Cursor {
+            position: units.wrapping_neg(),
+            count: messages.wrapping_neg(),
+        }
+    }
+
+    /// Sends messages of this many bytes, then receives them.
+    fn pass(channel: &Channel, messages: u8, length: usize) {
+        for byte in 0..messages {
+            let message = vec![byte; length];
+            channel.send(&message, Deadline::Never).unwrap();
+        }
+        assert_eq!(channel.len(), usize::from(messages));
+        let mut message = Vec::new();
+        for byte in 0..messages {
+            let now = Deadline::NOW;
+            channel.recv(&mut message, now, || true, |_| ()).unwrap();
+            assert!(message == vec![byte; length], "message {byte}");
+        }
+        assert!(channel.is_empty());
+    }
+
+    #[test]
+    fn positions_and_numbers_of_messages_wrap_at_once() {
+        in_a_model(|| {
+            let channel = channel_at(before_the_wrap(3, 3), 2);
+            for _ in 0..3 {
+                pass(&channel, 2, WORD);
+            }
+            assert_eq!((channel.sent(), channel.taken()), (3, 3));
+        });
+    }
+
+    #[test]
+    fn a_backlog_may_lie_before_and_after_the_wrap() {
+        in_a_model(|| {
+            let chunk = CHUNK_WORDS * WORD;
+            let start = before_the_wrap(CHUNK_UNITS + 1, 2);
+            let channel = channel_at(start, 0);
+            // Longer than a chunk, with its own length.
+            pass(&channel, 2, chunk);
+            pass(&channel, 1, 2 * chunk);
+            assert_eq!(channel.sent(), 1);
+        });
+    }
+}

@@ -34,11 +34,12 @@ use std::time::Duration;
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::thread;
 
 use sys::futex::Deadline;
 use sys::registry;
+use wait::EventCount;
 
 /// Tries the interleavings with up to this many preemptions.
 fn model(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
@@ -491,7 +492,7 @@ fn an_event_that_is_cleared_and_set_again_wakes_every_waiter() {
 #[test]
 fn an_eventcount_that_notifies_all_wakes_every_sleeper() {
     model(2, || {
-        let shared = Arc::new((wait::EventCount::new(), AtomicUsize::new(0)));
+        let shared = Arc::new((EventCount::new(), AtomicUsize::new(0)));
         let sleepers: Vec<_> = (0..2)
             .map(|_| {
                 let shared = Arc::clone(&shared);
@@ -509,6 +510,45 @@ fn an_eventcount_that_notifies_all_wakes_every_sleeper() {
         shared.0.notify_all();
         for sleeper in sleepers {
             sleeper.join().unwrap();
+        }
+    });
+}
+
+/// Sleepers that take one item each, and wake another if they leave any.
+#[test]
+fn an_eventcount_that_wakes_the_latest_sleeper_leaves_no_other_asleep() {
+    model(2, || {
+        let (sleepers, items) = (EventCount::new(), AtomicUsize::new(0));
+        let shared = Arc::new((sleepers, items));
+        let notify = |sleepers: &EventCount| {
+            fence(Ordering::SeqCst);
+            sleepers.notify_latest_relaxed();
+        };
+        let others: Vec<_> = (0..2)
+            .map(|number| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (sleepers, items) = &*shared;
+                    let there = || items.load(Ordering::Relaxed) > 0;
+                    let take = |left: usize| left.checked_sub(1);
+                    let relaxed = Ordering::Relaxed;
+                    while items.fetch_update(relaxed, relaxed, take).is_err() {
+                        let _any_reason =
+                            sleepers.sleep_as(number, there, Deadline::Never);
+                    }
+                    if there() {
+                        notify(sleepers);
+                    }
+                })
+            })
+            .collect();
+        let (sleepers, items) = &*shared;
+        for _ in 0..2 {
+            items.fetch_add(1, Ordering::Relaxed);
+            notify(sleepers);
+        }
+        for other in others {
+            other.join().unwrap();
         }
     });
 }

@@ -132,6 +132,8 @@ pub(crate) mod futex {
 
     struct Sleeper {
         word: usize,
+        /// What it can be told from others by.
+        bits: u32,
         ticket: usize,
         thread: Thread,
     }
@@ -150,6 +152,15 @@ pub(crate) mod futex {
     }
 
     pub(crate) fn wait(word: &AtomicU32, value: u32, deadline: Deadline) -> Slept {
+        wait_as(u32::MAX, word, value, deadline)
+    }
+
+    pub(crate) fn wait_as(
+        bits: u32,
+        word: &AtomicU32,
+        value: u32,
+        deadline: Deadline,
+    ) -> Slept {
         let mut queue = QUEUE.lock().unwrap();
         if registry::slice_is_over() {
             return Slept::Slice;
@@ -164,6 +175,7 @@ pub(crate) mod futex {
         queue.tickets += 1;
         queue.sleepers.push_back(Sleeper {
             word: ptr::from_ref(word).addr(),
+            bits,
             ticket,
             thread: thread::current(),
         });
@@ -183,20 +195,6 @@ pub(crate) mod futex {
         }
     }
 
-    pub(crate) fn wait_as(
-        _: u32,
-        word: &AtomicU32,
-        value: u32,
-        deadline: Deadline,
-    ) -> Slept {
-        wait(word, value, deadline)
-    }
-
-    /// None of these sleeps: then another must be woken.
-    pub(crate) fn wake_one_of(_: u32, _: &AtomicU32) -> bool {
-        false
-    }
-
     /// Time passes, and the slices of at most this many end, of the longest first.
     pub(crate) fn end_slices(count: usize) {
         let mut queue = QUEUE.lock().unwrap();
@@ -210,14 +208,23 @@ pub(crate) mod futex {
     }
 
     pub(crate) fn wake(word: &AtomicU32, count: u32) {
+        for _ in 0..count {
+            if !wake_one_of(u32::MAX, word) {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn wake_one_of(these: u32, word: &AtomicU32) -> bool {
         let word = ptr::from_ref(word).addr();
         let mut queue = QUEUE.lock().unwrap();
-        for _ in 0..count {
-            let first = queue.sleepers.iter().position(|s| s.word == word);
-            let Some(first) = first else { break };
-            let sleeper = queue.sleepers.remove(first).unwrap();
+        let is_one = |s: &Sleeper| s.word == word && s.bits & these != 0;
+        let first = queue.sleepers.iter().position(is_one);
+        let sleeper = first.and_then(|first| queue.sleepers.remove(first));
+        sleeper.is_some_and(|sleeper| {
             sleeper.thread.unpark();
-        }
+            true
+        })
     }
 
     pub(crate) fn wake_all(word: &AtomicU32) {

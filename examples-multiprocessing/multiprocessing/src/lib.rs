@@ -138,6 +138,10 @@
 //!   [`SharedMemory`], a [`NamedPipe`] or the objects of a manager.
 //! - The death of a process is noticed a tenth of a second later by those that wait for
 //!   it, or two tenths if it died in the middle of an operation.
+//! - The death of a process that holds a lock, or puts or gets at that moment, goes
+//!   unnoticed in two cases: if more than four thousand related processes lived when it
+//!   first took a lock or used a queue; and if both it and its parent had closed the
+//!   library's descriptors by then, or the system kept it from those of its parent.
 //! - A `get` or `recv` learns that the sender died only if no other process, the waiting
 //!   one included, has the sending side open: close what you do not use.
 //! - A `put` into a full queue does not learn of its consumer's death: use

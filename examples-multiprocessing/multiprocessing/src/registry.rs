@@ -16,6 +16,7 @@ use std::ffi::CString;
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::{fs, iter};
@@ -179,8 +180,9 @@ fn register() -> RegistryId {
 }
 
 /// Takes a free slot. If none is free (thousands of related processes, or no kernel memory
-/// for another lock) the process gets an id without a slot. Such an id always counts as
-/// alive: everything works, except that its death goes unnoticed.
+/// for another lock), or the table's file cannot be opened once more, the process gets an id
+/// without a slot. Such an id always counts as alive: everything works, except that its
+/// death goes unnoticed.
 fn claim() -> (RegistryId, Option<Lifetime>) {
     let Some(registry) = REGISTRY.get() else {
         return (id_of(0, 1), None);
@@ -200,7 +202,9 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
                 .map(|slot| (None, slot)),
         }
     } else {
-        None
+        let path = path_by_parent(registry);
+        let held = path.and_then(|path| Lifetime::hold(&path, &mut slots).ok()?);
+        held.map(|(lifetime, slot)| (Some(lifetime), slot))
     };
     let Some((lifetime, slot)) = held else {
         let number = registry.unregistered.fetch_add(1, Ordering::Relaxed);
@@ -214,6 +218,15 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
     registry.pids[slot as usize].store(pid, Ordering::Relaxed);
     owner.store(me, Ordering::Release);
     (me, lifetime)
+}
+
+/// Where the table's file can be opened once more by a process that closed its descriptors
+/// before it asked for an id, as a daemon does: among those of its parent.
+fn path_by_parent(registry: &Shared<Registry>) -> Option<CString> {
+    let open = fs::read_dir(format!("/proc/{}/fd", getppid())).ok()?;
+    let mut paths = open.filter_map(|entry| Some(entry.ok()?.path()));
+    let path = paths.find(|path| registry.is_file_at(path))?;
+    CString::new(path.into_os_string().into_vec()).ok()
 }
 
 /// The number of the namespace in which this process has its process id, once it was asked

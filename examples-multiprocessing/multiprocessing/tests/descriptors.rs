@@ -23,6 +23,7 @@ fn main() {
         a_holder_that_closed_all_descriptors_keeps_its_lock,
         a_holder_that_opened_and_closed_its_descriptors_again_keeps_its_lock,
         a_holder_that_is_stopped_keeps_its_lock,
+        the_death_of_a_holder_that_first_closed_all_descriptors_is_noticed,
         a_process_without_descriptors_notices_a_death,
         a_queue_never_touches_a_file_that_got_the_number_of_its_descriptor,
         a_child_reads_nothing_whatever_files_its_parent_has_now,
@@ -106,6 +107,22 @@ fn a_holder_that_is_stopped_keeps_its_lock() {
     let holder = holder(&lock, &number, &ready, || ());
     let pid = Pid::from_raw(holder.pid().unwrap());
     signal::kill(pid, Signal::SIGSTOP).unwrap();
+    assert_eq!(lock.acquire_timeout(WATCHED), None);
+    holder.kill().unwrap();
+    assert_eq!(lock.acquire_timeout(HANG), Some(Acquired::PredecessorDied));
+}
+
+/// As a daemon does, which has nothing to do with locks before.
+fn the_death_of_a_holder_that_first_closed_all_descriptors_is_noticed() {
+    let (lock, ready) = (Lock::new().unwrap(), Event::new().unwrap());
+    let mut holder = Process::builder().daemon(true).target(|| {
+        close_all_descriptors();
+        lock.acquire();
+        ready.set();
+        thread::sleep(HANG);
+    });
+    holder.start().unwrap();
+    assert!(ready.wait_timeout(HANG));
     assert_eq!(lock.acquire_timeout(WATCHED), None);
     holder.kill().unwrap();
     assert_eq!(lock.acquire_timeout(HANG), Some(Acquired::PredecessorDied));

@@ -12,6 +12,7 @@ use std::mem::{ManuallyDrop, align_of, size_of};
 use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{
@@ -24,7 +25,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::libc::{dev_t, ino_t, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::stat::fstat;
+use nix::sys::stat::{fstat, stat};
 use nix::unistd::ftruncate;
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -520,6 +521,12 @@ impl<T: Shareable> Shared<T> {
     /// Whether the descriptor is still that of this memory's file.
     pub(crate) fn has_its_file(&self) -> bool {
         self.segment.has_its_file()
+    }
+
+    /// Whether this is a path of this memory's file.
+    pub(crate) fn is_file_at(&self, path: &Path) -> bool {
+        let file = self.segment.0.file;
+        stat(path).is_ok_and(|found| (found.st_dev, found.st_ino) == file)
     }
 
     /// Takes the space of these bytes of a sparse tail, if it is not taken yet. No byte may

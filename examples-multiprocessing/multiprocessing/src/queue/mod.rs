@@ -359,7 +359,10 @@ impl<'de, T> Deserialize<'de> for Queue<T> {
 /// Why an item was not put, with the item. An example is at [`Queue`].
 #[non_exhaustive]
 pub enum PutError<T> {
-    /// There was no room: Python's `queue.Full`.
+    /// There was no room in time: Python's `queue.Full`. It may also be that another
+    /// process was putting an item all that time, and for a twentieth of a second at
+    /// least: a very large one, or the process is stopped. So a queue without a limit may
+    /// say so, too.
     Full(T),
     /// This process has closed the queue: Python's `ValueError`.
     Closed(T),
@@ -410,7 +413,10 @@ impl<T> fmt::Debug for PutError<T> {
 impl<T> fmt::Display for PutError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full(_) => f.write_str("the queue is full"),
+            Self::Full(_) => f.write_str(
+                "the queue is full, or another process is still putting an item: try \
+                 again later",
+            ),
             Self::Closed(_) => f.write_str("this process has closed the queue"),
             Self::Encode(_, error) => error.fmt(f),
             Self::System(_, error) => error.fmt(f),
@@ -432,7 +438,9 @@ impl<T> error::Error for PutError<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GetError {
-    /// There is no item, or none came in time: Python's `queue.Empty`.
+    /// There is no item, or none came in time: Python's `queue.Empty`. It may also be that
+    /// another process was taking one all that time, and for a twentieth of a second at
+    /// least: see [`PutError::Full`].
     Empty,
     /// There is no item and none will come: this process has closed the queue, and
     /// every other process that had it has closed it or ended. A forked process has

@@ -27,7 +27,8 @@ shareable! {
     /// the consumers have left it, its memory serves again for the chunk that is mapped
     /// next. So the memory follows the largest backlog, and the messages go round in as
     /// little of it as the backlog needs, but in no less than [`ROUND`] chunks. Table, file
-    /// and address space grow with that, too. What was not needed for [`KEPT`] is given back.
+    /// and address space grow with that, too. What was not needed for [`KEPT`] is given back
+    /// when a further chunk is to be mapped and no message waits.
     pub(super) struct Map {
         /// A [`Mapped`].
         mapped: AtomicU64,
@@ -185,7 +186,7 @@ impl Map {
     }
 
     /// Whether memory may be given back that was not needed for a while. To give a chunk
-    /// back and to take it again takes ten times as long as to fill it.
+    /// back, to take it again and to touch its pages takes ten times as long as to fill it.
     fn is_due(&self, now: u64) -> bool {
         let taken = self.taken.load(Ordering::Relaxed) as usize;
         let since = self.peak_since.load(Ordering::Relaxed);

@@ -8,7 +8,8 @@ pub(crate) const CHUNK_WORDS: usize = 1 << 13;
 /// The most pieces that one channel has: 16 GiB, of which it takes what it needs.
 pub(crate) const CHUNKS: usize = 1 << 18;
 
-/// The number of pieces that are taken for the first message: most channels need no more.
+/// The number of pieces that are taken for the first message: a channel through which little
+/// goes needs no more.
 pub(crate) const FIRST: usize = 1;
 
 /// The fewest pieces that are taken at a time after that.

@@ -112,7 +112,7 @@ pub(crate) fn in_every_child(handler: fn()) {
     });
 }
 
-/// `/dev/null`. To open it takes as long as a fortieth of a fork, so it is kept open. A
+/// `/dev/null`. To open it takes a noticeable part of a fork, so it is kept open. A
 /// program may close descriptors that are not its own, and open other files, or this one but
 /// not for reading: then it is opened for each child.
 pub(crate) fn nothing() -> io::Result<OwnedFd> {

@@ -49,21 +49,21 @@ fn write_words(words: &[Word], bytes: &[u8]) {
 /// From this many bytes on, a write is timed.
 const LARGE: usize = 16 << 10;
 
-/// A large write is slow if it takes longer than this for each KiB. That is three times as
-/// long as where both processors have a cache in common, and a third of what it takes where
-/// they have none.
+/// A large write is slow if it takes longer than this for each KiB. On an AMD EPYC that is
+/// some three times as long as where both processors have a cache in common, and a third of
+/// what it takes where they have none.
 const SLOW: Duration = Duration::from_nanos(150);
 
-/// How this process does its next large write: one of the two below, or past the caches,
-/// this many times before the next trial.
+/// How this process does its next large write: one of the two below; or, with a larger
+/// number, past the caches, which takes one off the number.
 static LARGE_WRITES: AtomicU32 = AtomicU32::new(ORDINARY);
 
 /// Ordinarily. If it is slow, the next one is on trial: it may have been interrupted.
 const ORDINARY: u32 = 0;
 /// Ordinarily. If it is slow, those after it go past the caches.
 const TRIAL: u32 = 1;
-/// A slow write takes about ten times as long as one past the caches, so that trials take
-/// less than a tenth of the time.
+/// The next trial comes after so many writes. A slow write takes about ten times as long as
+/// one past the caches, so that trials take less than a tenth of the time.
 const PAST_CACHES: u32 = 128;
 
 /// Writes many bytes, ordinarily as long as that is quick, and past the caches otherwise.
@@ -115,7 +115,7 @@ fn write_past_caches(words: &[Word], bytes: &[u8]) {
 /// A forked child has none of its parent's entries for shared memory in its page table. For
 /// a page that it writes first the system makes one entry. For one that it reads first it
 /// makes those of the pages around it as well, as a rule 16 in all, and they can be written.
-/// That is one page fault of a microsecond or two in the place of 16.
+/// That is one page fault in the place of 16.
 #[inline]
 fn read_before_writing(words: &[Word], length: usize) {
     let within_page = words.as_ptr().addr() % PAGE;

@@ -540,7 +540,7 @@ mod tests {
         let shared = PoolShared::new(2).unwrap();
         thread::scope(|s| {
             let work = &shared.block.work;
-            let sleep = || work.sleep_unless(|| false, Deadline::Never);
+            let sleep = || work.sleep_as(1, || false, Deadline::Never);
             let sleeper = s.spawn(sleep);
             thread::sleep(Duration::from_millis(10));
             what(&shared);
@@ -619,6 +619,11 @@ mod tests {
         assert!(wakes(|shared| {
             shared.block.work.forget();
             shared.reclaim(0);
+        }));
+        assert!(wakes(|shared| {
+            shared.block.work.mistake_latest(0);
+            send_task(shared);
+            shared.wake_worker();
         }));
     }
 

@@ -53,8 +53,7 @@ impl EventCount {
         probe: impl Fn() -> bool,
         deadline: Deadline,
     ) -> Slept {
-        // Those that share a bit are taken for one another, which does no harm.
-        let me = 1 << (number % u32::BITS as usize);
+        let me = Self::bit_of(number);
         self.sleep(probe, |flag| {
             self.latest.store(me, Ordering::Relaxed);
             let slept = futex::wait_as(me, flag, SOME, deadline);
@@ -140,6 +139,17 @@ impl EventCount {
     #[cfg(test)]
     pub(crate) fn forget(&self) {
         self.sleepers.store(NONE, Ordering::Relaxed);
+    }
+
+    /// Names a sleeper that does not sleep, as happens when it is killed in its sleep.
+    #[cfg(test)]
+    pub(crate) fn mistake_latest(&self, number: usize) {
+        self.latest.store(Self::bit_of(number), Ordering::Relaxed);
+    }
+
+    fn bit_of(number: usize) -> u32 {
+        // Those that share a bit are taken for one another, which does no harm.
+        1 << (number % u32::BITS as usize)
     }
 
     #[cold]

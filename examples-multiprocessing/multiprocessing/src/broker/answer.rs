@@ -24,15 +24,13 @@ pub(super) fn string(value: Value) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
 
-/// The two elements of a list.
-pub(super) fn two(value: Value) -> (Value, Value) {
+/// The three elements of a list.
+pub(super) fn three(value: Value) -> [Value; 3] {
     match value {
-        Value::Array(values) => match <[Value; 2]>::try_from(values) {
-            Ok([first, second]) => (first, second),
-            Err(_) => (Value::Nil, Value::Nil),
-        },
-        _ => (Value::Nil, Value::Nil),
+        Value::Array(values) => values.try_into().ok(),
+        _ => None,
     }
+    .unwrap_or([Value::Nil, Value::Nil, Value::Nil])
 }
 
 /// The elements of a list as numbers.

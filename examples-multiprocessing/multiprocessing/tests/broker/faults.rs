@@ -12,7 +12,7 @@ use tutorial::harness::is_running;
 
 use crate::relay::Relay;
 use crate::server::{HANG, Server, Worker, effects, processes_of, until};
-use crate::{Claim, builder, effect, nap, pool, slow_effect, square};
+use crate::{Claim, builder, effect, nap, pool, slow_effect, square, stranger};
 
 pub(crate) const CLAIMS: &[Claim] = &[
     (
@@ -22,6 +22,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
     (
         "a_killed_workers_task_begins_again_after_its_lease",
         killed_worker,
+    ),
+    (
+        "a_killed_workers_task_begins_again_although_many_others_cannot",
+        behind_others,
     ),
     ("a_killed_worker_leaves_no_process", no_orphans),
     ("a_stopped_workers_late_result_is_dropped", stopped_worker),
@@ -111,6 +115,25 @@ fn killed_worker() {
         began
     });
     check_restarts("a killed worker's task began again", times, LEASE + SOON);
+}
+
+fn behind_others() {
+    let server = Server::start();
+    let options = [("LEASE", "1000")];
+    let mut first = Worker::start(&server.url(), &options);
+    // No worker knows these, and they are not given up during this test. They are more
+    // than one heartbeat looks at.
+    let pool = builder(&server.url()).deliveries(1000).start().unwrap();
+    let _unknown: Vec<_> =
+        (0..450).map(|n| pool.apply_async(stranger, (n,))).collect();
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    until("a worker had them", || queue.stats().unwrap().held == 450);
+    let file = server.file("effects");
+    let result = pool.apply_async(slow_effect, (file.clone(), 1, 500));
+    until("it runs", || !effects(&file).is_empty());
+    let _second = Worker::start(&server.url(), &options);
+    first.kill();
+    assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(500));
 }
 
 fn no_orphans() {

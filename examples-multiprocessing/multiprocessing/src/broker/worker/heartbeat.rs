@@ -26,9 +26,10 @@ impl Worker {
         let mut link = self.address.link();
         let mut renewed = Instant::now();
         let mut silent = false;
+        let mut claim_from = String::new();
         loop {
             let asked = Instant::now();
-            match self.beat_once(&mut link) {
+            match self.beat_once(&mut link, &mut claim_from) {
                 Ok(()) => {
                     renewed = asked;
                     if std::mem::take(&mut silent) {
@@ -71,7 +72,13 @@ impl Worker {
         }
     }
 
-    fn beat_once(&self, link: &mut Link) -> redis::RedisResult<()> {
+    /// Looks at some of the tasks that may be claimed, from `claim_from` on, and writes
+    /// there where the next heartbeat begins.
+    fn beat_once(
+        &self,
+        link: &mut Link,
+        claim_from: &mut String,
+    ) -> redis::RedisResult<()> {
         let (entries, mut record, room) = {
             let state = self.lock();
             let running = state.running.iter().filter(|(_, r)| !r.lost);
@@ -96,12 +103,14 @@ impl Worker {
                 std::mem::take(&mut record),
                 room.map_or_else(String::new, |room| room.to_string()),
                 stale.clone(),
+                claim_from.clone(),
                 piece.len().to_string(),
             ];
             args.extend(piece.iter().cloned());
             args.extend(self.names.iter().cloned());
             let answer = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
-            let (own, claimed) = answer::two(answer);
+            let [own, claimed, next] = answer::three(answer);
+            *claim_from = answer::string(next);
             let own = answer::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
             self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());

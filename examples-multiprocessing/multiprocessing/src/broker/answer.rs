@@ -24,13 +24,21 @@ pub(super) fn string(value: Value) -> String {
     String::from_utf8_lossy(&text(value)).into_owned()
 }
 
-/// The three elements of a list.
-pub(super) fn three(value: Value) -> [Value; 3] {
-    match value {
+/// The elements of a list that has this number of them.
+pub(super) fn list<const N: usize>(value: Value) -> [Value; N] {
+    let list = match value {
         Value::Array(values) => values.try_into().ok(),
         _ => None,
+    };
+    list.unwrap_or([const { Value::Nil }; N])
+}
+
+/// A number, or 0 for any other value.
+pub(super) fn number(value: &Value) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        _ => 0,
     }
-    .unwrap_or([Value::Nil, Value::Nil, Value::Nil])
 }
 
 /// The elements of a list as numbers.
@@ -38,11 +46,7 @@ pub(super) fn numbers(value: Value) -> Vec<i64> {
     let Value::Array(values) = value else {
         return Vec::new();
     };
-    let number = |value| match value {
-        Value::Int(number) => number,
-        _ => 0,
-    };
-    values.into_iter().map(number).collect()
+    values.iter().map(number).collect()
 }
 
 /// The entries of a stream, each with its fields and values. An entry that was deleted

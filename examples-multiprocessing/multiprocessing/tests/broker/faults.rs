@@ -27,6 +27,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
         "a_killed_workers_task_begins_again_although_many_others_cannot",
         behind_others,
     ),
+    (
+        "a_killed_workers_task_goes_before_those_that_wait",
+        before_those_that_wait,
+    ),
     ("a_killed_worker_leaves_no_process", no_orphans),
     ("a_stopped_workers_late_result_is_dropped", stopped_worker),
     ("a_task_that_was_taken_away_gives_no_result", taken_away),
@@ -134,6 +138,22 @@ fn behind_others() {
     let _second = Worker::start(&server.url(), &options);
     first.kill();
     assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(500));
+}
+
+fn before_those_that_wait() {
+    let server = Server::start();
+    let options = [("LEASE", "1000"), ("PROCESSES", "1")];
+    let mut first = Worker::start(&server.url(), &options);
+    let pool = pool(&server);
+    let file = server.file("effects");
+    let result = pool.apply_async(slow_effect, (file.clone(), 1, 500));
+    until("it runs", || !effects(&file).is_empty());
+    let waiting: Vec<_> = (0..300).map(|_| pool.apply_async(nap, (50,))).collect();
+    first.kill();
+    let _second = Worker::start(&server.url(), &options);
+    assert_eq!(result.get_timeout(HANG).expect("it hangs"), Ok(500));
+    let ended = waiting.iter().filter(|result| result.ready()).count();
+    assert!(ended < 250, "{ended} of those that wait went before it");
 }
 
 fn no_orphans() {

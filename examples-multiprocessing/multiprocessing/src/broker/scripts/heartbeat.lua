@@ -7,7 +7,8 @@
 -- task, and where it begins to look for them, or nothing for the oldest; the number of its
 -- tasks' entries, the entries; the names of its functions. Answers with a list of 1 for
 -- each of its entries that the worker still owns, 0 for each other; a list of the entries
--- that it has claimed, each with its fields and values; and where to begin the next time.
+-- that it has claimed, each with its fields and values; where to begin the next time; and
+-- the number of tasks that it would have claimed if it could take more.
 
 local worker, lease, record = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local room, stale, first = tonumber(ARGV[4]), ARGV[5], ARGV[6]
@@ -28,7 +29,7 @@ for i = 8, 7 + count do
   end
 end
 local taken = {}
-if not room then return {own, taken, first} end
+if not room then return {own, taken, first, 0} end
 local names = {}
 for i = 8 + count, #ARGV do names[ARGV[i]] = true end
 -- The broker does nothing else meanwhile, so this looks at some of the silent tasks only.
@@ -38,6 +39,7 @@ local at_most = 200
 local silent = redis.call('XPENDING', tasks, group, 'IDLE', stale,
   first == '' and '-' or first, '+', at_most)
 local next_first = #silent < at_most and '' or '(' .. silent[#silent][1]
+local left = 0
 for _, task in ipairs(silent) do
   local id, owner, idle, deliveries = task[1], task[2], task[3], task[4]
   local found = redis.call('XRANGE', tasks, id, id)[1]
@@ -52,6 +54,9 @@ for _, task in ipairs(silent) do
       if #taken < room then
         redis.call('XCLAIM', tasks, group, worker, stale, id)
         taken[#taken + 1] = found
+      else
+        left = left + 1
+        next_first = first
       end
     elseif idle >= lease * (most + 1) then
       local outcome = '{"error":' .. cjson.encode(
@@ -72,4 +77,4 @@ for i = 1, #all, 2 do
   local when = tonumber(string.match(all[i + 1], '^%d+') or 0)
   if now() - when > 60000 + lease then redis.call('HDEL', records, all[i]) end
 end
-return {own, taken, next_first}
+return {own, taken, next_first, left}

@@ -156,7 +156,7 @@ impl WorkerBuilder {
             local: Feed::of(&local),
             state: Mutex::new(State::default()),
             has_room: Condvar::new(),
-            phase_changed: Condvar::new(),
+            beats: Condvar::new(),
             finished: AtomicBool::new(false),
             fetcher: AtomicU64::new(0),
         };

@@ -62,8 +62,7 @@ impl Worker {
             running.ticket = None;
             if running.lost {
                 state.running.remove(&entry);
-                drop(state);
-                self.has_room.notify_all();
+                self.notify_room(state);
                 continue;
             }
             let task = &running.task;

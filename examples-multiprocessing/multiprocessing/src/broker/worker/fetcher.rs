@@ -46,7 +46,8 @@ impl Worker {
             if state.phase != Phase::Serving {
                 return None;
             }
-            let room = self.room(&state);
+            // The tasks of workers that have gone go before those that wait.
+            let room = self.room(&state).saturating_sub(state.left);
             if room > 0 {
                 return Some(room);
             }

@@ -64,10 +64,14 @@ impl Worker {
             }
             if !silent {
                 let left = self.beat_period().saturating_sub(asked.elapsed());
-                // The wake-up that must not be lost is the change of the phase: it is
-                // made under the lock, which is held from the check until the sleep.
-                let changed = &self.phase_changed;
-                drop(changed.wait_timeout_while(state, left, |s| s.phase == phase));
+                // The wake-ups that must not be lost are the change of the phase and the
+                // removal of a task: they are made under the lock, which is held from the
+                // check until the sleep.
+                let rests = |state: &mut State| {
+                    let may_claim = state.left > 0 && self.room(state) > 0;
+                    state.phase == phase && !may_claim
+                };
+                drop(self.beats.wait_timeout_while(state, left, rests));
             }
         }
     }
@@ -109,7 +113,7 @@ impl Worker {
             args.extend(piece.iter().cloned());
             args.extend(self.names.iter().cloned());
             let answer = link.run(|s| &s.heartbeat, &self.tasks_key(), &args)?;
-            let [own, claimed, next] = answer::three(answer);
+            let [own, claimed, next, unclaimed] = answer::list(answer);
             *claim_from = answer::string(next);
             let own = answer::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
@@ -118,6 +122,10 @@ impl Worker {
                 self.begin(link, entry, fields);
             }
             if rest.is_empty() {
+                self.lock().left =
+                    answer::number(&unclaimed).unsigned_abs() as usize;
+                // The fetcher may take tasks again if there are fewer left.
+                self.has_room.notify_all();
                 return Ok(());
             }
         }

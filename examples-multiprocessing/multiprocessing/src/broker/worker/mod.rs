@@ -72,8 +72,9 @@ struct Worker {
     /// Notified when a task was removed, which makes room for another, and when the phase
     /// changes.
     has_room: Condvar,
-    /// Notified when the phase changes.
-    phase_changed: Condvar,
+    /// Notified when a heartbeat is due before its time: when the phase changes, and when
+    /// there is room for a task that was left.
+    beats: Condvar,
     /// Set once no more tasks will end, so that the collector ends. It is no phase, since
     /// the collector looks at it while it holds the pool's lock, which is taken after
     /// `state`.
@@ -89,6 +90,9 @@ struct State {
     running: HashMap<String, Running>,
     /// The entries of the tasks that the local pool has.
     tickets: HashMap<Ticket, String>,
+    /// The number of tasks that the last heartbeat would have claimed if there had been
+    /// room.
+    left: usize,
     phase: Phase,
     /// Whether the local pool has broken.
     broken: bool,
@@ -226,8 +230,17 @@ impl Worker {
             state.running.remove(entry);
         }
         state.prefetch.count(done);
+        self.notify_room(state);
+    }
+
+    /// Tells the others that a task was removed.
+    fn notify_room(&self, state: MutexGuard<'_, State>) {
+        let tasks_are_left = state.left > 0;
         drop(state);
         self.has_room.notify_all();
+        if tasks_are_left {
+            self.beats.notify_all();
+        }
     }
 
     fn wait_for_the_end(
@@ -277,6 +290,6 @@ impl Worker {
     fn set_phase(&self, phase: Phase) {
         self.lock().phase = phase;
         self.has_room.notify_all();
-        self.phase_changed.notify_all();
+        self.beats.notify_all();
     }
 }

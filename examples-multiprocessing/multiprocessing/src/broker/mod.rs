@@ -37,6 +37,10 @@
 //!   again after the lease), the sender (the tasks go on), or the broker itself (they go
 //!   on after it is started again, from its append-only file). The *effects* of a task
 //!   *may therefore happen twice*: write tasks that can be repeated.
+//! - *One at a time.* A worker that cannot reach the broker ends its tasks before another
+//!   worker begins them. One that is stopped for longer than its lease, as by SIGSTOP or
+//!   with its machine, or that gets a task so late, learns by its next heartbeat only that
+//!   the task runs elsewhere, too.
 //! - *One result.* The sender of a task gets one outcome, even if the task ran several
 //!   times.
 //! - *Submitted once.* A submission whose answer was lost is repeated, and the broker

@@ -47,6 +47,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
         "a_worker_cut_off_for_longer_than_its_lease_is_replaced",
         long_cut,
     ),
+    (
+        "a_worker_that_is_cut_off_ends_its_task_before_another_begins_it",
+        one_at_a_time,
+    ),
     ("a_lost_answer_doubles_nothing", lost_answers),
     ("a_broker_without_memory_loses_nothing", out_of_memory),
     ("hostile_bytes_end_among_the_dead", hostile_bytes),
@@ -395,6 +399,24 @@ fn long_cut() {
         .filter(|line| line.starts_with("9 "))
         .collect();
     assert_eq!(pids.len(), 2, "both work: {pids:?}");
+}
+
+fn one_at_a_time() {
+    let server = Server::start();
+    let relay = Relay::to(server.port);
+    let options = [("LEASE", "6000"), ("PROCESSES", "1")];
+    let _first = Worker::start(&relay.url(), &options);
+    let pool = pool(&server);
+    let file = server.file("effects");
+    let result = pool.apply_async(slow_effect, (file.clone(), 1, 60_000));
+    until("it runs", || !effects(&file).is_empty());
+    let process = pid_of(&effects(&file)[0]);
+    // Its connections hang: they report no error before the lease is over.
+    relay.cut();
+    let _second = Worker::start(&server.url(), &options);
+    until("another began it", || effects(&file).len() == 2);
+    assert!(!is_running(process), "both run it");
+    drop(result);
 }
 
 fn lost_answers() {

@@ -88,7 +88,8 @@ impl WorkerBuilder {
     /// ten seconds by default, at least half a second. All workers of a queue have the
     /// same lease: one that asks for another is refused, and one that asks for none takes
     /// theirs. It does not limit how long a task may run, since the worker renews it
-    /// meanwhile.
+    /// meanwhile. A worker that cannot renew it ends its tasks at four fifths of it,
+    /// before another worker begins them.
     pub fn lease(mut self, lease: Duration) -> Self {
         // The broker counts whole milliseconds.
         let millis = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
@@ -154,7 +155,7 @@ impl WorkerBuilder {
             processes,
             names,
             local: Feed::of(&local),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State::new()),
             has_room: Condvar::new(),
             beats: Condvar::new(),
             finished: AtomicBool::new(false),
@@ -163,6 +164,7 @@ impl WorkerBuilder {
         let served = thread::scope(|scope| {
             scope.spawn(|| worker.fetch());
             scope.spawn(|| worker.beat());
+            scope.spawn(|| worker.watch_the_lease());
             scope.spawn(|| worker.collect());
             worker.wait_for_the_end(&signals, self.grace)
         });

@@ -48,12 +48,12 @@ impl Worker {
             }
             // The tasks of workers that have gone go before those that wait.
             let room = self.room(&state).saturating_sub(state.left);
-            if room > 0 {
+            if room > 0 && self.may_run(&state) {
                 return Some(room);
             }
-            // The wake-up must not be lost: tasks are removed and the phase is changed
-            // under the lock, before the notice, and this thread holds the lock from
-            // its check until it sleeps.
+            // The wake-up must not be lost: tasks are removed, the phase is changed and
+            // a renewal is recorded under the lock, before the notice, and this thread
+            // holds the lock from its check until it sleeps.
             state = self
                 .has_room
                 .wait(state)

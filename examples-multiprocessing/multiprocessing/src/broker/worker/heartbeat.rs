@@ -1,5 +1,6 @@
 //! The thread that reports that the worker lives, renews its leases and claims tasks.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::{Phase, State, Worker, join};
@@ -24,14 +25,12 @@ impl Worker {
 
     pub(super) fn beat(&self) {
         let mut link = self.address.link();
-        let mut renewed = Instant::now();
         let mut silent = false;
         let mut claim_from = String::new();
         loop {
             let asked = Instant::now();
             match self.beat_once(&mut link, &mut claim_from) {
                 Ok(()) => {
-                    renewed = asked;
                     if std::mem::take(&mut silent) {
                         self.log("answers again");
                     }
@@ -49,10 +48,6 @@ impl Worker {
                             }
                             _ => self.log(&format!("does not answer ({error})")),
                         }
-                    }
-                    // Another worker may own the tasks soon.
-                    if renewed.elapsed() > self.lease.mul_f32(0.8) {
-                        self.lose_all();
                     }
                     link.pause();
                 }
@@ -76,6 +71,38 @@ impl Worker {
         }
     }
 
+    /// Whether this worker still owns its tasks for certain: some of their lease is left.
+    pub(super) fn may_run(&self, state: &State) -> bool {
+        !self.left_to_run(state).is_zero()
+    }
+
+    /// Another worker claims a task when seven eighths of its lease or more are over since
+    /// the broker renewed it, which was after the renewal was sent.
+    fn left_to_run(&self, state: &State) -> Duration {
+        let limit = self.lease.mul_f32(0.8);
+        limit.saturating_sub(state.renewed.elapsed())
+    }
+
+    /// Ends the tasks before other workers claim them, if the broker is out of reach. The
+    /// thread of the heartbeat cannot do that in time, since its connection may hang.
+    pub(super) fn watch_the_lease(&self) {
+        let mut state = self.lock();
+        while state.phase != Phase::Ended {
+            let mut left = self.left_to_run(&state);
+            if left.is_zero() {
+                let all: Vec<_> = state.running.keys().cloned().collect();
+                self.lose(&mut state, &all);
+                // No task begins before the next renewal, which was sent at least a period
+                // after the last one and so leaves as much time.
+                left = self.beat_period();
+            }
+            // The wake-up that must not be lost is the change of the phase: it is made
+            // under the lock, which is held from the check until the sleep.
+            let waited = self.beats.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Looks at some of the tasks that may be claimed, from `claim_from` on, and writes
     /// there where the next heartbeat begins.
     fn beat_once(
@@ -83,6 +110,7 @@ impl Worker {
         link: &mut Link,
         claim_from: &mut String,
     ) -> redis::RedisResult<()> {
+        let sent = Instant::now();
         let (entries, mut record, room) = {
             let state = self.lock();
             let running = state.running.iter().filter(|(_, r)| !r.lost);
@@ -117,14 +145,19 @@ impl Worker {
             *claim_from = answer::string(next);
             let own = answer::numbers(own);
             let lost = piece.iter().zip(own).filter(|(_, own)| *own == 0);
-            self.lose(&lost.map(|(entry, _)| entry.clone()).collect::<Vec<_>>());
+            let lost: Vec<_> = lost.map(|(entry, _)| entry.clone()).collect();
+            self.lose(&mut self.lock(), &lost);
+            if rest.is_empty() {
+                self.lock().renewed = sent;
+            }
             for (entry, fields) in answer::entries(claimed) {
                 self.begin(link, entry, fields);
             }
             if rest.is_empty() {
                 self.lock().left =
                     answer::number(&unclaimed).unsigned_abs() as usize;
-                // The fetcher may take tasks again if there are fewer left.
+                // The fetcher may take tasks again, if there are fewer left or after a
+                // long silence.
                 self.has_room.notify_all();
                 return Ok(());
             }
@@ -143,21 +176,12 @@ impl Worker {
     }
 
     /// Marks tasks that this worker no longer owns, and ends their runs here.
-    fn lose(&self, entries: &[String]) {
-        if entries.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
+    fn lose(&self, state: &mut State, entries: &[String]) {
         for entry in entries {
             if let Some(running) = state.running.get_mut(entry) {
                 running.lost = true;
             }
         }
-        self.cancel(&state, entries);
-    }
-
-    fn lose_all(&self) {
-        let all: Vec<_> = self.lock().running.keys().cloned().collect();
-        self.lose(&all);
+        self.cancel(state, entries);
     }
 }

@@ -4,7 +4,7 @@
 //! Three threads use the broker, each over its own link. The *fetcher* waits for tasks.
 //! The *heartbeat* reports that this worker lives, renews the leases of its tasks, and
 //! claims tasks of workers that have died. The *collector* reports the tasks that have
-//! ended. The main thread waits for SIGTERM.
+//! ended. A fourth thread watches the lease, and the main thread waits for SIGTERM.
 //!
 //! # Ownership of a task
 //!
@@ -13,8 +13,6 @@
 //! the task. A worker that was stopped for longer than its lease therefore finds that
 //! another worker owns its tasks, and its outcomes are dropped. A worker that cannot
 //! reach the broker ends its tasks, by its own clock, when most of their lease is over.
-//! It looks at the clock after each attempt, so a connection that hangs may delay this
-//! until the tasks run elsewhere, too.
 
 mod builder;
 mod collector;
@@ -58,7 +56,7 @@ fn join(link: &mut Link, lease: Duration) -> Result<Duration, BrokerError> {
     Ok(Duration::from_millis(theirs).max(SHORTEST_LEASE))
 }
 
-/// A worker that serves: what its four threads have in common.
+/// A worker that serves: what its threads have in common.
 struct Worker {
     /// The worker's name at the broker.
     id: String,
@@ -84,7 +82,6 @@ struct Worker {
 }
 
 /// The state of a worker, under its lock.
-#[derive(Default)]
 struct State {
     /// The tasks that this worker has, by entry.
     running: HashMap<String, Running>,
@@ -93,15 +90,30 @@ struct State {
     /// The number of tasks that the last heartbeat would have claimed if there had been
     /// room.
     left: usize,
+    /// When the last heartbeat was sent that has renewed the leases.
+    renewed: Instant,
     phase: Phase,
     /// Whether the local pool has broken.
     broken: bool,
     prefetch: Prefetch,
 }
 
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
+impl State {
+    fn new() -> Self {
+        Self {
+            running: HashMap::new(),
+            tickets: HashMap::new(),
+            left: 0,
+            renewed: Instant::now(),
+            phase: Phase::Serving,
+            broken: false,
+            prefetch: Prefetch::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    #[default]
     Serving,
     /// No more tasks are taken.
     Stopping,
@@ -169,7 +181,7 @@ impl Worker {
             }
         }
         let mut state = self.lock();
-        if state.phase != Phase::Serving {
+        if state.phase != Phase::Serving || !self.may_run(&state) {
             drop(state);
             self.give_back(link, vec![entry]);
             return;

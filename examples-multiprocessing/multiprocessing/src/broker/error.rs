@@ -83,6 +83,11 @@ pub enum BrokerError {
     },
     /// No task is registered.
     NoTasks,
+    /// The dead entry that was to be retried is no task, so no worker could run it.
+    NoTask {
+        /// Its place among the dead tasks.
+        place: String,
+    },
     /// A thread of the pool, or the local pool of a worker, cannot be started.
     Pool(PoolError),
     /// The local pool of a worker has broken: its supervisor was killed.
@@ -145,6 +150,11 @@ impl fmt::Display for BrokerError {
             ),
             Self::NoTasks => f.write_str(
                 "No task is registered: add functions to `Tasks` before using them.",
+            ),
+            Self::NoTask { place } => write!(
+                f,
+                "The dead entry at {place} is no task, and no worker could run it: \
+                 drop it."
             ),
             Self::Pool(error) => error.fmt(f),
             Self::PoolBroken => f.write_str(

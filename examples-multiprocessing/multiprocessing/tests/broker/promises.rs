@@ -34,6 +34,8 @@ pub(crate) const CLAIMS: &[Claim] = &[
     ("a_broker_that_forgets_is_refused_with_the_remedy", refusals),
     ("a_poison_task_ends_as_lost_and_harms_no_other", poisons),
     ("a_dead_task_can_be_tried_again_or_dropped", dead_tasks),
+    ("a_dead_entry_that_is_no_task_is_kept_whole", dead_junk),
+    ("a_place_among_the_dead_is_that_of_one_task", places),
     (
         "a_result_can_be_looked_up_by_id_from_any_program",
         results_by_id,
@@ -356,6 +358,45 @@ fn dead_tasks() {
     let fields = entry[0].1.iter().filter(|field| *field == "entry").count();
     assert_eq!(fields, 1, "{entry:?}");
     assert_eq!(pool.apply(effect, (file, 1)), Ok(1));
+}
+
+fn dead_junk() {
+    let server = Server::start();
+    let _worker = Worker::start(&server.url(), &[]);
+    let fields: Vec<String> = (0..600).map(|n| n.to_string()).collect();
+    let add = ["XADD", "mp:{default}:tasks", "*"].into_iter();
+    let add = add.chain(fields.iter().map(String::as_str));
+    server.ask(&add.collect::<Vec<_>>());
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    until("it is dead", || queue.stats().unwrap().dead == 1);
+    let place = queue.dead(1).unwrap().remove(0).place;
+    let refused = queue.retry(&place).unwrap_err();
+    assert!(
+        matches!(&refused, BrokerError::NoTask { place: at } if *at == place),
+        "{refused}"
+    );
+    let entry = server.ask(&["XRANGE", "mp:{default}:dead", &place, &place]);
+    let entry: Vec<(String, Vec<String>)> = redis::from_redis_value(entry).unwrap();
+    assert!(entry[0].1.ends_with(&fields), "{entry:?}");
+    assert!(queue.discard(&place).unwrap());
+}
+
+fn places() {
+    let server = Server::start();
+    let task = ["entry", "1-0", "outcome", "", "deliveries", "3"];
+    let task = [task, ["id", "x-1", "task", "square", "args", "[1]"]].concat();
+    for place in ["5-1", "5-2"] {
+        server.ask(&[&["XADD", "mp:{default}:dead", place], &*task].concat());
+    }
+    let queue = Queue::open(&server.url(), "default").unwrap();
+    for place in ["5", "5-0", "5-3"] {
+        assert!(!queue.retry(place).unwrap(), "{place}");
+        assert!(!queue.discard(place).unwrap(), "{place}");
+    }
+    assert!(queue.retry("5-1").unwrap());
+    assert!(queue.discard("5-2").unwrap());
+    assert_eq!(queue.stats().unwrap().dead, 0);
+    assert_eq!(queue.stats().unwrap().waiting, 1);
 }
 
 fn results_by_id() {

@@ -22,9 +22,12 @@ pub struct DeadTask {
     pub error: TaskError,
 }
 
-/// Whether there may be a task at this place. For the broker any other text is an error.
+/// Whether there may be a task at this place. For the broker any other text is an error, or
+/// stands for several places.
 pub(super) fn is_place(place: &str) -> bool {
-    let (millis, number) = place.split_once('-').unwrap_or((place, "0"));
+    let Some((millis, number)) = place.split_once('-') else {
+        return false;
+    };
     [millis, number].iter().all(|part| {
         part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u64>().is_ok()
     })

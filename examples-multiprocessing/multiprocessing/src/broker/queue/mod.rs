@@ -9,6 +9,7 @@ use super::BrokerError;
 use super::address::QueueAddress;
 use super::answer;
 use super::scripts::Scripts;
+use super::wire::Task;
 pub use dead::DeadTask;
 use dead::{dead_task, is_place};
 pub use stats::{RunningTask, Stats, WorkerState};
@@ -96,10 +97,20 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Those of [`stats`](Self::stats).
+    /// [`BrokerError::NoTask`] if the entry there is no task, which stays among the dead;
+    /// and those of [`stats`](Self::stats).
     pub fn retry(&self, place: &str) -> Result<bool, BrokerError> {
         if !is_place(place) {
             return Ok(false);
+        }
+        let mut find = redis::cmd("XRANGE");
+        find.arg(self.address.key("dead")).arg(place).arg(place);
+        let Some((_, fields)) = answer::entries(self.call(&find)?).pop() else {
+            return Ok(false);
+        };
+        if Task::read(fields).is_none() {
+            let place = place.to_owned();
+            return Err(BrokerError::NoTask { place });
         }
         let retried = self.run(|s| &s.retry_dead, &[place])?;
         Ok(retried == Value::Int(1))

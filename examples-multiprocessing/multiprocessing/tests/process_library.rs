@@ -18,6 +18,7 @@ use multiprocessing::{
 };
 use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, raise, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
@@ -37,6 +38,7 @@ const SUBJECTS: &[(&str, fn())] = named![
     exit_with_children,
     stubborn_daemon,
     stopped_daemons,
+    daemon_without_descriptors,
     half_a_line,
     own_forks,
     fresh_start,
@@ -206,6 +208,10 @@ fn claims() -> Vec<Trial> {
                 assert_eq!(waitpid(group, None), Err(Errno::ECHILD));
             },
         ),
+        claim("a_daemon_that_cannot_be_watched_has_time_to_end", || {
+            let run = start("daemon_without_descriptors").run();
+            assert_eq!(run.success(), ["main", "asked", "ended"]);
+        }),
         claim("what_was_printed_before_a_start_is_printed_once", || {
             assert_eq!(
                 start("half_a_line").run().success(),
@@ -599,6 +605,23 @@ fn stopped_daemons() {
         }
     }
     say("main");
+}
+
+fn daemon_without_descriptors() {
+    let (told, tell) = pipe(false).unwrap();
+    let mut p = Process::builder().daemon(true).target(|| {
+        let asked = signal_hook::consts::SIGTERM;
+        let mut asked = signal_hook::iterator::Signals::new([asked]).unwrap();
+        tell.send(&()).unwrap();
+        asked.forever().next();
+        say("asked");
+        thread::sleep(Duration::from_millis(100));
+        say("ended");
+    });
+    p.start().unwrap();
+    told.recv::<()>().unwrap();
+    say("main");
+    setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap();
 }
 
 fn half_a_line() {

@@ -5,6 +5,7 @@
 
 use std::mem;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -77,6 +78,20 @@ pub(super) fn settle() {
     }
 }
 
+fn ends_until(daemon: &Child, until: Instant) -> bool {
+    if let Ok(ended) = daemon.join_until(until) {
+        return ended;
+    }
+    // There is no descriptor to watch it with, so this looks at it now and then.
+    while matches!(daemon.exitcode(), Ok(None)) {
+        if Instant::now() >= until {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
 fn end(children: Vec<Arc<Child>>) {
     let (daemons, others): (Vec<_>, Vec<_>) =
         children.into_iter().partition(|child| child.daemon);
@@ -88,10 +103,9 @@ fn end(children: Vec<Arc<Child>>) {
         child.join().ok();
     }
     let until = Instant::now() + GRACE;
-    // One that cannot be watched, for want of a descriptor, is taken for slow.
     let slow: Vec<_> = daemons
         .iter()
-        .filter(|daemon| !daemon.join_until(until).unwrap_or(false))
+        .filter(|daemon| !ends_until(daemon, until))
         .collect();
     for daemon in &slow {
         daemon.send(Signal::SIGKILL).ok();

@@ -27,6 +27,8 @@ fn main() {
         thousands_of_small_objects_need_few_descriptors,
         many_locks_travel_with_few_descriptors,
         without_descriptors_everything_says_what_to_do,
+        #[cfg(feature = "managers")]
+        a_server_without_descriptors_refuses_its_clients,
         queues_and_pools_work_in_a_small_address_space,
         queues_and_pools_work_with_a_limit_of_the_file_size,
         too_large_a_file_is_an_error,
@@ -198,6 +200,34 @@ fn a_pool_with_an_initializer() -> multiprocessing::Result<()> {
 fn a_manager() -> multiprocessing::Result<()> {
     multiprocessing::managers::manager()?;
     Ok(())
+}
+
+#[cfg(feature = "managers")]
+fn a_server_without_descriptors_refuses_its_clients() {
+    use std::time::{Duration, Instant};
+
+    use multiprocessing::managers::{Address, BaseManager};
+
+    let address = Address::any();
+    let (told, tell) = pipe(false).unwrap();
+    let mut server = Process::builder().daemon(true).target(|| {
+        let manager = BaseManager::new(&address, b"abc");
+        let server = manager.get_server().unwrap();
+        tell.send(&()).unwrap();
+        limit(Resource::RLIMIT_NOFILE, 64);
+        let _files: Vec<_> =
+            std::iter::from_fn(|| File::open("/proc/self/status").ok()).collect();
+        server.serve_forever();
+    });
+    server.start().unwrap();
+    told.recv::<()>().unwrap();
+    // The clients do not wait as long as a handshake may take.
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let refused = BaseManager::new(&address, b"abc").connect().unwrap_err();
+        assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
+        assert!(asked.elapsed() < Duration::from_secs(15));
+    }
 }
 
 fn queues_and_pools_work() {

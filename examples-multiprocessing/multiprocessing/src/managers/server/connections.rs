@@ -90,9 +90,12 @@ impl Connections {
         id
     }
 
-    /// Closes the oldest connection that is in the handshake, for want of resources.
-    pub(super) fn turn_oldest_away(&self) {
-        self.table().turn_oldest_away();
+    /// Closes the oldest connection that is in the handshake, for want of resources. Returns
+    /// whether this or an earlier one is about to end.
+    pub(super) fn turn_oldest_away(&self) -> bool {
+        let mut table = self.table();
+        table.turn_oldest_away();
+        table.turned_away > 0
     }
 
     /// Makes an authenticated connection a client. Returns whether there is room.

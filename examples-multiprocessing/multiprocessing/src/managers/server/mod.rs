@@ -19,7 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -44,6 +44,9 @@ pub(super) type Factory =
 
 /// The types that clients can create objects of, by the names they were registered by.
 pub(super) type Registry = HashMap<String, Arc<Factory>>;
+
+/// How long new clients wait for a descriptor before they are refused: one may come free.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A manager's server, bound to its address: Python's `BaseManager.get_server()`.
 ///
@@ -86,6 +89,8 @@ pub struct Server {
     listener: Listener,
     /// Readable once the server has to end.
     wake: UnixStream,
+    /// A descriptor that is closed to accept, and refuse, a client when there is no other.
+    spare: Option<UnixStream>,
     shared: Arc<Shared>,
 }
 
@@ -134,6 +139,7 @@ impl Server {
         });
         Ok(Self {
             listener,
+            spare: Some(wake.try_clone()?),
             wake,
             shared,
         })
@@ -146,7 +152,8 @@ impl Server {
     }
 
     /// Serves until a client with the key asks it to shut down.
-    pub fn serve_forever(self) {
+    pub fn serve_forever(mut self) {
+        let mut lacking_since = None;
         loop {
             let mut fds = [
                 PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
@@ -158,7 +165,10 @@ impl Server {
                 break;
             }
             match self.listener.accept() {
-                Ok(stream) => self.shared.admit(stream),
+                Ok(stream) => {
+                    lacking_since = None;
+                    self.shared.admit(stream);
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock
                     | ErrorKind::Interrupted
@@ -166,7 +176,12 @@ impl Server {
                     // No descriptors or no memory: connections without a proof of the
                     // key are closed first.
                     _ => {
-                        self.shared.connections.turn_oldest_away();
+                        let since = *lacking_since.get_or_insert_with(Instant::now);
+                        if !self.shared.connections.turn_oldest_away()
+                            && since.elapsed() > PATIENCE
+                        {
+                            self.refuse();
+                        }
                         thread::sleep(Duration::from_millis(10));
                     }
                 },
@@ -177,6 +192,15 @@ impl Server {
         self.shared
             .connections
             .shut_down(self.shared.limits.shutdown);
+    }
+
+    /// Closes the connection of the client that has waited longest, which would otherwise
+    /// wait as long as a handshake may take.
+    fn refuse(&mut self) {
+        self.spare = None;
+        drop(self.listener.accept());
+        // If another thread has taken the descriptor, the next refusal tries it again.
+        self.spare = self.wake.try_clone().ok();
     }
 
     /// See [`Listener::take_file`].
@@ -240,7 +264,6 @@ impl Drop for Ended<'_> {
 mod tests {
     use std::io::Read;
     use std::net::{Shutdown, TcpStream};
-    use std::time::Instant;
 
     use super::*;
     use crate::managers::client::Link;

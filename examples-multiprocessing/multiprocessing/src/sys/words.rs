@@ -272,6 +272,8 @@ mod blocks {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::thread;
+    use std::time::Instant;
 
     use nix::sys::resource::{UsageWho, getrusage};
 
@@ -306,6 +308,57 @@ mod tests {
         assert_eq!(after(ORDINARY, slow), TRIAL);
         assert_eq!(after(TRIAL, quick), ORDINARY);
         assert_eq!(after(TRIAL, slow), PAST_CACHES);
+    }
+
+    /// Fails within a second on a machine with two processors, not for certain, if the stores
+    /// past the caches are not put before the release.
+    #[test]
+    fn what_was_written_past_the_caches_is_there_once_the_cursor_is() {
+        const END: u64 = u64::MAX;
+        let memory = Segment::new(3 * PAGE).unwrap();
+        // Each in lines of its own.
+        let message = &memory.words(0)[..blocks::BLOCK / WORD];
+        let (written, read) = (&memory.words(PAGE)[0], &memory.words(2 * PAGE)[0]);
+        let wait_for_another = |cursor: &Word, seen| {
+            for turn in 1_u64.. {
+                let now = cursor.load(Ordering::Acquire);
+                if now != seen {
+                    return now;
+                }
+                // There may be one processor only.
+                if turn % 1000 == 0 {
+                    thread::yield_now();
+                }
+            }
+            END
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let start = Instant::now();
+                let mut round = 0;
+                while round < 100_000 && start.elapsed() < Duration::from_secs(1) {
+                    round += 1;
+                    let bytes = u64::to_ne_bytes(round).repeat(message.len());
+                    write_past_caches(message, &bytes);
+                    written.store(round, Ordering::Release);
+                    wait_for_another(read, round - 1);
+                }
+                written.store(END, Ordering::Release);
+            });
+            let mut round = 0;
+            let mut missing = 0;
+            loop {
+                round = wait_for_another(written, round);
+                if round == END {
+                    break;
+                }
+                let mut words = message.iter();
+                let whole = words.all(|word| word.load(Ordering::Relaxed) == round);
+                missing += u32::from(!whole);
+                read.store(round, Ordering::Release);
+            }
+            assert_eq!(missing, 0);
+        });
     }
 
     fn page_faults() -> i64 {

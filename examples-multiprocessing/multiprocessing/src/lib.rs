@@ -114,7 +114,7 @@
 //! | | |
 //! | --- | --- |
 //! | `graceful_end` | a page of documentation |
-//! | `error`, `codec`, `handover`, `poison` | what can go wrong; values as bytes; handles for a spawned child; mutexes of this process |
+//! | `error`, `codec`, `handover`, `poison`, `visible` | what can go wrong; values as bytes; handles for a spawned child; mutexes of this process; texts of others as they may be shown |
 //! | `sys/` | shared segments, futex, fork, spawn, signals, pidfds: the only `unsafe`, and no policy |
 //! | `registry` | which of the related processes are alive |
 //! | `wait/` | how a process waits: spinning, the eventcount, the lock under all others |
@@ -172,6 +172,8 @@ mod resource_tracker;
 mod shared;
 mod sync;
 mod sys;
+#[cfg(feature = "managers")]
+mod visible;
 mod wait;
 
 pub use codec::{DecodeError, EncodeError};

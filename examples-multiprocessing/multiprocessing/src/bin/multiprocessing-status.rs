@@ -8,6 +8,10 @@
 //! multiprocessing-status redis://host:6379/0 QUEUE drop PLACE  removes a dead task
 //! ```
 
+// A file of the library, which does not offer it to other programs.
+#[path = "../visible.rs"]
+mod visible;
+
 use std::env;
 use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
@@ -16,6 +20,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use multiprocessing::broker::{BrokerError, Queue, Stats};
+use visible::visible;
 
 const USAGE: &str = "Usage: multiprocessing-status redis://HOST:PORT/0 \
                      [QUEUE [once | dead | retry PLACE | drop PLACE]]";
@@ -97,20 +102,6 @@ fn watch(url: &str, name: &str) -> Result<ExitCode, BrokerError> {
             }
         }
     }
-}
-
-/// The line with its control characters as escapes. A terminal obeys such characters, and
-/// any program that reaches the broker can put some into the names and texts there.
-fn visible(line: &str) -> String {
-    let mut visible = String::with_capacity(line.len());
-    for c in line.chars() {
-        if c.is_control() {
-            visible.extend(c.escape_default());
-        } else {
-            visible.push(c);
-        }
-    }
-    visible
 }
 
 fn shown(queue: &str, stats: &Stats) -> String {

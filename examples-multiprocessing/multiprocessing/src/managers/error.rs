@@ -12,6 +12,7 @@ use super::wire::auth::AuthError;
 use super::wire::frame::FrameError;
 use crate::ProcessError;
 use crate::sys::descriptor::remedy;
+use crate::visible::visible;
 
 /// Why a manager or one of its proxies could not do what it was asked to.
 ///
@@ -177,19 +178,6 @@ impl fmt::Display for ManagerError {
             Self::Process(error) => error.fmt(f),
         }
     }
-}
-
-/// A text of another program's without what a terminal would obey.
-pub(super) fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() {
-            visible.extend(char.escape_default());
-        } else {
-            visible.push(char);
-        }
-    }
-    visible
 }
 
 // The system's message is part of the sentence, too: the source is for a program that asks

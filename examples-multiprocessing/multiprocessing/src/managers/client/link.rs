@@ -8,11 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::managers::convert::FromValue;
-use crate::managers::error::{ManagerError, visible};
+use crate::managers::error::ManagerError;
 use crate::managers::pickle::{ProxyRef, Reader, Token, Value};
 use crate::managers::wire::{MessageStream, ReplyKind, Stream, auth};
 use crate::managers::{Address, Digests};
 use crate::poison::lock_unpoisoned;
+use crate::visible::visible;
 use crate::{AuthKey, current_process};
 
 /// How long a server may take to answer on a new connection.

@@ -140,12 +140,14 @@ impl Client {
             self.trim(receiving);
         }
         if receiving.checked.elapsed() >= CHECK {
-            let missing = self.find_missing(receiving);
+            let mut found = Vec::new();
+            let looked = self.find_missing(receiving, &mut found);
             self.watch_again(&mut receiving.link);
-            if let Ok(missing) = missing {
+            if looked.is_ok() {
                 receiving.checked = Instant::now();
-                return outcomes.deliver(missing);
             }
+            // After an error, too: what was read is open no longer, and comes only once.
+            return outcomes.deliver(found);
         }
         true
     }
@@ -213,12 +215,12 @@ impl Client {
     }
 
     /// Finds the tasks that the broker has lost: it has neither the task nor its outcome.
-    /// Returns their outcomes, and those that were read meanwhile.
+    /// Adds their outcomes to `found`, and those that were read meanwhile.
     fn find_missing(
         &self,
         receiving: &mut Receiving,
-    ) -> redis::RedisResult<Vec<Outcome>> {
-        let mut found = Vec::new();
+        found: &mut Vec<Outcome>,
+    ) -> redis::RedisResult<()> {
         // Each check asks about the next tasks in turn. Once one is missing, it goes on
         // through all that follow.
         loop {
@@ -240,7 +242,7 @@ impl Client {
             let missing: Vec<u64> =
                 missing.map(|((number, _), _)| *number).collect();
             if missing.is_empty() {
-                return Ok(found);
+                return Ok(());
             }
             // A missing task may just have ended: the broker removes a task and adds its
             // outcome in one step. So the outcomes that have come are read first.
@@ -258,7 +260,7 @@ impl Client {
                 }
             }
             if receiving.cursor == 0 {
-                return Ok(found);
+                return Ok(());
             }
         }
     }

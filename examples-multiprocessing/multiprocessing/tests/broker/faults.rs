@@ -52,6 +52,10 @@ pub(crate) const CLAIMS: &[Claim] = &[
         one_at_a_time,
     ),
     ("a_lost_answer_doubles_nothing", lost_answers),
+    (
+        "a_check_for_lost_tasks_that_fails_drops_no_outcome",
+        check_that_fails,
+    ),
     ("a_broker_without_memory_loses_nothing", out_of_memory),
     ("hostile_bytes_end_among_the_dead", hostile_bytes),
     ("no_time_of_a_host_crosses", no_clocks),
@@ -441,6 +445,29 @@ fn lost_answers() {
     let queue = Queue::open(&server.url(), "default").unwrap();
     let stats = queue.stats().unwrap();
     assert_eq!((stats.done, stats.waiting, stats.held), (1000, 0, 0));
+}
+
+fn check_that_fails() {
+    let server = Server::start();
+    let relay = Relay::to(server.port);
+    let pool = builder(&relay.url()).start().unwrap();
+    let tasks = "mp:{default}:tasks";
+    let lost = pool.apply_async(square, (2,));
+    until("it is there", || server.number(&["XLEN", tasks]) == 1);
+    let other = pool.apply_async(square, (3,));
+    until("both are there", || server.number(&["XLEN", tasks]) == 2);
+    // The sender finds that one is missing, and reads the outcomes until there are no more.
+    relay.hold_a_read();
+    server.ask(&["XTRIM", tasks, "MAXLEN", "1"]);
+    until("it reads", || relay.holds());
+    let id = other.id().unwrap();
+    let done = format!("mp:{{default}}:done:{}", id.rsplit_once('-').unwrap().0);
+    server.ask(&["XADD", &done, "*", "id", &id, "outcome", r#"{"ok":9}"#]);
+    relay.break_reads();
+    assert_eq!(other.get_timeout(HANG).expect("it hangs"), Ok(9));
+    relay.mend();
+    let lost = lost.get_timeout(HANG).expect("it hangs");
+    assert_eq!(lost, Err(TaskError::Forgotten));
 }
 
 fn out_of_memory() {

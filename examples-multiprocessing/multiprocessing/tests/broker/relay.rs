@@ -17,6 +17,10 @@ const LOSES_ANSWERS: u8 = 2;
 /// The same, but only of connections that have sent a key since. Others go on, so that one
 /// that was broken can be made again, for which the broker has to answer.
 const LOSES_ANSWERS_TO_KEYS: u8 = 3;
+/// The next read of outcomes that does not wait is held back, and with it all bytes.
+const HOLDS_A_READ: u8 = 4;
+/// A connection closes when such a read is sent.
+const BREAKS_READS: u8 = 5;
 
 /// What the keys begin with that are meant.
 pub(crate) const KEY: &str = "key ";
@@ -53,11 +57,16 @@ impl Relay {
                 let sends_a_key = Arc::clone(&sent_a_key);
                 thread::spawn(move || {
                     copy(copies.0, copies.1, &one, |command| {
-                        let mut words = command.windows(KEY.len());
-                        if one.load(Ordering::Acquire) == LOSES_ANSWERS_TO_KEYS
-                            && words.any(|word| word == KEY.as_bytes())
-                        {
-                            sends_a_key.store(true, Ordering::Release);
+                        match one.load(Ordering::Acquire) {
+                            LOSES_ANSWERS_TO_KEYS if has(command, KEY) => {
+                                sends_a_key.store(true, Ordering::Release);
+                            }
+                            HOLDS_A_READ if reads_at_once(command) => {
+                                one.store(CUT, Ordering::Release);
+                                wait_while_cut(&one);
+                            }
+                            BREAKS_READS => return !reads_at_once(command),
+                            _ => {}
                         }
                         true
                     });
@@ -105,6 +114,37 @@ impl Relay {
     pub(crate) fn lose_answers_to_keys(&self) {
         self.state.store(LOSES_ANSWERS_TO_KEYS, Ordering::Release);
     }
+
+    pub(crate) fn hold_a_read(&self) {
+        self.state.store(HOLDS_A_READ, Ordering::Release);
+    }
+
+    /// Whether bytes are held back.
+    pub(crate) fn holds(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CUT
+    }
+
+    /// Lets the read go on that is held back, and none after it.
+    pub(crate) fn break_reads(&self) {
+        self.state.store(BREAKS_READS, Ordering::Release);
+    }
+}
+
+fn has(bytes: &[u8], word: &str) -> bool {
+    bytes
+        .windows(word.len())
+        .any(|part| part == word.as_bytes())
+}
+
+/// Whether this command reads outcomes and does not wait for any.
+fn reads_at_once(command: &[u8]) -> bool {
+    has(command, "XREAD\r\n") && !has(command, "BLOCK")
+}
+
+fn wait_while_cut(state: &AtomicU8) {
+    while state.load(Ordering::Acquire) == CUT {
+        sleep(Duration::from_millis(2));
+    }
 }
 
 /// Copies bytes until either side has closed, or some of them are not to `pass`.
@@ -120,9 +160,7 @@ fn copy(
             Ok(0) | Err(_) => break,
             Ok(count) => count,
         };
-        while state.load(Ordering::Acquire) == CUT {
-            sleep(Duration::from_millis(2));
-        }
+        wait_while_cut(state);
         if !pass(&bytes[..count]) {
             break;
         }

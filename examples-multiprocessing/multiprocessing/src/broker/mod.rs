@@ -40,7 +40,7 @@
 //! - *One at a time.* A worker that cannot reach the broker ends its tasks before another
 //!   worker begins them. One that is stopped for longer than its lease, as by SIGSTOP or
 //!   with its machine, or that gets a task so late, learns by its next heartbeat only that
-//!   the task runs elsewhere, too.
+//!   the task runs elsewhere, too. So does any other if the broker's clock is set forward.
 //! - *One result.* The sender of a task gets one outcome, even if the task ran several
 //!   times.
 //! - *Submitted once.* A submission whose answer was lost is repeated, and the broker

@@ -403,6 +403,17 @@ fn long_cut() {
         .filter(|line| line.starts_with("9 "))
         .collect();
     assert_eq!(pids.len(), 2, "both work: {pids:?}");
+    // And if it is cut off again, it ends its task again.
+    let last = server.file("last effects");
+    let long =
+        [(); 2].map(|()| pool.apply_async(slow_effect, (last.clone(), 8, 60_000)));
+    until("both run", || effects(&last).len() == 2);
+    let processes = processes_of(first.pid());
+    relay.cut();
+    until("its process was ended again", || {
+        !processes.iter().any(|pid| is_running(*pid))
+    });
+    drop(long);
 }
 
 fn one_at_a_time() {

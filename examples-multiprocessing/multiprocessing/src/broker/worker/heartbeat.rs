@@ -88,19 +88,29 @@ impl Worker {
     pub(super) fn watch_the_lease(&self) {
         let mut state = self.lock();
         while state.phase != Phase::Ended {
-            let mut left = self.left_to_run(&state);
+            // The wake-ups that must not be lost are the change of the phase and, while no
+            // task may run, the renewal: they are made under the lock, which is held from
+            // the check until the sleep.
+            let left = self.left_to_run(&state);
             if left.is_zero() {
                 let all: Vec<_> = state.running.keys().cloned().collect();
                 self.lose(&mut state, &all);
-                // No task begins before the next renewal, which was sent at least a period
-                // after the last one and so leaves as much time.
-                left = self.beat_period();
+                let waited = self.beats.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+            } else {
+                let waited = self.beats.wait_timeout(state, left);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
-            // The wake-up that must not be lost is the change of the phase: it is made
-            // under the lock, which is held from the check until the sleep.
-            let waited = self.beats.wait_timeout(state, left);
-            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The broker has renewed the leases, after this time.
+    fn record_renewal(&self, sent: Instant) {
+        let mut state = self.lock();
+        if !self.may_run(&state) {
+            self.beats.notify_all();
+        }
+        state.renewed = sent;
     }
 
     /// Looks at some of the tasks that may be claimed, from `claim_from` on, and writes
@@ -148,7 +158,7 @@ impl Worker {
             let lost: Vec<_> = lost.map(|(entry, _)| entry.clone()).collect();
             self.lose(&mut self.lock(), &lost);
             if rest.is_empty() {
-                self.lock().renewed = sent;
+                self.record_renewal(sent);
             }
             for (entry, fields) in answer::entries(claimed) {
                 self.begin(link, entry, fields);

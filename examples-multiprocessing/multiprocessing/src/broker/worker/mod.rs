@@ -71,7 +71,8 @@ struct Worker {
     /// changes.
     has_room: Condvar,
     /// Notified when a heartbeat is due before its time: when the phase changes, and when
-    /// there is room for a task that was left.
+    /// there is room for a task that was left. Also when tasks may run again, since a
+    /// heartbeat was answered after most of the lease.
     beats: Condvar,
     /// Set once no more tasks will end, so that the collector ends. It is no phase, since
     /// the collector looks at it while it holds the pool's lock, which is taken after

@@ -45,7 +45,8 @@ pub(super) type Factory =
 /// The types that clients can create objects of, by the names they were registered by.
 pub(super) type Registry = HashMap<String, Arc<Factory>>;
 
-/// How long new clients wait for a descriptor before they are refused: one may come free.
+/// How long the server goes on without a descriptor for a new client before it refuses
+/// clients: one may come free.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A manager's server, bound to its address: Python's `BaseManager.get_server()`.

@@ -29,6 +29,8 @@ fn main() {
         without_descriptors_everything_says_what_to_do,
         #[cfg(feature = "managers")]
         a_server_without_descriptors_refuses_its_clients,
+        #[cfg(feature = "managers")]
+        a_server_that_could_not_even_refuse_clients_can_again,
         queues_and_pools_work_in_a_small_address_space,
         queues_and_pools_work_with_a_limit_of_the_file_size,
         too_large_a_file_is_an_error,
@@ -227,6 +229,54 @@ fn a_server_without_descriptors_refuses_its_clients() {
         let refused = BaseManager::new(&address, b"abc").connect().unwrap_err();
         assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
         assert!(asked.elapsed() < Duration::from_secs(15));
+    }
+}
+
+#[cfg(feature = "managers")]
+fn a_server_that_could_not_even_refuse_clients_can_again() {
+    use std::time::{Duration, Instant};
+    use std::{iter, thread};
+
+    use multiprocessing::managers::{Address, BaseManager};
+
+    let address = Address::any();
+    let (here, there) = pipe(true).unwrap();
+    let mut server = Process::builder().daemon(true).target(|| {
+        let manager = BaseManager::new(&address, b"abc");
+        let server = manager.get_server().unwrap();
+        let limit = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, 64).unwrap();
+        // Whatever the server closes, it gets no other descriptor.
+        limit(3);
+        there.send(&()).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_secs(2));
+                limit(64);
+                let mut files = Vec::new();
+                while there.recv::<()>().is_ok() {
+                    let open = || File::open("/proc/self/status").ok();
+                    files.extend(iter::from_fn(open));
+                    there.send(&()).unwrap();
+                }
+            });
+            server.serve_forever();
+        });
+    });
+    server.start().unwrap();
+    here.recv::<()>().unwrap();
+    let connect = || BaseManager::new(&address, b"abc").connect();
+    // This waits until there are descriptors.
+    connect().unwrap();
+    // The descriptor of the last connection may come free after the others were taken.
+    loop {
+        here.send(&()).unwrap();
+        here.recv::<()>().unwrap();
+        let asked = Instant::now();
+        if let Err(refused) = connect() {
+            assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
+            assert!(asked.elapsed() < Duration::from_secs(15));
+            break;
+        }
     }
 }
 

@@ -168,6 +168,7 @@ impl Server {
             match self.listener.accept() {
                 Ok(stream) => {
                     lacking_since = None;
+                    self.keep_spare();
                     self.shared.admit(stream);
                 }
                 Err(error) => match error.kind() {
@@ -200,8 +201,15 @@ impl Server {
     fn refuse(&mut self) {
         self.spare = None;
         drop(self.listener.accept());
-        // If another thread has taken the descriptor, the next refusal tries it again.
-        self.spare = self.wake.try_clone().ok();
+        self.keep_spare();
+    }
+
+    /// Takes the spare descriptor again. If there is none, since another thread was faster,
+    /// this is tried again whenever a client was accepted or is to be refused.
+    fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = self.wake.try_clone().ok();
+        }
     }
 
     /// See [`Listener::take_file`].

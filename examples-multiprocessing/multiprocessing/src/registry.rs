@@ -12,7 +12,7 @@
 //! cannot ask for.
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -69,6 +69,19 @@ struct Table {
     /// Where its file can be opened. A forked child needs that first of all, and would have
     /// to map a good deal of code to make it.
     path: CString,
+}
+
+impl Table {
+    /// Opens its file once more. Another file may have come to that path meanwhile; with a
+    /// lock on that one, the others would take this process for dead.
+    fn open_again(&self, path: &CStr) -> io::Result<OwnedFd> {
+        let file = lifetime::open_again(path)?;
+        if self.registry.has_this_file(file.as_fd()) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("it is another file"))
+        }
+    }
 }
 
 impl Deref for Table {
@@ -193,7 +206,8 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
     });
     let mut slots = slots.take(SLOTS as usize - 1);
     let held = if registry.has_its_file() {
-        match Lifetime::hold(&registry.path, &mut slots) {
+        let file = registry.open_again(&registry.path);
+        match file.and_then(|file| Lifetime::hold(file, &mut slots)) {
             Ok(held) => held.map(|(lifetime, slot)| (Some(lifetime), slot)),
             // Without /proc there is only the lock that lasts until the process closes
             // any descriptor of the table.
@@ -203,7 +217,8 @@ fn claim() -> (RegistryId, Option<Lifetime>) {
         }
     } else {
         let path = path_by_parent(registry);
-        let held = path.and_then(|path| Lifetime::hold(&path, &mut slots).ok()?);
+        let file = path.and_then(|path| registry.open_again(&path).ok());
+        let held = file.and_then(|file| Lifetime::hold(file, &mut slots).ok()?);
         held.map(|(lifetime, slot)| (Some(lifetime), slot))
     };
     let Some((lifetime, slot)) = held else {
@@ -365,6 +380,14 @@ mod tests {
             refused.ends_with("call freeze_support first in main"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn another_file_at_the_path_of_the_registry_is_refused() {
+        ensure_registry().unwrap();
+        let registry = REGISTRY.get().unwrap();
+        registry.open_again(&registry.path).unwrap();
+        registry.open_again(c"/dev/null").unwrap_err();
     }
 
     #[test]

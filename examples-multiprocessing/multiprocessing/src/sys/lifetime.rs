@@ -29,14 +29,12 @@ pub(crate) struct Lifetime {
 unsafe impl Send for Lifetime {}
 
 impl Lifetime {
-    /// Opens the file of this [`path`] once more and takes the first of these bytes that is
-    /// free. `None` if none is.
+    /// Takes the first of these bytes that is free. `None` if none is. The file must have
+    /// been [opened again](open_again) for this.
     pub(crate) fn hold(
-        path: &CStr,
+        file: OwnedFd,
         mut bytes: impl Iterator<Item = u32>,
     ) -> io::Result<Option<(Self, u32)>> {
-        let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let file = above_standard(open(path, flags, Mode::empty())?)?;
         let Some(byte) = bytes.find(|&byte| lock(&file, byte).is_ok()) else {
             return Ok(None);
         };
@@ -71,6 +69,12 @@ impl Drop for Lifetime {
 /// description of a file that has no name.
 pub(crate) fn path(fd: BorrowedFd<'_>) -> io::Result<CString> {
     Ok(CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd()))?)
+}
+
+/// Opens the file of this [`path`] once more.
+pub(crate) fn open_again(path: &CStr) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    above_standard(open(path, flags, Mode::empty())?)
 }
 
 fn lock(file: &OwnedFd, byte: u32) -> nix::Result<()> {

@@ -380,7 +380,11 @@ impl AsFd for Segment {
 
 impl Mapping {
     fn has_its_file(&self) -> bool {
-        let status = fstat(self.fd.as_fd());
+        self.has_this_file(self.fd.as_fd())
+    }
+
+    fn has_this_file(&self, fd: BorrowedFd<'_>) -> bool {
+        let status = fstat(fd);
         status.is_ok_and(|status| (status.st_dev, status.st_ino) == self.file)
     }
 }
@@ -521,6 +525,11 @@ impl<T: Shareable> Shared<T> {
     /// Whether the descriptor is still that of this memory's file.
     pub(crate) fn has_its_file(&self) -> bool {
         self.segment.has_its_file()
+    }
+
+    /// Whether this is a descriptor of this memory's file.
+    pub(crate) fn has_this_file(&self, fd: BorrowedFd<'_>) -> bool {
+        self.segment.0.has_this_file(fd)
     }
 
     /// Whether this is a path of this memory's file.

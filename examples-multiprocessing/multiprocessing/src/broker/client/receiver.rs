@@ -142,12 +142,13 @@ impl Client {
         if receiving.checked.elapsed() >= CHECK {
             let mut found = Vec::new();
             let looked = self.find_missing(receiving, &mut found);
+            // After an error, too: what was read is open no longer, and comes only once.
+            let goes_on = outcomes.deliver(found);
             self.watch_again(&mut receiving.link);
             if looked.is_ok() {
                 receiving.checked = Instant::now();
             }
-            // After an error, too: what was read is open no longer, and comes only once.
-            return outcomes.deliver(found);
+            return goes_on;
         }
         true
     }

@@ -38,12 +38,19 @@ fn main() {
         without_dev_errors_say_what_to_mount,
         a_umask_withholds_nothing_from_those_who_share,
     ];
-    for (claim, test) in claims {
-        println!("{claim}");
-        alarm::set(60);
-        let mut p = Process::new(test);
-        p.start().unwrap();
-        p.join().unwrap();
+    alarm::set(60);
+    let tests: Vec<_> = claims
+        .iter()
+        .map(|(claim, test)| {
+            println!("{claim}");
+            let mut p = Process::new(test);
+            p.start().unwrap();
+            (claim, p)
+        })
+        .collect();
+    // All are joined before one is called a failure, so that none is left behind.
+    tests.iter().for_each(|(_, p)| p.join().unwrap());
+    for (claim, p) in tests {
         assert_eq!(p.exitcode(), Some(0), "{claim}");
     }
 }

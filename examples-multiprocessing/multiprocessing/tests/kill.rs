@@ -35,7 +35,7 @@ fn main() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         now.as_nanos() as u64
     });
-    let kills = number_from("KILLS").unwrap_or(60);
+    let kills = number_from("KILLS").unwrap_or(45);
     println!("SEED={seed} KILLS={kills}");
     let killer = Killer {
         random: Cell::new(seed | 1),

@@ -459,7 +459,7 @@ fn set_deadline() {
 fn main() {
     freeze_support();
     let from_env = |name| env::var(name).ok().and_then(|text| text.parse().ok());
-    let kills = from_env("KILLS").unwrap_or(100);
+    let kills = from_env("KILLS").unwrap_or(80);
     let seed = from_env("SEED").unwrap_or_else(rand::random);
     println!("{kills} kills, SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);

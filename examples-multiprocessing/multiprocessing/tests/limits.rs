@@ -49,7 +49,9 @@ fn main() {
         })
         .collect();
     // All are joined before one is called a failure, so that none is left behind.
-    tests.iter().for_each(|(_, p)| p.join().unwrap());
+    for (_, p) in &tests {
+        p.join().unwrap();
+    }
     for (claim, p) in tests {
         assert_eq!(p.exitcode(), Some(0), "{claim}");
     }

@@ -19,6 +19,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, close};
+#[cfg(feature = "managers")]
+use servers::{
+    a_server_that_could_not_even_refuse_clients_can_again,
+    a_server_without_descriptors_refuses_its_clients,
+};
 use tutorial::harness::{named, unique};
 
 fn main() {
@@ -214,77 +219,84 @@ fn a_manager() -> multiprocessing::Result<()> {
 }
 
 #[cfg(feature = "managers")]
-fn a_server_without_descriptors_refuses_its_clients() {
-    use std::time::{Duration, Instant};
-
-    use multiprocessing::managers::{Address, BaseManager};
-
-    let address = Address::any();
-    let (told, tell) = pipe(false).unwrap();
-    let mut server = Process::builder().daemon(true).target(|| {
-        let manager = BaseManager::new(&address, b"abc");
-        let server = manager.get_server().unwrap();
-        tell.send(&()).unwrap();
-        limit(Resource::RLIMIT_NOFILE, 64);
-        let _files: Vec<_> =
-            std::iter::from_fn(|| File::open("/proc/self/status").ok()).collect();
-        server.serve_forever();
-    });
-    server.start().unwrap();
-    told.recv::<()>().unwrap();
-    // The clients do not wait as long as a handshake may take.
-    for _ in 0..3 {
-        let asked = Instant::now();
-        let refused = BaseManager::new(&address, b"abc").connect().unwrap_err();
-        assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
-        assert!(asked.elapsed() < Duration::from_secs(15));
-    }
-}
-
-#[cfg(feature = "managers")]
-fn a_server_that_could_not_even_refuse_clients_can_again() {
+mod servers {
     use std::time::{Duration, Instant};
     use std::{iter, thread};
 
-    use multiprocessing::managers::{Address, BaseManager};
+    use multiprocessing::managers::{Address, BaseManager, ManagerError};
 
-    let address = Address::any();
-    let (here, there) = pipe(true).unwrap();
-    let mut server = Process::builder().daemon(true).target(|| {
-        let manager = BaseManager::new(&address, b"abc");
-        let server = manager.get_server().unwrap();
-        let limit = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, 64).unwrap();
-        // Whatever the server closes, it gets no other descriptor.
-        limit(3);
-        there.send(&()).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(Duration::from_secs(2));
-                limit(64);
-                let mut files = Vec::new();
-                while there.recv::<()>().is_ok() {
-                    let open = || File::open("/proc/self/status").ok();
-                    files.extend(iter::from_fn(open));
-                    there.send(&()).unwrap();
-                }
-            });
+    use super::{File, Process, Resource, limit, pipe, setrlimit};
+
+    fn connect(address: &Address) -> Result<(), ManagerError> {
+        BaseManager::new(address, b"abc").connect()
+    }
+
+    /// Asserts that a client is told of the limit, and does not wait for that as long as a
+    /// handshake may take.
+    fn assert_refused(refused: &ManagerError, asked: Instant) {
+        assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
+        assert!(asked.elapsed() < Duration::from_secs(15));
+    }
+
+    fn take_all_descriptors() -> Vec<File> {
+        iter::from_fn(|| File::open("/proc/self/status").ok()).collect()
+    }
+
+    pub(super) fn a_server_without_descriptors_refuses_its_clients() {
+        let address = Address::any();
+        let (told, tell) = pipe(false).unwrap();
+        let mut server = Process::builder().daemon(true).target(|| {
+            let manager = BaseManager::new(&address, b"abc");
+            let server = manager.get_server().unwrap();
+            tell.send(&()).unwrap();
+            limit(Resource::RLIMIT_NOFILE, 64);
+            let _files = take_all_descriptors();
             server.serve_forever();
         });
-    });
-    server.start().unwrap();
-    here.recv::<()>().unwrap();
-    let connect = || BaseManager::new(&address, b"abc").connect();
-    // This waits until there are descriptors.
-    connect().unwrap();
-    // The descriptor of the last connection may come free after the others were taken.
-    loop {
-        here.send(&()).unwrap();
+        server.start().unwrap();
+        told.recv::<()>().unwrap();
+        for _ in 0..3 {
+            let asked = Instant::now();
+            assert_refused(&connect(&address).unwrap_err(), asked);
+        }
+    }
+
+    pub(super) fn a_server_that_could_not_even_refuse_clients_can_again() {
+        let address = Address::any();
+        let (here, there) = pipe(true).unwrap();
+        let mut server = Process::builder().daemon(true).target(|| {
+            let manager = BaseManager::new(&address, b"abc");
+            let server = manager.get_server().unwrap();
+            let limit = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, 64).unwrap();
+            // Whatever the server closes, it gets no other descriptor.
+            limit(3);
+            there.send(&()).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_secs(2));
+                    limit(64);
+                    let mut files = Vec::new();
+                    while there.recv::<()>().is_ok() {
+                        files.extend(take_all_descriptors());
+                        there.send(&()).unwrap();
+                    }
+                });
+                server.serve_forever();
+            });
+        });
+        server.start().unwrap();
         here.recv::<()>().unwrap();
-        let asked = Instant::now();
-        if let Err(refused) = connect() {
-            assert!(refused.to_string().contains("`ulimit -n "), "{refused}");
-            assert!(asked.elapsed() < Duration::from_secs(15));
-            break;
+        // This waits until there are descriptors.
+        connect(&address).unwrap();
+        // The descriptor of the last connection may come free after the others were taken.
+        loop {
+            here.send(&()).unwrap();
+            here.recv::<()>().unwrap();
+            let asked = Instant::now();
+            if let Err(refused) = connect(&address) {
+                assert_refused(&refused, asked);
+                break;
+            }
         }
     }
 }

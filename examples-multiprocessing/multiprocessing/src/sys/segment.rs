@@ -25,7 +25,7 @@ use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::libc::{dev_t, ino_t, off_t};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use nix::sys::stat::{fstat, stat};
+use nix::sys::stat::{FileStat, fstat, stat};
 use nix::unistd::ftruncate;
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -384,7 +384,10 @@ impl Mapping {
     }
 
     fn has_this_file(&self, fd: BorrowedFd<'_>) -> bool {
-        let status = fstat(fd);
+        self.is_status_of_its_file(fstat(fd))
+    }
+
+    fn is_status_of_its_file(&self, status: nix::Result<FileStat>) -> bool {
         status.is_ok_and(|status| (status.st_dev, status.st_ino) == self.file)
     }
 }
@@ -534,8 +537,7 @@ impl<T: Shareable> Shared<T> {
 
     /// Whether this is a path of this memory's file.
     pub(crate) fn is_file_at(&self, path: &Path) -> bool {
-        let file = self.segment.0.file;
-        stat(path).is_ok_and(|found| (found.st_dev, found.st_ino) == file)
+        self.segment.0.is_status_of_its_file(stat(path))
     }
 
     /// Takes the space of these bytes of a sparse tail, if it is not taken yet. No byte may

@@ -315,26 +315,27 @@ mod tests {
     #[test]
     fn what_was_written_past_the_caches_is_there_once_the_cursor_is() {
         const END: u64 = u64::MAX;
+        const HANG: Duration = Duration::from_mins(1);
+        let start = Instant::now();
         let memory = Segment::new(3 * PAGE).unwrap();
         // Each in lines of its own.
         let message = &memory.words(0)[..blocks::BLOCK / WORD];
         let (written, read) = (&memory.words(PAGE)[0], &memory.words(2 * PAGE)[0]);
         let wait_for_another = |cursor: &Word, seen| {
-            for turn in 1_u64.. {
-                let now = cursor.load(Ordering::Acquire);
-                if now != seen {
-                    return now;
+            loop {
+                for _ in 0..1000 {
+                    let now = cursor.load(Ordering::Acquire);
+                    if now != seen {
+                        return now;
+                    }
                 }
+                assert!(start.elapsed() < HANG, "it hangs");
                 // There may be one processor only.
-                if turn % 1000 == 0 {
-                    thread::yield_now();
-                }
+                thread::yield_now();
             }
-            END
         };
         thread::scope(|scope| {
             scope.spawn(|| {
-                let start = Instant::now();
                 let mut round = 0;
                 while round < 100_000 && start.elapsed() < Duration::from_secs(1) {
                     round += 1;

@@ -60,8 +60,8 @@ pub(crate) fn decide_whether_to_spin() -> bool {
 /// crossbeam's [`Backoff`](https://docs.rs/crossbeam-utils/latest/crossbeam_utils/struct.Backoff.html)
 /// begins afresh with every wait; this one remembers what the waits before were worth.
 ///
-/// Before it tries again after a rest it has one wait sleep and measures it, and then it
-/// spins no longer than that took. An answer that a sleeper has within ten microseconds is
+/// Before it tries again after a rest it measures one sleep, and then it spins no longer than
+/// that took. An answer that a sleeper has within ten microseconds is
 /// not worth a spin of fifty, and a spin never finds what takes a millisecond. To choose
 /// the length of a spin by earlier waits is the idea of Karlin, Li, Manasse and Owicki,
 /// *Empirical Studies of Competitive Spinning for a Shared-Memory Multiprocessor* (SOSP
@@ -118,12 +118,12 @@ impl SpinLimits {
 /// The longest spin: somewhat longer than an idle processor needs to wake up and answer.
 const LONGEST: Duration = Duration::from_micros(50);
 
-/// A sleep that took longer says that the other side has better to do than to answer. Two
-/// sides that sleep in turn wait for two wake-ups each, which take less.
+/// If a sleep took longer, the other side has other work to do before it answers. Two sides
+/// that sleep in turn wait for two wake-ups each, which take less.
 const SLOW: Duration = Duration::from_micros(500);
 
-/// A sleep that took less was none: what it was to wait for was there already. That says
-/// nothing of how long the next wait takes.
+/// If it took less, it was no sleep: what it was to wait for was there already. That says
+/// nothing about how long the next wait takes.
 const SHORT: Duration = Duration::from_micros(4);
 
 impl Spin {
@@ -165,7 +165,7 @@ impl Spin {
         self.spin(deadline, self.longest()?, probe)
     }
 
-    /// Sleeps, after a spin that gave nothing, in the way that the caller gives.
+    /// Sleeps as the caller says, after a spin that found nothing or was not made.
     pub(crate) fn sleep<R>(&self, sleep: impl FnOnce() -> R) -> R {
         if self.slept.load(Ordering::Relaxed) != WANTED {
             return sleep();
@@ -417,8 +417,9 @@ fn nanoseconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Instant;
+
+    use super::*;
 
     const TERMS: Terms = Terms {
         hit: 1,
